@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import functools
 import weakref
-from collections.abc import Iterable
-from itertools import repeat
 from typing import Any
 
 import torch
@@ -67,19 +65,29 @@ class Rates:
 
     def at(self, k: int) -> list[float]:
         """Return the learning rates at position k, one per group."""
-        return self.between(self.factors(k))
-
-    def factors(self, k: int) -> Iterable[float]:
-        """Return the factors at position k, one per group."""
         if isinstance(self.sequence, list):
-            return [sequence._at(k) for sequence in self.sequence]
-        return repeat(self.sequence._at(k), len(self.highs))
+            spans = zip(self._spans, self.sequence, strict=True)
+            rates = [low + span * sequence._at(k) for (low, span), sequence in spans]
+        else:
+            factor = self.sequence._at(k)
+            rates = [low + span * factor for low, span in self._spans]
+        return rates if self._floors is None else [*map(max, rates, self._floors)]
 
-    def between(self, factors: Iterable[float]) -> list[float]:
-        """Return the learning rates at these factors."""
-        rates = [low + span * factor for (low, span), factor in zip(self._spans, factors)]  # noqa: B905
-        if self._floors is not None:
-            return [*map(max, rates, self._floors)]
+    def write(self, groups: Groups, k: int) -> list[float]:
+        """Write the learning rates at position k and return them."""
+        if not self._plain:
+            rates = self.at(k)
+            write(groups, rates)
+            return rates
+        rates = []
+        factor = self.sequence._at(k)  # type: ignore[union-attr]
+        for group, (low, span) in zip(groups, self._spans):  # noqa: B905  (lengths were compared; strict= costs time)
+            rates.append(rate := low + span * factor)  # as in `at`: this is the loop that counts, and it is timed
+            lr = group["lr"]
+            if type(lr) is float or not isinstance(lr, Tensor):
+                group["lr"] = rate
+            else:
+                lr.fill_(rate)
         return rates
 
     def adopt(self, groups: Groups) -> None:
@@ -103,6 +111,7 @@ class Rates:
         self._spans = [(low, high - low) for low, high in zip(self.lows, highs, strict=True)]
         floors = [min(_of(self.min_lr, i), high) for i, high in enumerate(highs)]
         self._floors = floors if any(floors) else None
+        self._plain = not (any(floors) or isinstance(self.sequence, list))
 
 
 def groups_of(optimizer: Optimizer) -> Groups:
@@ -132,11 +141,12 @@ def read(groups: Groups) -> list[float]:
 
 def write(groups: Groups, rates: list[float]) -> None:
     """Write learning rates, into a tensor lr in place."""
-    for group, rate in zip(groups, rates):  # noqa: B905  (their lengths were compared; strict= costs time)
-        if type(group["lr"]) is not float and isinstance(group["lr"], Tensor):
-            group["lr"].fill_(rate)
-        else:
+    for group, rate in zip(groups, rates, strict=True):
+        lr = group["lr"]
+        if type(lr) is float or not isinstance(lr, Tensor):
             group["lr"] = rate
+        else:
+            lr.fill_(rate)
 
 
 def read_momenta(groups: Groups) -> list[float]:
@@ -146,7 +156,7 @@ def read_momenta(groups: Groups) -> list[float]:
 
 def write_momenta(groups: Groups, momenta: list[float]) -> None:
     """Write momenta, as `betas[0]` where a group has betas."""
-    for group, momentum in zip(groups, momenta, strict=True):
+    for group, momentum in zip(groups, momenta):  # noqa: B905  (lengths were compared; strict= costs time)
         if "betas" in group:
             group["betas"] = (momentum, *group["betas"][1:])
         else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ._check import choice, integer, number
 from .sequences import Sequence
@@ -210,7 +210,7 @@ class Triangular(Sequence):
         mode: "triangular", "triangular2" or "exp_range".
         gamma: γ of "exp_range", 0 < γ ≤ 1.
 
-    Raises TypeError or ValueError naming the argument that is out of range.
+    The attribute `period` is up + down. Raises TypeError or ValueError naming the argument that is out of range.
     Source: Smith (2017), arXiv:1506.01186, section 3.
 
     >>> Triangular(up=2, mode="triangular2").values(9).tolist()
@@ -221,22 +221,25 @@ class Triangular(Sequence):
     down: float | None = None
     mode: str = "triangular"
     gamma: float = 1.0
+    period: float = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        up = _length("up", self.up, above=0.0)
+        down = None if self.down is None else _length("down", self.down)
         self._coerce(
-            up=_length("up", self.up, above=0.0),
-            down=None if self.down is None else _length("down", self.down),
+            up=up,
+            down=down,
             mode=choice("mode", self.mode, ("triangular", "triangular2", "exp_range")),
             gamma=number("gamma", self.gamma, above=0.0, high=1.0),
+            period=up + (up if down is None else down),
         )
 
     def _at(self, k: int) -> float:
-        up = self.up
-        down = up if self.down is None else self.down
-        position = k % (up + down)
-        height = position / up if position <= up else (up + down - position) / down
+        up, period = self.up, self.period
+        position = k % period
+        height = position / up if position <= up else (period - position) / (period - up)
         if self.mode == "triangular2":
-            return math.ldexp(height, -int(k // (up + down)))
+            return math.ldexp(height, -int(k // period))
         return height if self.mode == "triangular" else height * self.gamma**k
 
 

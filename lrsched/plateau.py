@@ -213,8 +213,8 @@ class PlateauSequence(ReduceLROnPlateau):
         return {**settings, "rule": repr(self.rule), "mode": self.mode}
 
     def _write(self) -> None:
-        self._last_lr: list[float] = self._rates.at(self.position)  # type: ignore[assignment]
-        write(self.optimizer.param_groups, self._last_lr)
+        groups = self.optimizer.param_groups
+        self._last_lr: list[float] = self._rates.write(groups, self.position)  # type: ignore[assignment]
 
     def _adopt(self, groups: Groups) -> None:
         known = len(self._rates.highs)

@@ -121,14 +121,8 @@ class SequenceLR(LRScheduler):
         groups = self.optimizer.param_groups
         if len(groups) != len(self._rates.highs):
             self._adopt(groups)
-        self._last_lr: list[float] = self._write(groups, k)  # type: ignore[assignment]
+        self._last_lr: list[float] = self._rates.write(groups, k)  # type: ignore[assignment]
         self.last_epoch = k
-
-    def _write(self, groups: Groups, k: int) -> list[float]:
-        """Write and return the learning rates of position k."""
-        rates = self._rates.at(k)
-        write(groups, rates)
-        return rates
 
     def _adopt(self, groups: Groups) -> None:
         self._rates.adopt(groups)
@@ -393,13 +387,10 @@ class CyclicLR(SequenceLR):
         """The upper limit of each param group."""
         return self._rates.highs
 
-    def _write(self, groups: Groups, k: int) -> list[float]:
-        factors = [*self._rates.factors(k)]
-        rates = self._rates.between(factors)
-        write(groups, rates)
+    def _update_lr(self, epoch: int | None = None) -> None:
+        super()._update_lr(epoch)
         if self.cycle_momentum:
-            write_momenta(groups, self._momenta.between(factors))
-        return rates
+            write_momenta(self.optimizer.param_groups, self._momenta.at(self.last_epoch))
 
     def _adopt(self, groups: Groups) -> None:
         self._momenta.adopt(groups)
@@ -438,6 +429,5 @@ class _ScaledTriangle(Sequence):
     scale_mode: str
 
     def _at(self, k: int) -> float:
-        triangle = self.triangle
-        length = triangle.up + (triangle.up if triangle.down is None else triangle.down)
-        return triangle._at(k) * self.scale_fn(k // length + 1 if self.scale_mode == "cycle" else k)
+        cycle = k // self.triangle.period + 1
+        return self.triangle._at(k) * self.scale_fn(cycle if self.scale_mode == "cycle" else k)
