@@ -1,3 +1,71 @@
 """Learning-rate schedules as pure functions of a position, and what decides the position."""
 
+from .decays import (
+    Cosine,
+    Exponential,
+    Geometric,
+    Inverse,
+    InverseSqrt,
+    Linear,
+    Polynomial,
+    Sawtooth,
+    StepDecay,
+    TimeDecay,
+    Triangular,
+)
+from .image import Pixels
+from .plateau import PlateauSequence, preview
+from .rules import Cutoff, Event, Oscillation, Patience, Rule
+from .schedulers import (
+    CyclicLR,
+    ExponentialDecayLR,
+    GeometricLR,
+    ImageLR,
+    InverseLR,
+    InverseSqrtLR,
+    SawtoothLR,
+    SequenceLR,
+    StepDecayLR,
+    TimeDecayLR,
+)
+from .sequences import Constant, Piecewise, Ramp, Sequence, Values, Warmup
+
 __version__ = "0.1.0"
+
+__all__ = [
+    "Constant",
+    "Cosine",
+    "Cutoff",
+    "CyclicLR",
+    "Event",
+    "Exponential",
+    "ExponentialDecayLR",
+    "Geometric",
+    "GeometricLR",
+    "ImageLR",
+    "Inverse",
+    "InverseLR",
+    "InverseSqrt",
+    "InverseSqrtLR",
+    "Linear",
+    "Oscillation",
+    "Patience",
+    "Piecewise",
+    "Pixels",
+    "PlateauSequence",
+    "Polynomial",
+    "Ramp",
+    "Rule",
+    "Sawtooth",
+    "SawtoothLR",
+    "Sequence",
+    "SequenceLR",
+    "StepDecay",
+    "StepDecayLR",
+    "TimeDecay",
+    "TimeDecayLR",
+    "Triangular",
+    "Values",
+    "Warmup",
+    "preview",
+]

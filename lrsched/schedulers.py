@@ -1,0 +1,433 @@
+"""Schedulers: a sequence and an optimizer go in, each `step()` writes the learning rates of the next position.
+
+`get_lr()` is a pure closed form of the position, which is `last_epoch`, so every class can be resumed, rebuilt and put
+into torch's SequentialLR; compose sequences, not schedulers, where you can.
+"""
+
+from __future__ import annotations
+
+import copy
+import types
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import EPOCH_DEPRECATION_WARNING, LRScheduler
+
+from ._check import STATE_VERSION, check_state, choice, integer, number
+from ._groups import (
+    Groups,
+    PerGroup,
+    Rates,
+    groups_of,
+    read,
+    read_momenta,
+    stamp,
+    stored_rates,
+    track_steps,
+    typed,
+    write,
+    write_momenta,
+)
+from .decays import Exponential, Geometric, Inverse, InverseSqrt, Sawtooth, StepDecay, TimeDecay, Triangular
+from .image import Picture, Pixels
+from .sequences import Sequence
+
+
+class SequenceLR(LRScheduler):
+    """Follow a sequence: lr = max(base lr · f(k), min(min_lr, base lr)), k = number of `step()` calls.
+
+    Args:
+        optimizer: whose learning rates to set; a tensor lr is written in place.
+        sequence: f, or a list with one for each param group.
+        min_lr: the floor, ≥ 0, or a list with one for each param group.
+        last_epoch: −1 to start, k − 1 to resume at position k (`initial_lr` must then be in the groups).
+
+    A group added later is scheduled from its own lr. Raises TypeError or ValueError naming the argument that is wrong,
+    before the optimizer is touched.
+
+    >>> import torch
+    >>> from lrsched import Linear, SequenceLR, Warmup
+    >>> optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
+    >>> scheduler = SequenceLR(optimizer, Warmup(2).then(Linear(4), at=2))
+    >>> for _ in range(3):
+    ...     print(scheduler.get_last_lr())
+    ...     optimizer.step()
+    ...     scheduler.step()
+    [0.0]
+    [0.5]
+    [1.0]
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        sequence: Sequence | list[Sequence],
+        *,
+        min_lr: PerGroup = 0.0,
+        last_epoch: int = -1,
+    ) -> None:
+        self._start(optimizer, Rates(groups_of(optimizer), sequence, min_lr), last_epoch)
+
+    def _start(self, optimizer: Optimizer, rates: Rates, last_epoch: int) -> None:
+        last_epoch = integer("last_epoch", last_epoch, low=-1)
+        if rates.low is not None and last_epoch == -1:
+            write(optimizer.param_groups, rates.lows)  # so that `initial_lr` becomes base_lr, as in torch's CyclicLR
+        track_steps(optimizer, last_epoch)
+        self.optimizer = optimizer
+        self._rates = rates
+        self.last_epoch = last_epoch
+        self._initial_step()
+
+    @property
+    def sequence(self) -> Sequence | list[Sequence]:
+        """The sequence, or the list of them."""
+        return self._rates.sequence
+
+    @property
+    def min_lr(self) -> PerGroup:
+        """The floor, or the list of them."""
+        return self._rates.min_lr
+
+    @property
+    def base_lrs(self) -> list[float | Tensor]:
+        """The base lr of each param group; the lower limit where the class names both, as in torch's CyclicLR."""
+        return [*self._rates.highs] if self._rates.high is None else [*self._rates.lows]
+
+    @base_lrs.setter
+    def base_lrs(self, bases: list[float | Tensor]) -> None:
+        if self._rates.high is not None:
+            raise AttributeError(f"base_lrs of a {type(self).__name__} are set by its base_lr")
+        self._rates.rebase(stored_rates("base_lrs", list(bases), len(self._rates.highs)))
+
+    def step(self, epoch: int | None = None) -> None:
+        """Go to the next position, or to position `epoch` (deprecated, as in torch), and write its learning rates."""
+        if self._step_count == 1:
+            self._check_order()
+        if epoch is not None:
+            epoch = integer("epoch", epoch)
+            warnings.warn(EPOCH_DEPRECATION_WARNING, UserWarning, stacklevel=2)
+        self._step_count += 1
+        self._update_lr(epoch)
+
+    # torch.compile traces third-party schedulers, unlike torch's own, at the cost of extra graphs.
+    step._torchdynamo_disable = True  # type: ignore[attr-defined]
+
+    def _update_lr(self, epoch: int | None = None) -> None:
+        k = self.last_epoch + 1 if epoch is None else epoch
+        groups = self.optimizer.param_groups
+        if len(groups) != len(self._rates.highs):
+            self._adopt(groups)
+        self._last_lr: list[float] = self._rates.write(groups, k)  # type: ignore[assignment]
+        self.last_epoch = k
+
+    def _adopt(self, groups: Groups) -> None:
+        self._rates.adopt(groups)
+        stamp(groups, read(groups))
+
+    def get_lr(self) -> list[float | Tensor]:
+        """Return the learning rates of the present position; torch's warning tells users of `get_last_lr()`."""
+        if not self._get_lr_called_within_step:
+            warnings.warn(
+                "To get the last learning rate computed by the scheduler, please use `get_last_lr()`.",
+                UserWarning,
+                stacklevel=2,
+            )
+        return self._get_closed_form_lr()
+
+    def _get_closed_form_lr(self) -> list[float | Tensor]:
+        return typed(self.optimizer.param_groups, self._rates.at(max(self.last_epoch, 0)))
+
+    def get_last_lr(self) -> list[float | Tensor]:
+        """Return the learning rates written last, one per param group, as new tensors where the groups' are tensors."""
+        return typed(self.optimizer.param_groups, self._last_lr)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state as plain Python; `lrs` are the optimizer's learning rates now, whoever wrote them."""
+        return {
+            "version": STATE_VERSION,
+            "settings": self._settings(),
+            "last_epoch": self.last_epoch,
+            "_step_count": self._step_count,
+            "base_lrs": list(self._rates.highs),
+            "lrs": read(self.optimizer.param_groups),
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any], strict: bool = True) -> None:
+        """Take a state, and write its learning rates into the optimizer, in place.
+
+        Args:
+            state_dict: what `state_dict()` returned.
+            strict: whether class, sequence and limits must be the same; without it this scheduler's own stay.
+
+        Raises TypeError or ValueError, and changes nothing, where the state does not fit.
+        """
+        self._check_state(state_dict, strict)
+        groups = self.optimizer.param_groups
+        last_epoch = integer("state: last_epoch", state_dict["last_epoch"], low=-1)
+        steps = integer("state: _step_count", state_dict["_step_count"])
+        bases = stored_rates("base_lrs", state_dict["base_lrs"], len(groups))
+        lrs = stored_rates("lrs", state_dict["lrs"], len(groups))
+        self._rates.adopt(groups)
+        if self._rates.high is None:
+            self._rates.rebase(bases)
+            stamp(groups, bases, again=True)
+        self.last_epoch, self._step_count, self._last_lr = last_epoch, steps, lrs
+        write(groups, lrs)
+
+    def _check_state(self, state_dict: dict[str, Any], strict: bool) -> None:
+        check_state(state_dict, tuple(self.state_dict()), self._settings(), strict)
+
+    def _settings(self) -> dict[str, Any]:
+        return {"class": type(self).__name__, **self._rates.settings()}
+
+    def _check_order(self) -> None:
+        """Give torch's two warnings about the order of calls, at the line that called `step()`."""
+        if not hasattr(self.optimizer.step, "_wrapped_by_lr_sched"):
+            told = (
+                "Seems like `optimizer.step()` has been overridden after learning rate scheduler initialization. "
+                "Please, make sure to call `optimizer.step()` before `lr_scheduler.step()`."
+            )
+        elif not getattr(self.optimizer, "_opt_called", False):
+            told = (
+                "Detected call of `lr_scheduler.step()` before `optimizer.step()`. In this order "
+                "the first learning rate of the schedule is skipped."
+            )
+        else:
+            return
+        link = "https://pytorch.org/docs/stable/optim.html#how-to-adjust-learning-rate"
+        warnings.warn(f"{told} See {link}", UserWarning, stacklevel=3)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_opt_called": getattr(self.optimizer, "_opt_called", False)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        called = state.pop("_opt_called")
+        self.__dict__.update(state)
+        track_steps(self.optimizer, -1)  # a copy of an optimizer has lost it
+        if called:
+            self.optimizer._opt_called = True  # type: ignore[attr-defined]
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(sequence={self.sequence!r}, position={self.last_epoch}, lrs={self._last_lr})"
+
+
+class InverseLR(SequenceLR):
+    """lr = base lr / (k + 1); see `Inverse`, and `SequenceLR` for the other arguments."""
+
+    def __init__(self, optimizer: Optimizer, *, min_lr: PerGroup = 0.0, last_epoch: int = -1) -> None:
+        super().__init__(optimizer, Inverse(), min_lr=min_lr, last_epoch=last_epoch)
+
+
+class InverseSqrtLR(SequenceLR):
+    """lr = base lr / √(k + 1); see `InverseSqrt`, and `SequenceLR` for the other arguments."""
+
+    def __init__(self, optimizer: Optimizer, *, min_lr: PerGroup = 0.0, last_epoch: int = -1) -> None:
+        super().__init__(optimizer, InverseSqrt(), min_lr=min_lr, last_epoch=last_epoch)
+
+
+class GeometricLR(SequenceLR):
+    """lr = base lr · γᵏ, torch's ExponentialLR; see `Geometric`, and `SequenceLR` for the other arguments."""
+
+    def __init__(
+        self, optimizer: Optimizer, gamma: float = 0.9, *, min_lr: PerGroup = 0.0, last_epoch: int = -1
+    ) -> None:
+        super().__init__(optimizer, Geometric(gamma), min_lr=min_lr, last_epoch=last_epoch)
+
+
+class SawtoothLR(SequenceLR):
+    """lr = base lr · a tooth under the envelope 1/n; see `Sawtooth`, and `SequenceLR` for the other arguments."""
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        period: int = 10,
+        aligned: bool = False,
+        *,
+        min_lr: PerGroup = 0.0,
+        last_epoch: int = -1,
+    ) -> None:
+        super().__init__(optimizer, Sawtooth(period, aligned), min_lr=min_lr, last_epoch=last_epoch)
+
+
+class ExponentialDecayLR(SequenceLR):
+    """lr = base lr · e^(−decay·k); see `Exponential`, and `SequenceLR` for the other arguments."""
+
+    def __init__(self, optimizer: Optimizer, decay: float, *, min_lr: PerGroup = 0.0, last_epoch: int = -1) -> None:
+        super().__init__(optimizer, Exponential(decay), min_lr=min_lr, last_epoch=last_epoch)
+
+
+class StepDecayLR(SequenceLR):
+    """lr = base lr · drop^⌊(1 + k)/interval⌋; see `StepDecay`, and `SequenceLR` for the other arguments."""
+
+    def __init__(
+        self, optimizer: Optimizer, drop: float, interval: int, *, min_lr: PerGroup = 0.0, last_epoch: int = -1
+    ) -> None:
+        super().__init__(optimizer, StepDecay(drop, interval), min_lr=min_lr, last_epoch=last_epoch)
+
+
+class TimeDecayLR(SequenceLR):
+    """lr(k+1) = lr(k) / (1 + decay·k); see `TimeDecay`, and `SequenceLR` for the other arguments."""
+
+    def __init__(self, optimizer: Optimizer, decay: float, *, min_lr: PerGroup = 0.0, last_epoch: int = -1) -> None:
+        super().__init__(optimizer, TimeDecay(decay), min_lr=min_lr, last_epoch=last_epoch)
+
+
+class ImageLR(SequenceLR):
+    """Follow the pixels of a picture: lr = base_lr + (max_lr − base_lr)·pixel/255.
+
+    Args:
+        optimizer: whose learning rates to set.
+        image: the picture: a path, an open file, a PIL image or an array; see `Pixels`.
+        steps: about how many `step()` calls the picture lasts, an integer ≥ 1; then the last pixel holds.
+        base_lr: the learning rate of black, ≥ 0.
+        max_lr: the learning rate of white, ≥ 0.
+        order: "raster" or "serpentine".
+        channels: "rgb" or "gray".
+        last_epoch: −1 to start, k − 1 to resume at position k.
+
+    Raises TypeError or ValueError naming the argument that is wrong, before the optimizer is touched.
+    Source: Jang et al. (2018), "Aesthetically Pleasing Learning Rates".
+
+    >>> import numpy as np, torch
+    >>> optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.1)
+    >>> scheduler = ImageLR(optimizer, np.array([[0, 255]], dtype=np.uint8), steps=2, channels="gray")
+    >>> optimizer.step(), scheduler.step(), scheduler.get_last_lr()
+    (None, None, [0.01])
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        image: Picture,
+        steps: int,
+        base_lr: float = 1e-5,
+        max_lr: float = 1e-2,
+        *,
+        order: str = "raster",
+        channels: str = "rgb",
+        last_epoch: int = -1,
+    ) -> None:
+        sequence = Pixels(image, steps, order, channels)
+        self._start(optimizer, Rates(groups_of(optimizer), sequence, low=base_lr, high=max_lr), last_epoch)
+
+
+class CyclicLR(SequenceLR):
+    """Cycle learning rates, and momenta against them: torch's CyclicLR, in closed form.
+
+    lr = base_lr + (max_lr − base_lr)·f(k) and momentum = max_momentum − (max_momentum − base_momentum)·f(k), with f the
+    `Triangular` of step_size_up, step_size_down, mode and gamma, or 0 → 1 → 0 times scale_fn. Momentum is `betas[0]` in
+    optimizers that have betas.
+
+    Args:
+        optimizer: whose learning rates and momenta to set.
+        base_lr: the lower learning rate, ≥ 0, or a list with one for each param group.
+        max_lr: the upper learning rate, likewise.
+        step_size_up: `step()` calls from base_lr to max_lr, > 0.
+        step_size_down: `step()` calls back, ≥ 0; as many as up if None.
+        mode: "triangular", "triangular2" or "exp_range"; ignored with scale_fn.
+        gamma: γ of "exp_range", 0 < γ ≤ 1.
+        scale_fn: the height as a function of the cycle, from 1, or of k.
+        scale_mode: "cycle" or "iterations": which of the two.
+        cycle_momentum: whether to cycle the momentum too.
+        base_momentum: the lower momentum, reached at max_lr, ≥ 0, or a list.
+        max_momentum: the upper momentum, reached at base_lr, likewise.
+        last_epoch: −1 to start, k − 1 to resume at position k.
+
+    Raises TypeError or ValueError naming the argument that is wrong, before the optimizer is touched.
+    Source: Smith (2017), arXiv:1506.01186, section 3.
+
+    >>> import torch
+    >>> optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0, momentum=0.9)
+    >>> scheduler = CyclicLR(optimizer, base_lr=0.0, max_lr=1.0, step_size_up=2)
+    >>> optimizer.step(), scheduler.step(), scheduler.get_last_lr(), optimizer.param_groups[0]["momentum"]
+    (None, None, [0.5], 0.8500000000000001)
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        base_lr: PerGroup,
+        max_lr: PerGroup,
+        step_size_up: float = 2000,
+        step_size_down: float | None = None,
+        mode: str = "triangular",
+        gamma: float = 1.0,
+        scale_fn: Callable[[float], float] | None = None,
+        scale_mode: str = "cycle",
+        cycle_momentum: bool = True,
+        base_momentum: PerGroup = 0.8,
+        max_momentum: PerGroup = 0.9,
+        last_epoch: int = -1,
+    ) -> None:
+        number("step_size_up", step_size_up, above=0.0)
+        number("step_size_down", 0.0 if step_size_down is None else step_size_down)
+        triangle = Triangular(step_size_up, step_size_down, mode if scale_fn is None else "triangular", gamma)
+        sequence: Sequence = triangle
+        if scale_fn is not None:
+            if not callable(scale_fn):
+                raise TypeError(f"scale_fn must be a function, got {scale_fn!r}")
+            choice("scale_mode", scale_mode, ("cycle", "iterations"))
+            sequence = _ScaledTriangle(triangle, scale_fn, scale_mode)
+        groups = groups_of(optimizer)
+        rates = Rates(groups, sequence, low=base_lr, high=max_lr)
+        if cycle_momentum and not {"momentum", "betas"} & set(optimizer.defaults):
+            raise ValueError(f"optimizer must have momentum or betas with cycle_momentum=True, got {optimizer!r}")
+        low, high = ("max_momentum", max_momentum), ("base_momentum", base_momentum)
+        self.cycle_momentum = bool(cycle_momentum)
+        self._momenta = Rates(groups, sequence, low=low[1], high=high[1], names=(low[0], high[0]))
+        self._scale_fn = scale_fn
+        self._start(optimizer, rates, last_epoch)
+
+    @property
+    def max_lrs(self) -> list[float]:
+        """The upper limit of each param group."""
+        return self._rates.highs
+
+    def _update_lr(self, epoch: int | None = None) -> None:
+        super()._update_lr(epoch)
+        if self.cycle_momentum:
+            write_momenta(self.optimizer.param_groups, self._momenta.at(self.last_epoch))
+
+    def _adopt(self, groups: Groups) -> None:
+        self._momenta.adopt(groups)
+        super()._adopt(groups)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state as plain Python, with the momenta and, where scale_fn is an object, its `__dict__`."""
+        function = self._scale_fn is None or isinstance(self._scale_fn, types.FunctionType)
+        momenta = read_momenta(self.optimizer.param_groups) if self.cycle_momentum else []
+        return {
+            **super().state_dict(),
+            "momenta": momenta,
+            "scale_fn": None if function else copy.deepcopy(self._scale_fn.__dict__),
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any], strict: bool = True) -> None:
+        """Take a state, and write its learning rates and momenta; see `SequenceLR.load_state_dict`."""
+        self._check_state(state_dict, strict)
+        groups = self.optimizer.param_groups if self.cycle_momentum else []
+        momenta = stored_rates("momenta", state_dict["momenta"], len(groups))
+        super().load_state_dict(state_dict, strict)
+        write_momenta(groups, momenta)
+        if state_dict["scale_fn"] is not None and self._scale_fn is not None:
+            self._scale_fn.__dict__.update(copy.deepcopy(state_dict["scale_fn"]))
+
+    def _settings(self) -> dict[str, Any]:
+        return {**super()._settings(), "cycle_momentum": self.cycle_momentum, **self._momenta.settings()}
+
+
+@dataclass(frozen=True)
+class _ScaledTriangle(Sequence):
+    """A triangle times a user's function of the cycle, from 1, or of k."""
+
+    triangle: Triangular
+    scale_fn: Callable[[float], float] = field(repr=False)
+    scale_mode: str
+
+    def _at(self, k: int) -> float:
+        cycle = k // self.triangle.period + 1
+        return self.triangle._at(k) * self.scale_fn(cycle if self.scale_mode == "cycle" else k)
