@@ -56,15 +56,18 @@ def number(
 
 def integer(name: str, value: object, low: int = 0) -> int:
     """Return an int >= low; floats are refused, even whole ones."""
+    plain: Any = value
     try:
-        if isinstance(value, (bool, np.bool_)):
+        if getattr(plain, "ndim", None) == 0:
+            plain = plain.item()
+        if isinstance(plain, bool):
             raise TypeError
-        plain = operator.index(value)  # type: ignore[arg-type]
-    except TypeError:
+        plain = operator.index(plain)
+    except (TypeError, RuntimeError):
         _refuse(name, "an integer", value)
     if plain < low:
         raise ValueError(f"{name} must be an integer >= {low}, got {plain}")
-    return plain
+    return int(plain)
 
 
 def choice(name: str, value: object, options: Items[str]) -> str:
@@ -72,7 +75,24 @@ def choice(name: str, value: object, options: Items[str]) -> str:
     if not isinstance(value, str) or value not in options:
         kind: type[Exception] = ValueError if isinstance(value, str) else TypeError
         raise kind(f"{name} must be one of {', '.join(map(repr, options))}, got {_shown(value)}")
-    return value
+    return str(value)
+
+
+def flag(name: str, value: object) -> bool:
+    """Return True or False."""
+    if not isinstance(value, (bool, np.bool_)):
+        _refuse(name, "True or False", value)
+    return bool(value)
+
+
+def items(name: str, value: object) -> list[Any]:
+    """Return the items of a list, an array, or anything else that can be gone through but text."""
+    try:
+        if isinstance(value, (str, bytes, bytearray)):
+            raise TypeError
+        return list(value)  # type: ignore[call-overload,no-any-return]
+    except TypeError:
+        _refuse(name, "a list", value)
 
 
 def check_keys(name: str, state: object, keys: Items[str]) -> None:
@@ -97,21 +117,28 @@ def check_state(state: Any, keys: Items[str], settings: dict[str, Any], strict: 
 
 
 def storable(value: Any) -> Any:
-    """Return a value as a state dict holds it: a float that is not finite as a string, which JSON can carry."""
+    """Return a value as a state dict holds it: plain Python, and a float that is not finite as a string, for JSON."""
+    if isinstance(value, np.generic):
+        value = value.item()
     return repr(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
+def restored(value: Any) -> Any:
+    """Return what `storable` was given."""
+    return float(value) if isinstance(value, str) and value in ("inf", "-inf", "nan") else value
+
+
 def stored(name: str, value: Any, present: Any) -> Any:
-    """Return what `storable` gave, checked to be of the kind of the present value; None counts as a float."""
+    """Return what `storable` was given, checked to be of the kind of the present value; None counts as a number."""
     if isinstance(present, (bool, str, list, dict)):
         if type(value) is not type(present):
             _refuse(name, f"a {type(present).__name__}", value)
         return value
-    if isinstance(present, int):
-        return integer(name, value)
-    if value in ("inf", "-inf", "nan"):
-        return float(value)
-    return None if value is None else real(name, value)
+    if present is None:
+        return restored(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    return None if value is None else real(name, restored(value))
 
 
 def _refuse(name: str, wanted: str, value: object) -> NoReturn:

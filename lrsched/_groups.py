@@ -1,11 +1,13 @@
 """The writer: base rates and a position go in, learning rates go into an optimizer's param groups.
 
-No other module touches a group. Groups are passed in afresh at each call, because `add_param_group` and
-`optimizer.load_state_dict` may have replaced them.
+No other module touches a group, and none is kept: `add_param_group` and `optimizer.load_state_dict` may replace them.
+Functions on the way of a step take the optimizer, not its groups, and name no module of torch: torch.compile would
+trace them otherwise, each in a graph of its own.
 """
 
 from __future__ import annotations
 
+import copy
 import functools
 import weakref
 from typing import Any
@@ -15,7 +17,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from ._check import number, real, stored
+from ._check import number, real, restored
 from .sequences import Sequence
 
 Groups = list[dict[str, Any]]
@@ -29,8 +31,7 @@ class Rates:
         groups: the param groups; nothing is written to them.
         sequence: f for all groups, or a list with one for each.
         min_lr: the floor, one number ≥ 0 or a list.
-        low: the rate at factor 0, one number ≥ 0 or a list; None for 0.
-        high: the rate at factor 1, likewise; None for each group's base lr: its `initial_lr`, else its lr.
+        limits: low and high, each one number ≥ 0 or a list; None for 0 and each group's base lr.
         names: what the caller's users know low and high as.
 
     Raises TypeError or ValueError naming the argument that is none of that.
@@ -41,27 +42,26 @@ class Rates:
         groups: Groups,
         sequence: Sequence | list[Sequence],
         min_lr: PerGroup = 0.0,
-        low: PerGroup | None = None,
-        high: PerGroup | None = None,
+        limits: tuple[PerGroup, PerGroup] | None = None,
         names: tuple[str, str] = ("base_lr", "max_lr"),
     ) -> None:
         count = len(groups)
         self.sequence = _sequences(sequence, count)
-        self.min_lr = per_group("min_lr", min_lr, count)
-        self.low = None if low is None else per_group(names[0], low, count)
-        self.high = None if high is None else per_group(names[1], high, count)
-        self._names = names
-        self.lows: list[float] = []
-        self.highs: list[float] = []
-        self.adopt(groups)
+        self.min_lr = _per_group("min_lr", min_lr, count)
+        self.limits = limits and {
+            name: _per_group(name, limit, count) for name, limit in zip(names, limits, strict=True)
+        }
+        self._fit(groups, [])
 
     def settings(self) -> dict[str, Any]:
         """Return what the rates were made of, as plain Python."""
         sequence = [*map(repr, self.sequence)] if isinstance(self.sequence, list) else repr(self.sequence)
-        limits = {
-            name: limit for name, limit in zip(self._names, (self.low, self.high), strict=True) if limit is not None
-        }
-        return {"sequence": sequence, "min_lr": self.min_lr, **limits}
+        return copy.deepcopy({"sequence": sequence, "min_lr": self.min_lr, **(self.limits or {})})
+
+    @property
+    def bases(self) -> list[float]:
+        """The base lr of each group: the lower limit where limits are given."""
+        return self.lows if self.limits else self.highs
 
     def at(self, k: int) -> list[float]:
         """Return the learning rates at position k, one per group."""
@@ -73,15 +73,15 @@ class Rates:
             rates = [low + span * factor for low, span in self._spans]
         return rates if self._floors is None else [*map(max, rates, self._floors)]
 
-    def write(self, groups: Groups, k: int) -> list[float]:
+    def write(self, optimizer: Optimizer, k: int) -> list[float]:
         """Write the learning rates at position k and return them."""
         if not self._plain:
             rates = self.at(k)
-            write(groups, rates)
+            write(optimizer, rates)
             return rates
         rates = []
         factor = self.sequence._at(k)  # type: ignore[union-attr]
-        for group, (low, span) in zip(groups, self._spans):  # noqa: B905  (lengths were compared; strict= costs time)
+        for group, (low, span) in zip(optimizer.param_groups, self._spans):  # noqa: B905  (strict= costs time)
             rates.append(rate := low + span * factor)  # as in `at`: this is the loop that counts, and it is timed
             lr = group["lr"]
             if type(lr) is float or not isinstance(lr, Tensor):
@@ -90,26 +90,32 @@ class Rates:
                 lr.fill_(rate)
         return rates
 
-    def adopt(self, groups: Groups) -> None:
-        """Take in the groups that are new, each at its own base lr; ValueError where a list does not cover them."""
+    def adopted(self, groups: Groups) -> Rates:
+        """Return these rates with those of new groups, each at its own base lr; ValueError where a list lacks them."""
         count, known = len(groups), len(self.highs)
         if count == known:
-            return
+            return self
         for name, value in self.settings().items():
             _cover(name, value, count)
         if count < known:
             raise ValueError(f"the optimizer has {count} param groups, fewer than the {known} scheduled")
-        new = range(known, count)
-        lows = [0.0 if self.low is None else _of(self.low, i) for i in new]
-        highs = [base_rate(groups[i], i) if self.high is None else _of(self.high, i) for i in new]
-        self.lows += lows
-        self.rebase(self.highs + highs)
+        return self.resumed(groups, self.highs)
 
-    def rebase(self, highs: list[float]) -> None:
-        """Set the rates at factor 1, one per group."""
-        self.highs = highs
-        self._spans = [(low, high - low) for low, high in zip(self.lows, highs, strict=True)]
-        floors = [min(_of(self.min_lr, i), high) for i, high in enumerate(highs)]
+    def resumed(self, groups: Groups, bases: list[float]) -> Rates:
+        """Return these rates with the base lrs given for the first groups, and their own for the others."""
+        other = copy.copy(self)
+        other._fit(groups, bases)
+        return other
+
+    def _fit(self, groups: Groups, bases: list[float]) -> None:
+        count = len(groups)
+        if self.limits is None:
+            self.lows = [0.0] * count
+            self.highs = bases + [_base_rate(groups[i], i) for i in range(len(bases), count)]
+        else:
+            self.lows, self.highs = ([_of(limit, i) for i in range(count)] for limit in self.limits.values())
+        self._spans = [(low, high - low) for low, high in zip(self.lows, self.highs, strict=True)]
+        floors = [min(_of(self.min_lr, i), high) for i, high in enumerate(self.highs)]
         self._floors = floors if any(floors) else None
         self._plain = not (any(floors) or isinstance(self.sequence, list))
 
@@ -121,27 +127,14 @@ def groups_of(optimizer: Optimizer) -> Groups:
     return optimizer.param_groups
 
 
-def per_group(name: str, value: PerGroup, count: int) -> PerGroup:
-    """Return one number ≥ 0 as a float, or a list of one for each group as a new list of floats."""
-    if not isinstance(value, (list, tuple)):
-        return number(name, value)
-    _cover(name, value, count)
-    return [number(f"{name}[{i}]", entry) for i, entry in enumerate(value)]
-
-
-def base_rate(group: dict[str, Any], index: int) -> float:
-    """Return a group's base lr: its `initial_lr`, else its lr."""
-    return number(f"lr of param group {index}", group.get("initial_lr", group["lr"]))
-
-
-def read(groups: Groups) -> list[float]:
+def read(optimizer: Optimizer) -> list[float]:
     """Return the present learning rates."""
-    return [real("lr", group["lr"]) for group in groups]
+    return [real("lr", group["lr"]) for group in optimizer.param_groups]
 
 
-def write(groups: Groups, rates: list[float]) -> None:
-    """Write learning rates, into a tensor lr in place."""
-    for group, rate in zip(groups, rates, strict=True):
+def write(optimizer: Optimizer, rates: list[float], first: int = 0) -> None:
+    """Write learning rates, one per group from the `first` on, into a tensor lr in place."""
+    for group, rate in zip(optimizer.param_groups[first:], rates, strict=True):
         lr = group["lr"]
         if type(lr) is float or not isinstance(lr, Tensor):
             group["lr"] = rate
@@ -149,49 +142,67 @@ def write(groups: Groups, rates: list[float]) -> None:
             lr.fill_(rate)
 
 
-def read_momenta(groups: Groups) -> list[float]:
+def read_momenta(optimizer: Optimizer) -> list[float]:
     """Return the present momenta, `betas[0]` where a group has betas."""
+    groups = optimizer.param_groups
     return [real("momentum", group["betas"][0] if "betas" in group else group["momentum"]) for group in groups]
 
 
-def write_momenta(groups: Groups, momenta: list[float]) -> None:
+def write_momenta(optimizer: Optimizer, momenta: list[float]) -> None:
     """Write momenta, as `betas[0]` where a group has betas."""
-    for group, momentum in zip(groups, momenta):  # noqa: B905  (lengths were compared; strict= costs time)
+    for group, momentum in zip(optimizer.param_groups, momenta):  # noqa: B905  (strict= costs time)
         if "betas" in group:
             group["betas"] = (momentum, *group["betas"][1:])
         else:
             group["momentum"] = momentum
 
 
-def typed(groups: Groups, rates: list[float]) -> list[float | Tensor]:
+def typed(optimizer: Optimizer, rates: list[float]) -> list[float | Tensor]:
     """Return learning rates in the kind of their groups: a new tensor where the group's lr is one."""
-    lrs = [group["lr"] for group in groups] + [0.0] * (len(rates) - len(groups))
+    lrs = [group["lr"] for group in optimizer.param_groups]
+    lrs += [0.0] * (len(rates) - len(lrs))
     return [torch.full_like(lr, rate) if isinstance(lr, Tensor) else rate for lr, rate in zip(lrs, rates, strict=False)]
 
 
 def stored_rates(name: str, values: Any, count: int) -> list[float]:
-    """Return learning rates of a state dict, one per group; ValueError where their number is another."""
-    if not isinstance(values, list) or len(values) != count:
-        found = len(values) if isinstance(values, list) else repr(values)
-        raise ValueError(f"state: {name} must have one entry per param group: {found} entries for {count} param groups")
-    return [real(f"state: {name}", stored(name, value, 0.0)) for value in values]
+    """Return learning rates of a state dict; ValueError where they are not `count`."""
+    _stored_list(name, values)
+    if len(values) != count:
+        raise ValueError(f"{name} must have one entry per param group: {len(values)} entries for {count} param groups")
+    return [real(name, restored(value)) for value in values]
 
 
-def stamp(groups: Groups, bases: list[float], *, again: bool = False) -> None:
-    """Set `initial_lr` where a group has none, or everywhere."""
-    for group, base in zip(groups, bases, strict=True):
-        if again or "initial_lr" not in group:
-            group["initial_lr"] = base
+def stored_bases(name: str, values: Any, count: int) -> list[float]:
+    """Return base lrs of a state dict, which lack groups not adopted yet; ValueError where they are over `count`."""
+    _stored_list(name, values)
+    if len(values) > count or (count and not values):
+        raise ValueError(f"{name} must have one entry per param group: {len(values)} entries for {count} param groups")
+    return [number(name, value) for value in values]
+
+
+def stamp(optimizer: Optimizer, bases: list[float]) -> None:
+    """Set `initial_lr` to the base lr where a group has none, as torch does."""
+    for group, base in zip(optimizer.param_groups, bases, strict=True):
+        group.setdefault("initial_lr", base)
+
+
+def restamp(optimizer: Optimizer, bases: list[float]) -> None:
+    """Set `initial_lr` to the base lrs, and take it from groups beyond them, which are yet to be adopted."""
+    for i, group in enumerate(optimizer.param_groups):
+        if i < len(bases):
+            group["initial_lr"] = bases[i]
+        else:
+            group.pop("initial_lr", None)
 
 
 def track_steps(optimizer: Optimizer, last_epoch: int) -> None:
     """Do what torch's schedulers do to an optimizer: set `initial_lr`, and note calls of `optimizer.step`.
 
-    Raises torch's KeyError where last_epoch ≥ 0 and a group has no `initial_lr`. A step that is no bound method, such
-    as a compiled or a partial function, is tracked here, because torch's own tracking fails on it.
+    Raises torch's KeyError where last_epoch ≥ 0 and a group has no `initial_lr`. A step that is not the
+    optimizer's own method, such as a compiled or a partial function, is tracked here: torch's tracking fails on it.
     """
     step = optimizer.step
-    replaced = not hasattr(step, "_wrapped_by_lr_sched") and not hasattr(step, "__func__")
+    replaced = not hasattr(step, "_wrapped_by_lr_sched") and getattr(step, "__self__", None) is not optimizer
     if replaced:
         reference = weakref.ref(optimizer)
 
@@ -229,6 +240,22 @@ def _one_sequence(sequence: object) -> Sequence:
         hint = "; for a function use torch's LambdaLR" if callable(sequence) else ""
         raise TypeError(f"sequence must be a lrsched sequence or a list of them, got {sequence!r}{hint}")
     return sequence
+
+
+def _per_group(name: str, value: PerGroup, count: int) -> PerGroup:
+    if not isinstance(value, (list, tuple)):
+        return number(name, value)
+    _cover(name, value, count)
+    return [number(f"{name}[{i}]", entry) for i, entry in enumerate(value)]
+
+
+def _base_rate(group: dict[str, Any], index: int) -> float:
+    return number(f"lr of param group {index}", group.get("initial_lr", group["lr"]))
+
+
+def _stored_list(name: str, values: Any) -> None:
+    if not isinstance(values, list):
+        raise TypeError(f"{name} must be a list of numbers, got {values!r}")
 
 
 def _cover(name: str, value: object, count: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from ._check import choice, integer, number
+from ._check import choice, flag, integer, number
 from .sequences import Sequence
 
 
@@ -84,9 +84,7 @@ class Sawtooth(Sequence):
     aligned: bool = False
 
     def __post_init__(self) -> None:
-        if self.aligned not in (True, False):
-            raise TypeError(f"aligned must be True or False, got {self.aligned!r}")
-        self._coerce(period=integer("period", self.period, low=1), aligned=bool(self.aligned))
+        self._coerce(period=integer("period", self.period, low=1), aligned=flag("aligned", self.aligned))
 
     def _at(self, k: int) -> float:
         tooth = (k if self.aligned else k + 1) // self.period
@@ -239,7 +237,7 @@ class Triangular(Sequence):
         position = k % period
         height = position / up if position <= up else (period - position) / (period - up)
         if self.mode == "triangular2":
-            return math.ldexp(height, -int(k // period))
+            return math.ldexp(height, -int(min(k // period, 2000)))  # which is 0
         return height if self.mode == "triangular" else height * self.gamma**k
 
 

@@ -12,7 +12,7 @@ from typing import IO, Any
 import numpy as np
 from PIL import Image
 
-from ._check import choice, integer
+from ._check import choice, integer, number
 from .sequences import Sequence
 
 File = str | os.PathLike[str] | IO[bytes]
@@ -33,7 +33,7 @@ class Pixels(Sequence):
 
     Args:
         image: a path, a file open for reading bytes, a PIL image, or an array of shape (h, w) or (h, w, 1 | 3 | 4) of
-            uint8 or of floats in [0, 1].
+            uint8, uint16, or floats in [0, 1].
         steps: about how many values the picture is to last, an integer ≥ 1.
         order: "raster", or "serpentine", in which odd rows run from right to left.
         channels: "rgb", or "gray", which converts first.
@@ -63,6 +63,7 @@ class Pixels(Sequence):
         if channels == "gray":
             source = _gray(source)
         height, width = source.shape[:2]
+        number("steps", steps, high=1e15)
         f = math.sqrt(width * height * (3 if channels == "rgb" else 1) / steps)
         self._coerce(
             steps=steps,
@@ -108,23 +109,18 @@ _WHITE = {"uint8": 255.0, "uint16": 65535.0}  # 65535 = 257·255
 
 def _read(image: Picture) -> np.ndarray:
     """Return the picture as a new array (h, w, 1 or 3) of uint8, uint16, or floats in [0, 1]."""
-    if isinstance(image, Image.Image):
-        return _from_pillow(image)
-    if hasattr(image, "__array__"):
+    if not isinstance(image, Image.Image) and hasattr(image, "__array__"):
         return _from_array(np.asarray(image))
-    if isinstance(image, (str, os.PathLike)) or hasattr(image, "read"):
-        return _from_file(image)
-    raise TypeError(f"image must be a path, an open file, a PIL image or an array, got {image!r}")
-
-
-def _from_file(image: File) -> np.ndarray:
+    if not isinstance(image, (Image.Image, str, os.PathLike)) and not hasattr(image, "read"):
+        raise TypeError(f"image must be a path, an open file, a PIL image or an array, got {image!r}")
     try:
+        if isinstance(image, Image.Image):
+            return _from_pillow(image)
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(image) as picture:
-                picture.load()
                 return _from_pillow(picture)
-    except (MemoryError, KeyboardInterrupt):
+    except MemoryError:
         raise
     except Exception as error:  # Pillow's plugins raise whatever a broken file makes them stumble over
         raise ValueError(f"image: cannot read {image!r}: {error}") from error
@@ -151,6 +147,8 @@ def _planes(image: Image.Image) -> np.ndarray:
     if image.mode == "F" or image.mode.startswith("I;16"):
         array = np.asarray(image)
         return array if image.mode == "F" else array.astype(np.uint16)
+    if image.mode == "La":
+        image = image.convert("LA")
     if image.mode in ("1", "L", "LA"):
         return np.asarray(image.convert("L"))
     if image.mode in ("P", "PA", "RGBa"):
@@ -160,7 +158,7 @@ def _planes(image: Image.Image) -> np.ndarray:
 
 def _from_array(array: np.ndarray) -> np.ndarray:
     if array.dtype not in (np.uint8, np.uint16) and array.dtype.kind != "f":
-        raise TypeError(f"image must be an array of uint8 or of floats, got {array.dtype}")
+        raise TypeError(f"image must be an array of uint8, uint16 or floats, got {array.dtype}")
     if array.ndim == 2:
         array = array[:, :, None]
     if array.ndim != 3 or array.shape[2] not in (1, 3, 4) or array.size == 0:

@@ -15,8 +15,8 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-from ._check import STATE_VERSION, check_keys, check_state, choice, integer, number, real, storable, stored
-from ._groups import Groups, PerGroup, Rates, groups_of, read, stamp, stored_rates, typed, write
+from ._check import STATE_VERSION, check_keys, check_state, choice, integer, items, number, real, storable, stored
+from ._groups import PerGroup, Rates, groups_of, read, restamp, stamp, stored_bases, stored_rates, typed, write
 from .rules import Event, Follower, Rule
 from .sequences import Sequence
 
@@ -88,7 +88,7 @@ class PlateauSequence(ReduceLROnPlateau):
         self._last_metric: float | None = None
         self._steps = _Steps()
         self._watch_steps()
-        stamp(optimizer.param_groups, self._rates.highs)
+        stamp(optimizer, self._rates.bases)
         self._write()
 
     @property
@@ -111,6 +111,16 @@ class PlateauSequence(ReduceLROnPlateau):
         """The sequence, or the list of them."""
         return self._rates.sequence
 
+    @property
+    def min_lr(self) -> PerGroup:
+        """The floor, or the list of them."""
+        return self._rates.min_lr
+
+    @property
+    def nonfinite(self) -> str:
+        """What NaN and ±inf do."""
+        return self._follower.nonfinite
+
     def step(self, metrics: Any = _MISSING, epoch: int | None = None) -> None:  # type: ignore[override]
         """Take the next metric, and advance if the rule says so.
 
@@ -126,14 +136,15 @@ class PlateauSequence(ReduceLROnPlateau):
         self._follower.check(metric)
         if self._is_repeat(metric):
             return
-        groups = self.optimizer.param_groups
-        self._adopt(groups)
+        rates = self._rates.adopted(self.optimizer.param_groups)
         reason = self._follower.update(metric)
         self._step_count += 1
         self._last_metric = metric
         self._steps.since_metric = False
+        if rates is not self._rates:
+            self._adopt(rates)
         if reason is not None:
-            old = read(groups)
+            old = read(self.optimizer)
             self._write()
             event = Event(self._follower.epoch, metric, reason, self.position, old, list(self._last_lr))
             self._events.append(event)
@@ -153,16 +164,15 @@ class PlateauSequence(ReduceLROnPlateau):
     @property
     def base_lrs(self) -> list[float | Tensor]:  # type: ignore[override]
         """The base lr of each param group."""
-        return [*self._rates.highs]
+        return [*self._rates.bases]
 
     def get_lr(self) -> list[float | Tensor]:
         """Return the optimizer's learning rates now, whoever wrote them."""
-        groups = self.optimizer.param_groups
-        return typed(groups, read(groups))
+        return typed(self.optimizer, read(self.optimizer))
 
     def get_last_lr(self) -> list[float | Tensor]:
         """Return the learning rates written last, one per param group, as new tensors where the groups' are tensors."""
-        return typed(self.optimizer.param_groups, self._last_lr)
+        return typed(self.optimizer, self._last_lr)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state as plain Python; `lrs` are the optimizer's learning rates now, whoever wrote them."""
@@ -173,7 +183,7 @@ class PlateauSequence(ReduceLROnPlateau):
             "last_epoch": self.last_epoch,
             "_step_count": self._step_count,
             "base_lrs": list(self._rates.highs),
-            "lrs": read(self.optimizer.param_groups),
+            "lrs": [*map(storable, read(self.optimizer))],
             "rule": self.rule.state_dict(),
             "events": [event.state_dict() for event in self._events],
             "last_metric": storable(self._last_metric),
@@ -192,38 +202,35 @@ class PlateauSequence(ReduceLROnPlateau):
         """
         check_state(state_dict, tuple(self.state_dict()), self._settings(), strict)
         groups = self.optimizer.param_groups
-        bases = stored_rates("base_lrs", state_dict["base_lrs"], len(groups))
-        lrs = stored_rates("lrs", state_dict["lrs"], len(groups))
+        bases = stored_bases("state: base_lrs", state_dict["base_lrs"], len(groups))
+        lrs = stored_rates("state: lrs", state_dict["lrs"], len(groups))
         follower = self._follower.resumed(state_dict["rule"], state_dict["last_epoch"], state_dict["position"])
         count = integer("state: _step_count", state_dict["_step_count"])
         events = [Event.from_state_dict(event) for event in stored("state: events", state_dict["events"], [])]
-        last_metric = stored("state: last_metric", state_dict["last_metric"], None)
+        last_metric = stored("state: last_metric", state_dict["last_metric"], 0.0)
         steps = _Steps.from_state_dict(state_dict["steps"])
-        self._rates.adopt(groups)
-        self._rates.rebase(bases)
-        stamp(groups, bases, again=True)
+        self._rates = self._rates.resumed(groups[: len(bases)], bases)
+        restamp(self.optimizer, bases)
         self._follower, self._step_count, self._last_metric = follower, count, last_metric
         self._events = deque(events, self._events.maxlen)
         vars(self._steps).update(vars(steps))
-        self._last_lr = lrs
-        write(groups, lrs)
+        self._last_lr = lrs[: len(bases)]
+        write(self.optimizer, lrs)
 
     def _settings(self) -> dict[str, Any]:
         settings = {"class": type(self).__name__, **self._rates.settings()}
         return {**settings, "rule": repr(self.rule), "mode": self.mode}
 
     def _write(self) -> None:
-        groups = self.optimizer.param_groups
-        self._last_lr: list[float] = self._rates.write(groups, self.position)  # type: ignore[assignment]
+        self._last_lr: list[float] = self._rates.write(self.optimizer, self.position)  # type: ignore[assignment]
 
-    def _adopt(self, groups: Groups) -> None:
+    def _adopt(self, rates: Rates) -> None:
+        """Schedule new groups too, and write their learning rates; those of the others may be a warm-up's."""
         known = len(self._rates.highs)
-        if len(groups) != known:
-            self._rates.adopt(groups)
-            stamp(groups, self._rates.highs)
-            new = self._rates.at(self.position)[known:]
-            write(groups[known:], new)
-            self._last_lr = self._last_lr + new
+        new = rates.at(self.position)[known:]
+        stamp(self.optimizer, rates.bases)
+        write(self.optimizer, new, first=known)
+        self._rates, self._last_lr = rates, self._last_lr + new
 
     def _is_repeat(self, metric: float) -> bool:
         if self.repeats == "count" or self._last_metric is None or self._steps.since_metric or not self._steps.ever:
@@ -247,8 +254,11 @@ class PlateauSequence(ReduceLROnPlateau):
         self._watch_steps()
 
     def __getattr__(self, name: str) -> Any:
-        hint = ": what it waits for is in scheduler.rule" if name in _OF_REDUCE_LR_ON_PLATEAU else ""
+        hint = _HINT if name in _OF_REDUCE_LR_ON_PLATEAU else ""
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}{hint}")
+
+    def _init_is_better(self, *_: Any, **__: Any) -> None:
+        raise AttributeError(f"{type(self).__name__!r} object has no threshold{_HINT}")
 
     def __repr__(self) -> str:
         return (
@@ -257,6 +267,7 @@ class PlateauSequence(ReduceLROnPlateau):
         )
 
 
+_HINT = ": what it waits for is in scheduler.rule"
 _OF_REDUCE_LR_ON_PLATEAU = frozenset(
     [
         "factor",
@@ -323,7 +334,7 @@ def preview(
     follower = Follower(on, mode, nonfinite)
     events = []
     lrs = rates.at(0)
-    for i, metric in enumerate(metrics):
+    for i, metric in enumerate(items("metrics", metrics)):
         metric = real(f"metrics[{i}]", metric)
         follower.check(metric)
         reason = follower.update(metric)

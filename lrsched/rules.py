@@ -8,10 +8,10 @@ from __future__ import annotations
 import copy
 import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
-from ._check import check_keys, choice, integer, number, storable, stored
+from ._check import check_keys, choice, integer, number, real, restored, storable, stored
 
 
 class Rule(ABC):
@@ -52,11 +52,12 @@ class Rule(ABC):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take the attributes named in `state_fields`.
 
-        Raises ValueError or TypeError, and takes none, where a name is missing or unknown, or a value of another kind.
+        Raises TypeError or ValueError, and takes none, where a name is missing or unknown, or where the present value
+        is a number, a string, a list or a dict and the new one is not.
         """
         check_keys(f"state of {self!r}", state_dict, self.state_fields)
-        taken = {name: stored(name, state_dict[name], getattr(self, name)) for name in self.state_fields}
-        self.__dict__.update(copy.deepcopy(taken))
+        kept = {name: stored(name, value, getattr(self, name)) for name, value in state_dict.items()}
+        self.__dict__.update(copy.deepcopy(kept))
 
     def __or__(self, other: Rule) -> Rule:
         return _Either(self, other) if isinstance(other, Rule) else NotImplemented
@@ -109,9 +110,13 @@ class Cutoff(Rule):
             self.cutoff = self.relative * abs(metric)
         if last is None or not abs(metric - last) < self.cutoff:
             return None
-        reason = f"cutoff: abs({metric:.6g} - {last:.6g}) < {self.cutoff:.6g}"
+        reason = f"cutoff: abs({metric:.15g} - {last:.15g}) < {self.cutoff:.15g}"
         self.cutoff = max(self.cutoff * self.decay, self.min_cutoff)
         return reason
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take a saved state; raises TypeError or ValueError, and takes none of it, where it is not this rule's."""
+        super().load_state_dict(_numbers(self, state_dict))
 
     def __repr__(self) -> str:
         return (
@@ -144,7 +149,11 @@ class Oscillation(Rule):
         last, self.last = self.last, metric
         if last is None or not (metric > last if mode == "min" else metric < last):
             return None
-        return f"oscillation: {metric:.6g} {'>' if mode == 'min' else '<'} {last:.6g}"
+        return f"oscillation: {metric:.15g} {'>' if mode == 'min' else '<'} {last:.15g}"
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take a saved state; raises TypeError or ValueError, and takes none of it, where it is not this rule's."""
+        super().load_state_dict(_numbers(self, state_dict))
 
     def __repr__(self) -> str:
         return f"Oscillation(previous={self._previous!r})"
@@ -167,7 +176,7 @@ class Patience(Rule):
 
     >>> rule = Patience(patience=1)
     >>> [rule.update(metric, "min") for metric in (1.0, 1.0, 1.0)]
-    [None, None, 'patience: 2 metrics no better than 1']
+    [None, None, 'patience: 2 metrics no better than 1.0']
     """
 
     state_fields = ("best", "bad", "cooling")
@@ -193,8 +202,7 @@ class Patience(Rule):
             self.cooling, self.bad = self.cooling - 1, 0
         if self.bad <= self.patience:
             return None
-        best = "none" if self.best is None else f"{self.best:.6g}"
-        reason = f"patience: {self.bad} metrics no better than {best}"
+        reason = f"patience: {self.bad} metrics no better than {self.best!r}"
         self.bad, self.cooling = 0, self.cooldown
         return reason
 
@@ -204,6 +212,10 @@ class Patience(Rule):
         if self.threshold_mode == "rel":
             return metric < best * (1.0 - self.threshold) if mode == "min" else metric > best * (self.threshold + 1.0)
         return metric < best - self.threshold if mode == "min" else metric > best + self.threshold
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take a saved state; raises TypeError or ValueError, and takes none of it, where it is not this rule's."""
+        super().load_state_dict(_numbers(self, state_dict))
 
     def __repr__(self) -> str:
         return (
@@ -219,7 +231,7 @@ class _Either(Rule):
         self.first, self.second = copy.deepcopy(first), copy.deepcopy(second)  # r | r must not see a metric twice
 
     def update(self, metric: float, mode: str) -> str | None:
-        reasons = [rule.update(metric, mode) for rule in (self.first, self.second)]
+        reasons = [_ask(rule, metric, mode) for rule in (self.first, self.second)]
         return "; ".join(reason for reason in reasons if reason is not None) or None
 
     def state_dict(self) -> dict[str, Any]:
@@ -259,16 +271,22 @@ class Event:
 
     def state_dict(self) -> dict[str, Any]:
         """Return the event as plain Python, with its own lists."""
-        return {name: storable(copy.copy(value)) for name, value in vars(self).items()}
+        plain = {name: storable(value) for name, value in vars(self).items()}
+        return {**plain, "old_lrs": [*map(storable, self.old_lrs)], "new_lrs": [*map(storable, self.new_lrs)]}
 
     @classmethod
     def from_state_dict(cls, state_dict: dict[str, Any]) -> Event:
         """Return the event of a `state_dict()`; raises TypeError or ValueError where it is none."""
-        present = cls(0, 0.0, "", 0, [], [])
-        check_keys("event", state_dict, tuple(vars(present)))
-        values = {name: stored(f"event: {name}", state_dict[name], value) for name, value in vars(present).items()}
+        check_keys("state: event", state_dict, [field.name for field in fields(cls)])
+        values = dict(state_dict)
+        for name in ("epoch", "position"):
+            values[name] = integer(f"state: event: {name}", values[name])
+        for name, kind in (("metric", 0.0), ("reason", ""), ("old_lrs", []), ("new_lrs", [])):
+            values[name] = stored(f"state: event: {name}", values[name], kind)
         for name in ("old_lrs", "new_lrs"):
-            values[name] = [number(f"event: {name}", lr) for lr in values[name]]
+            values[name] = [real(f"state: event: {name}", restored(lr)) for lr in values[name]]
+        if len(values["old_lrs"]) != len(values["new_lrs"]):
+            raise ValueError(f"state: event: old_lrs and new_lrs must be as many, got {state_dict}")
         return cls(**values)
 
 
@@ -304,16 +322,37 @@ class Follower:
 
     def update(self, metric: float) -> str | None:
         """Take the next metric, which `check` has let pass; return why the position advanced, or None."""
-        reason: object = None
+        reason = None
         if math.isfinite(metric):
-            reason = self.rule.update(metric, self.mode)
+            before = self.rule.state_dict()
+            try:
+                reason = _ask(self.rule, metric, self.mode)
+            except BaseException:
+                self.rule.load_state_dict(before)
+                raise
         elif self.nonfinite == "advance":
             reason = f"nonfinite: {metric}"
-        if not (reason is None or isinstance(reason, str)):
-            raise TypeError(f"{self.rule!r}.update must return the reason, a string, or None, got {reason!r}")
         self.epoch += 1
         self.position += reason is not None
         return reason
+
+
+def _ask(rule: Rule, metric: float, mode: str) -> str | None:
+    reason: object = rule.update(metric, mode)
+    if not (reason is None or isinstance(reason, str)):
+        raise TypeError(f"{rule!r}.update must return the reason, a string, or None, got {reason!r}")
+    return reason
+
+
+def _numbers(rule: Rule, state_dict: dict[str, Any]) -> dict[str, Any]:
+    """Return a state all of whose entries are numbers like the present ones, or None."""
+    check_keys(f"state of {rule!r}", state_dict, rule.state_fields)
+    for name, value in state_dict.items():
+        if isinstance(getattr(rule, name), int):
+            integer(f"state: {name}", value)
+        else:
+            stored(f"state: {name}", value, 0.0)
+    return state_dict
 
 
 def _rule(on: str | Rule) -> Rule:

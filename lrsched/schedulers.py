@@ -17,15 +17,16 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import EPOCH_DEPRECATION_WARNING, LRScheduler
 
-from ._check import STATE_VERSION, check_state, choice, integer, number
+from ._check import STATE_VERSION, check_state, choice, integer, number, storable, stored
 from ._groups import (
-    Groups,
     PerGroup,
     Rates,
     groups_of,
     read,
     read_momenta,
+    restamp,
     stamp,
+    stored_bases,
     stored_rates,
     track_steps,
     typed,
@@ -62,6 +63,11 @@ class SequenceLR(LRScheduler):
     [1.0]
     """
 
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if "get_lr" in vars(cls):  # a user's own: then it decides, as in torch, and not the sequence
+            cls._update_lr = LRScheduler._update_lr  # type: ignore[method-assign]
+
     def __init__(
         self,
         optimizer: Optimizer,
@@ -74,8 +80,8 @@ class SequenceLR(LRScheduler):
 
     def _start(self, optimizer: Optimizer, rates: Rates, last_epoch: int) -> None:
         last_epoch = integer("last_epoch", last_epoch, low=-1)
-        if rates.low is not None and last_epoch == -1:
-            write(optimizer.param_groups, rates.lows)  # so that `initial_lr` becomes base_lr, as in torch's CyclicLR
+        if rates.limits and last_epoch == -1:
+            write(optimizer, rates.lows)  # so that `initial_lr` becomes base_lr, as in torch's CyclicLR
         track_steps(optimizer, last_epoch)
         self.optimizer = optimizer
         self._rates = rates
@@ -95,13 +101,14 @@ class SequenceLR(LRScheduler):
     @property
     def base_lrs(self) -> list[float | Tensor]:
         """The base lr of each param group; the lower limit where the class names both, as in torch's CyclicLR."""
-        return [*self._rates.highs] if self._rates.high is None else [*self._rates.lows]
+        return [*self._rates.bases]
 
     @base_lrs.setter
     def base_lrs(self, bases: list[float | Tensor]) -> None:
-        if self._rates.high is not None:
+        if self._rates.limits:
             raise AttributeError(f"base_lrs of a {type(self).__name__} are set by its base_lr")
-        self._rates.rebase(stored_rates("base_lrs", list(bases), len(self._rates.highs)))
+        rates = stored_rates("base_lrs", list(bases), len(self._rates.highs))
+        self._rates = self._rates.resumed(self.optimizer.param_groups, rates)
 
     def step(self, epoch: int | None = None) -> None:
         """Go to the next position, or to position `epoch` (deprecated, as in torch), and write its learning rates."""
@@ -118,15 +125,14 @@ class SequenceLR(LRScheduler):
 
     def _update_lr(self, epoch: int | None = None) -> None:
         k = self.last_epoch + 1 if epoch is None else epoch
-        groups = self.optimizer.param_groups
-        if len(groups) != len(self._rates.highs):
-            self._adopt(groups)
-        self._last_lr: list[float] = self._rates.write(groups, k)  # type: ignore[assignment]
+        if len(self.optimizer.param_groups) != len(self._rates.highs):
+            self._adopt()
+        self._last_lr: list[float] = self._rates.write(self.optimizer, k)  # type: ignore[assignment]
         self.last_epoch = k
 
-    def _adopt(self, groups: Groups) -> None:
-        self._rates.adopt(groups)
-        stamp(groups, read(groups))
+    def _adopt(self) -> None:
+        self._rates = self._rates.adopted(self.optimizer.param_groups)
+        stamp(self.optimizer, self._rates.bases)
 
     def get_lr(self) -> list[float | Tensor]:
         """Return the learning rates of the present position; torch's warning tells users of `get_last_lr()`."""
@@ -139,11 +145,11 @@ class SequenceLR(LRScheduler):
         return self._get_closed_form_lr()
 
     def _get_closed_form_lr(self) -> list[float | Tensor]:
-        return typed(self.optimizer.param_groups, self._rates.at(max(self.last_epoch, 0)))
+        return typed(self.optimizer, self._rates.at(max(self.last_epoch, 0)))
 
     def get_last_lr(self) -> list[float | Tensor]:
         """Return the learning rates written last, one per param group, as new tensors where the groups' are tensors."""
-        return typed(self.optimizer.param_groups, self._last_lr)
+        return typed(self.optimizer, self._last_lr)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state as plain Python; `lrs` are the optimizer's learning rates now, whoever wrote them."""
@@ -153,7 +159,7 @@ class SequenceLR(LRScheduler):
             "last_epoch": self.last_epoch,
             "_step_count": self._step_count,
             "base_lrs": list(self._rates.highs),
-            "lrs": read(self.optimizer.param_groups),
+            "lrs": [*map(storable, read(self.optimizer))],
         }
 
     def load_state_dict(self, state_dict: dict[str, Any], strict: bool = True) -> None:
@@ -169,14 +175,13 @@ class SequenceLR(LRScheduler):
         groups = self.optimizer.param_groups
         last_epoch = integer("state: last_epoch", state_dict["last_epoch"], low=-1)
         steps = integer("state: _step_count", state_dict["_step_count"])
-        bases = stored_rates("base_lrs", state_dict["base_lrs"], len(groups))
-        lrs = stored_rates("lrs", state_dict["lrs"], len(groups))
-        self._rates.adopt(groups)
-        if self._rates.high is None:
-            self._rates.rebase(bases)
-            stamp(groups, bases, again=True)
-        self.last_epoch, self._step_count, self._last_lr = last_epoch, steps, lrs
-        write(groups, lrs)
+        bases = stored_bases("state: base_lrs", state_dict["base_lrs"], len(groups))
+        lrs = stored_rates("state: lrs", state_dict["lrs"], len(groups))
+        self._rates = self._rates.resumed(groups[: len(bases)], bases)
+        if not self._rates.limits:
+            restamp(self.optimizer, bases)
+        self.last_epoch, self._step_count, self._last_lr = last_epoch, steps, lrs[: len(bases)]
+        write(self.optimizer, lrs)
 
     def _check_state(self, state_dict: dict[str, Any], strict: bool) -> None:
         check_state(state_dict, tuple(self.state_dict()), self._settings(), strict)
@@ -312,7 +317,7 @@ class ImageLR(SequenceLR):
         last_epoch: int = -1,
     ) -> None:
         sequence = Pixels(image, steps, order, channels)
-        self._start(optimizer, Rates(groups_of(optimizer), sequence, low=base_lr, high=max_lr), last_epoch)
+        self._start(optimizer, Rates(groups_of(optimizer), sequence, limits=(base_lr, max_lr)), last_epoch)
 
 
 class CyclicLR(SequenceLR):
@@ -373,12 +378,12 @@ class CyclicLR(SequenceLR):
             choice("scale_mode", scale_mode, ("cycle", "iterations"))
             sequence = _ScaledTriangle(triangle, scale_fn, scale_mode)
         groups = groups_of(optimizer)
-        rates = Rates(groups, sequence, low=base_lr, high=max_lr)
+        rates = Rates(groups, sequence, limits=(base_lr, max_lr))
         if cycle_momentum and not {"momentum", "betas"} & set(optimizer.defaults):
             raise ValueError(f"optimizer must have momentum or betas with cycle_momentum=True, got {optimizer!r}")
-        low, high = ("max_momentum", max_momentum), ("base_momentum", base_momentum)
+        names = ("max_momentum", "base_momentum")
         self.cycle_momentum = bool(cycle_momentum)
-        self._momenta = Rates(groups, sequence, low=low[1], high=high[1], names=(low[0], high[0]))
+        self._momenta = Rates(groups, sequence, limits=(max_momentum, base_momentum), names=names)
         self._scale_fn = scale_fn
         self._start(optimizer, rates, last_epoch)
 
@@ -390,31 +395,30 @@ class CyclicLR(SequenceLR):
     def _update_lr(self, epoch: int | None = None) -> None:
         super()._update_lr(epoch)
         if self.cycle_momentum:
-            write_momenta(self.optimizer.param_groups, self._momenta.at(self.last_epoch))
+            write_momenta(self.optimizer, self._momenta.at(self.last_epoch))
 
-    def _adopt(self, groups: Groups) -> None:
-        self._momenta.adopt(groups)
-        super()._adopt(groups)
+    def _adopt(self) -> None:
+        self._momenta = self._momenta.adopted(self.optimizer.param_groups)
+        super()._adopt()
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state as plain Python, with the momenta and, where scale_fn is an object, its `__dict__`."""
-        function = self._scale_fn is None or isinstance(self._scale_fn, types.FunctionType)
-        momenta = read_momenta(self.optimizer.param_groups) if self.cycle_momentum else []
-        return {
-            **super().state_dict(),
-            "momenta": momenta,
-            "scale_fn": None if function else copy.deepcopy(self._scale_fn.__dict__),
-        }
+        momenta = read_momenta(self.optimizer) if self.cycle_momentum else []
+        plain = isinstance(self._scale_fn, types.FunctionType)
+        inside = None if plain else copy.deepcopy(getattr(self._scale_fn, "__dict__", None))
+        return {**super().state_dict(), "momenta": momenta, "scale_fn": inside}
 
     def load_state_dict(self, state_dict: dict[str, Any], strict: bool = True) -> None:
         """Take a state, and write its learning rates and momenta; see `SequenceLR.load_state_dict`."""
         self._check_state(state_dict, strict)
-        groups = self.optimizer.param_groups if self.cycle_momentum else []
-        momenta = stored_rates("momenta", state_dict["momenta"], len(groups))
+        count = len(self.optimizer.param_groups) if self.cycle_momentum else 0
+        momenta = stored_rates("state: momenta", state_dict["momenta"], count)
+        inside = stored("state: scale_fn", state_dict["scale_fn"] or {}, {})
         super().load_state_dict(state_dict, strict)
-        write_momenta(groups, momenta)
-        if state_dict["scale_fn"] is not None and self._scale_fn is not None:
-            self._scale_fn.__dict__.update(copy.deepcopy(state_dict["scale_fn"]))
+        self._momenta = self._momenta.resumed(self.optimizer.param_groups, [])
+        write_momenta(self.optimizer, momenta)
+        if inside:
+            vars(self._scale_fn).update(copy.deepcopy(inside))
 
     def _settings(self) -> dict[str, Any]:
         return {**super()._settings(), "cycle_momentum": self.cycle_momentum, **self._momenta.settings()}

@@ -16,7 +16,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from ._check import choice, integer, number
+from ._check import choice, integer, items, number, real
 
 
 class Sequence(ABC):
@@ -151,9 +151,7 @@ class Piecewise(Sequence):
     factors: tuple[float, ...]
 
     def __init__(self, boundaries: Iterable[int], values: Iterable[float]) -> None:
-        if isinstance(boundaries, (str, bytes)) or not isinstance(boundaries, Iterable):
-            raise TypeError(f"boundaries must be a list of integers, got {boundaries!r}")
-        edges = tuple(integer(f"boundaries[{i}]", edge, low=1) for i, edge in enumerate(boundaries))
+        edges = tuple(integer(f"boundaries[{i}]", k, low=1) for i, k in enumerate(items("boundaries", boundaries)))
         if any(right <= left for left, right in pairwise(edges)):
             raise ValueError(f"boundaries must increase strictly, got {list(edges)}")
         factors = _factors(values)
@@ -224,6 +222,8 @@ class Ramp(Sequence):
             end=number("end", self.end, above=above),
             steps=integer("steps", self.steps, low=2),
         )
+        if above is not None:
+            number("end/start", self.end / self.start, above=0.0)
 
     def _at(self, k: int) -> float:
         x = k / (self.steps - 1)
@@ -231,7 +231,7 @@ class Ramp(Sequence):
             return self.end
         if self.scale == "linear":
             return self.start + (self.end - self.start) * x
-        return math.exp(math.log(self.start) * (1.0 - x) + math.log(self.end) * x) if k else self.start
+        return self.start * math.pow(self.end / self.start, x)
 
 
 @dataclass(frozen=True, repr=False)
@@ -287,8 +287,8 @@ class _Clipped(Sequence):
 
     def __post_init__(self) -> None:
         low = number("low", self.low)
-        high = math.inf if self.high == math.inf else number("high", self.high, low)
-        self._coerce(low=low, high=high)
+        high = real("high", self.high)
+        self._coerce(low=low, high=high if high == math.inf else number("high", high, low))
 
     def __repr__(self) -> str:
         high = "" if self.high == math.inf else f", high={self.high!r}"
@@ -349,9 +349,7 @@ def _atom(sequence: Sequence) -> str:
 
 
 def _factors(values: Iterable[float]) -> tuple[float, ...]:
-    if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
-        raise TypeError(f"values must be a list of numbers, got {values!r}")
-    factors = tuple(number(f"values[{i}]", value) for i, value in enumerate(values))
+    factors = tuple(number(f"values[{i}]", value) for i, value in enumerate(items("values", values)))
     if not factors:
         raise ValueError("values must not be empty")
     return factors

@@ -1,0 +1,98 @@
+"""Draw the schedules of lrsched into docs/schedules.png, the picture at the top of the README.
+
+    python docs/schedules.py
+
+Above each panel stands the very call that is drawn in it.
+"""
+
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+
+import lrsched
+from lrsched import plot
+
+POSITIONS = 60
+SIZE = 9.5
+ROWS = [
+    ["Inverse()", "InverseSqrt()", "Geometric(0.9)", "Sawtooth(10)", "Exponential(0.05)"],
+    ["StepDecay(0.5, 10)", "TimeDecay(0.01)", "Linear(50)", "Polynomial(50, power=2)", "Cosine(50)"],
+    ["Triangular(10, down=20)", "Ramp(0.01, 1, steps=50)", "Warmup(20)", "Piecewise([20], [1, 0.3])", "Values(a_list)"],
+]
+STABLE = "Warmup(8)\n  .then(Constant(), at=8)\n  .then(Linear(15), at=45)"
+RESTARTS = "Cosine(20).repeated(20)\n  * Geometric(0.6).every(20)"
+PICTURE = "Pixels(image, steps=300)"
+PLATEAU = 'PlateauSequence(\n    optimizer, Geometric(0.5),\n    on="cutoff")'
+
+
+def main() -> None:
+    """Draw all panels and save the figure beside this file."""
+    figure = plot.figure(10.667, 6.0)
+    grid = figure.add_gridspec(4, 20, height_ratios=(1, 1, 1, 1.2))
+    for i, row in enumerate(ROWS):
+        for j, call in enumerate(row):
+            sequence(figure.add_subplot(grid[i, 4 * j : 4 * j + 4]), call, x="" if i == 2 else None, y=j == 0)
+    sequence(figure.add_subplot(grid[3, :4]), STABLE, x="position k", colour=1)
+    sequence(figure.add_subplot(grid[3, 4:8]), RESTARTS, x="position k", y=False, colour=1)
+    picture(figure.add_subplot(grid[3, 8:11]), figure.add_subplot(grid[3, 11:15]))
+    plateau(figure.add_subplot(grid[3, 15:]))
+    plot.save(figure, Path(__file__).with_suffix(".png"))
+
+
+def sequence(ax: Axes, call: str, *, x: str | None, y: bool = True, colour: int = 0) -> None:
+    """Draw the sequence that a call makes; `x` and `y` as for `panel`."""
+    a_list = np.interp(np.arange(POSITIONS), [0, 8, 20, 32, 45, 59], [0.3, 0.9, 0.8, 0.35, 0.5, 0.1])
+    made = eval(call.replace("\n", ""), {**vars(lrsched), "a_list": a_list})
+    values = made.values(POSITIONS)
+    panel(ax, call, POSITIONS, x, y)
+    style = plot.line_style(colour)
+    ax.plot(values, **style)
+    ax.fill_between(range(POSITIONS), values, color=style["color"], alpha=0.1, linewidth=0)
+
+
+def picture(left: Axes, right: Axes) -> None:
+    """Draw a picture and the factors that its pixels become."""
+    image = sunset()
+    pixels = lrsched.Pixels(image, steps=300)
+    plot.picture(image, pixels.values(300), axes=(left, right), xlabel="", ylabel="")
+    left.set_title("image", loc="left", color=plot.INK, fontsize=SIZE)
+    panel(right, PICTURE, 300, "step", False)
+
+
+def plateau(ax: Axes) -> None:
+    """Draw a made-up validation loss, which falls towards a floor set by the learning rate, and what it triggers."""
+    losses, factors, events = [1.0], [1.0], []
+    for _ in range(39):
+        losses.append(losses[-1] + 0.3 * (0.25 + 0.55 * factors[-1] - losses[-1]))
+        events = lrsched.preview(lrsched.Geometric(0.5), "cutoff", losses)
+        factors.append(events[-1].new_lrs[0] if events else 1.0)
+    panel(ax, PLATEAU, 40, "epoch", False)
+    plot.events(ax, [event.epoch - 1 for event in events])
+    ax.plot(losses, color=plot.GREY, linewidth=1.3)
+    ax.plot(factors, drawstyle="steps-post", **plot.line_style(3))
+    background = {"facecolor": "white", "edgecolor": "none", "pad": 1}
+    ax.text(39, 0.52, "validation loss", color=plot.GREY, ha="right", fontsize=SIZE, bbox=background)
+    ax.text(0, 0.36, "learning rate", color=plot.line_style(3)["color"], fontsize=SIZE, bbox=background)
+
+
+def panel(ax: Axes, title: str, width: int, x: str | None, y: bool) -> None:
+    """Dress small axes for positions below `width`, named `x` (None: without numbers), and factors from 0 to 1."""
+    plot.frame(ax, title=title, xlabel=x or "")
+    ax.set_title(title, loc="left", fontsize=SIZE, linespacing=1.2)
+    ax.set(xlim=(-0.02 * width, width), ylim=(0, 1.06), xticks=np.linspace(0, width, 3), yticks=(0, 0.5, 1))
+    ax.tick_params(labelbottom=x is not None, labelleft=y)
+
+
+def sunset(width: int = 96, height: int = 72) -> np.ndarray:
+    """Return a made-up picture, (height, width, 3), uint8: sky, sun and two hills."""
+    y, x = np.mgrid[0 : 1 : height * 1j, 0 : width / height : width * 1j]
+    picture = (1 - y)[..., None] * (0.15, 0.25, 0.55) + y[..., None] * (1.0, 0.65, 0.3)
+    picture[np.hypot(x - 0.85, y - 0.5) < 0.16] = (1.0, 0.95, 0.75)
+    picture[y > 0.72 - 0.12 * np.sin(4 * x)] = (0.35, 0.22, 0.35)
+    picture[y > 0.85 - 0.08 * np.sin(6 * x + 2)] = (0.12, 0.1, 0.2)
+    return (255 * picture).round().astype(np.uint8)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,248 @@
+"""Drawing from arrays and labels: arrays go in, matplotlib axes come out, and `save` writes their figure to a file.
+
+No figure here belongs to a window or to any global state, so that drawing works without a screen; matplotlib is
+imported when something is drawn. Every function draws into the axes given, or makes its own.
+"""
+
+from __future__ import annotations
+
+import os
+import textwrap
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
+
+# Told apart under protanopia, deuteranopia and tritanopia, and readable as text on white (contrast 3.4 or more).
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#BB6699", "#222222")
+DASHES = ("-", (0, (5, 1.5)), (0, (1, 1.2)))  # the second and third round through the colours
+INK = "#333333"
+GREY = "#8C8C8C"
+FORMATS = (".pdf", ".png", ".svg")
+
+_MARKED = 60  # up to so many positions each one gets a dot: a schedule is a list of values, not a line
+_FEW = 1000  # up to so many rates a picture's schedule is one line; beyond, the eye needs the band and its mean
+_STRETCHES = 250
+_LEADER = {"linewidth": 0.5, "relpos": (0, 0.5), "shrinkA": 2, "shrinkB": 3}  # from a label's left edge to its curve
+
+
+def figure(width: float = 7.2, height: float = 4.0) -> Figure:
+    """Return an empty figure of width × height inches. Raises ImportError where matplotlib is missing.
+
+    >>> figure(4, 3).get_size_inches().tolist()
+    [4.0, 3.0]
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise ImportError("drawing needs matplotlib: pip install torch-lrsched[plot]") from error
+    return Figure(figsize=(width, height), dpi=150, layout="constrained", facecolor="white")
+
+
+def frame(ax: Axes | None = None, *, title: str = "", xlabel: str = "", ylabel: str = "", log: bool = False) -> Axes:
+    """Return axes in the package's style: a thin grid, no box, quiet ticks; new ones where `ax` is None.
+
+    Args:
+        ax: the axes to dress, or None.
+        title: a line above the axes; "" for none, as for the next two.
+        xlabel: the name of the horizontal axis, with its unit.
+        ylabel: the name of the vertical axis, with its unit.
+        log: whether the vertical axis is logarithmic; values ≤ 0 are then left out.
+
+    >>> frame(xlabel="epoch").get_xlabel()
+    'epoch'
+    """
+    ax = figure().add_subplot() if ax is None else ax
+    ax.set_axisbelow(True)
+    ax.grid(True, which="major", color="#E4E4E4", linewidth=0.6)
+    ax.spines[["top", "right", "left"]].set_visible(False)
+    ax.spines["bottom"].set(color=GREY, linewidth=0.8)
+    ax.tick_params(which="both", colors=INK, length=0, labelsize=8.5)
+    ax.set_title(title, loc="left", color=INK, fontsize=10, pad=8)
+    ax.set_xlabel(xlabel, color=INK, fontsize=9)
+    ax.set_ylabel(ylabel, color=INK, fontsize=9)
+    if log:
+        ax.set_yscale("log", nonpositive="mask")
+    return ax
+
+
+def schedules(
+    x: ArrayLike,
+    curves: Mapping[str, ArrayLike],
+    *,
+    log: bool = False,
+    ax: Axes | None = None,
+    title: str = "",
+    xlabel: str = "position k",
+    ylabel: str = "factor",
+) -> Axes:
+    """Draw curves over common positions, each named at its right end, and return the axes.
+
+    Args:
+        x: the positions, shape (n,), n ≥ 1, ascending.
+        curves: label → values, each of shape (n,).
+        log: whether the vertical axis is logarithmic; values ≤ 0 are then left out.
+        ax: the axes to draw into, or None for new ones.
+        title: as for `frame`, like xlabel and ylabel.
+        xlabel: what the positions count.
+        ylabel: what the values are.
+
+    Raises ValueError when there is nothing to draw or a curve has another shape, ImportError without matplotlib.
+
+    >>> ax = schedules([0, 1, 2], {"1/n": [1, 0.5, 0.33]})
+    >>> [line.get_ydata().tolist() for line in ax.lines]
+    [[1.0, 0.5, 0.33]]
+    """
+    positions = np.asarray(x, dtype=float)
+    arrays = {label: np.asarray(values, dtype=float) for label, values in curves.items()}
+    if not arrays or not positions.size:
+        raise ValueError(f"there must be something to draw, got {len(arrays)} curves over {positions.size} positions")
+    for label, values in arrays.items():
+        if values.shape != positions.shape:
+            raise ValueError(f"curve {label!r} must have the shape of x, {positions.shape}, got {values.shape}")
+    if log and not any((values > 0).any() for values in arrays.values()):
+        raise ValueError("a logarithmic axis needs a value > 0, got none")
+    ax = frame(ax, title=title, xlabel=xlabel, ylabel=ylabel, log=log)
+    lines = [
+        ax.plot(positions, values, label=label, **line_style(i, positions.size))[0]
+        for i, (label, values) in enumerate(arrays.items())
+    ]
+    ax.margins(x=0.01)
+    if not log and not any((values < 0).any() for values in arrays.values()):
+        ax.set_ylim(bottom=0)
+    name_ends(ax, lines)
+    return ax
+
+
+def line_style(i: int, points: int = _MARKED + 1) -> dict[str, Any]:
+    """Return the options of `Axes.plot` for the i-th curve: colours first, then dashes; dots where points are few."""
+    again, colour = divmod(i, len(COLOURS))
+    dots = {"marker": "o", "markersize": 2.4} if points <= _MARKED and not again else {}
+    return {"color": COLOURS[colour], "linestyle": DASHES[again % len(DASHES)], "linewidth": 1.3, **dots}
+
+
+def name_ends(ax: Axes, lines: Sequence[Line2D], *, size: float = 8.5) -> None:
+    """Write each line's label, in its colour, beside its last finite point, moved up or down so that none overlap."""
+    texts = [textwrap.fill(str(line.get_label()), 34) for line in lines]
+    corner = ax.get_xlim()[1], ax.get_ylim()[0]  # asking also settles the limits that the transform below uses
+    to_axes = ax.transData + ax.transAxes.inverted()
+    ends = [to_axes.transform(_last_drawn(line, corner)) for line in lines]
+    line_height = 1.25 * size * ax.figure.dpi / 72 / ax.get_window_extent().height
+    heights = [line_height * (1 + text.count("\n")) for text in texts]
+    places = _spread(np.clip([y for _, y in ends], 0, 1), np.array(heights))
+    for line, text, (x, foot), y in zip(lines, texts, ends, places, strict=True):
+        ax.annotate(
+            text,
+            xy=(x, foot),
+            xytext=(1.04, y),
+            xycoords="axes fraction",
+            textcoords="axes fraction",
+            color=line.get_color(),
+            fontsize=size,
+            va="center",
+            annotation_clip=False,
+            arrowprops={"arrowstyle": "-", "color": line.get_color(), **_LEADER},
+        )
+
+
+def events(ax: Axes, positions: ArrayLike, *, colour: str = GREY) -> None:
+    """Mark positions on the horizontal axis by thin upright lines behind the curves."""
+    for x in np.asarray(positions, dtype=float):
+        ax.axvline(x, color=colour, linewidth=0.8, linestyle=(0, (3, 2)), zorder=1)
+
+
+def picture(
+    image: ArrayLike,
+    rates: ArrayLike,
+    *,
+    axes: tuple[Axes, Axes] | None = None,
+    title: str = "",
+    xlabel: str = "step",
+    ylabel: str = "learning rate",
+) -> tuple[Axes, Axes]:
+    """Draw a picture and beside it the learning rates that it becomes, and return both axes.
+
+    Above 1000 rates the line would be a block of ink: a band from the lowest to the highest of each stretch and a line
+    through its means stand for it.
+
+    Args:
+        image: the picture, shape (h, w), (h, w, 1) or (h, w, 3), unsigned integers or floats in [0, 1].
+        rates: one learning rate a step, shape (n,), n ≥ 1.
+        axes: the axes for picture and rates, or None for new ones.
+        title: as for `frame`, like xlabel and ylabel; they belong to the rates.
+        xlabel: what the rates are counted in.
+        ylabel: what the rates are.
+
+    Raises ValueError when there are no rates, ImportError without matplotlib.
+
+    >>> left, right = picture([[0.0, 1.0]], [1e-5, 1e-2])
+    >>> left.images[0].get_array().shape, right.lines[0].get_ydata().tolist()
+    ((1, 2), [1e-05, 0.01])
+    """
+    values = np.asarray(rates, dtype=float)
+    if not values.size:
+        raise ValueError("rates must not be empty")
+    left, right = figure(11, 3.6).subplots(1, 2, width_ratios=(2, 3)) if axes is None else axes
+    pixels = np.asarray(image)
+    pixels = pixels[..., 0] if pixels.ndim == 3 and pixels.shape[2] == 1 else pixels
+    if pixels.dtype.kind == "u":
+        pixels = pixels / np.iinfo(pixels.dtype).max
+    left.imshow(pixels, cmap="gray", vmin=0, vmax=1, interpolation="nearest" if len(pixels) < 100 else None)
+    left.set_axis_off()
+    frame(right, title=title, xlabel=xlabel, ylabel=ylabel)
+    if len(values) <= _FEW:
+        right.plot(np.arange(len(values)), values, color=COLOURS[0], linewidth=0.8)
+    else:
+        _band(right, values)
+        right.set_xlabel(f"{xlabel} (line: mean of about {len(values) / _STRETCHES:.0f}, band: their range)")
+    right.margins(x=0.01)
+    right.ticklabel_format(axis="y", scilimits=(-3, 4), useMathText=True)
+    return left, right
+
+
+def save(drawing: Axes | Figure, path: str | os.PathLike[str]) -> None:
+    """Write a figure, or the whole figure that axes belong to, to a file whose suffix is .pdf, .png or .svg.
+
+    Raises ValueError for another suffix, OSError where the file cannot be written.
+    """
+    if Path(path).suffix.lower() not in FORMATS:
+        raise ValueError(f"path must end in one of {', '.join(FORMATS)}, got {os.fspath(path)!r}")
+    drawing.figure.figure.savefig(path)  # the figure of a subfigure is the whole one
+
+
+def _band(ax: Axes, values: np.ndarray) -> None:
+    """Draw lowest, mean and highest of each stretch of the values."""
+    edges = np.linspace(0, len(values), _STRETCHES + 1).astype(int)
+    starts = edges[:-1]
+    middles = (starts + edges[1:] - 1) / 2
+    low, high = np.minimum.reduceat(values, starts), np.maximum.reduceat(values, starts)
+    means = np.add.reduceat(values, starts) / np.diff(edges)
+    ax.fill_between(middles, low, high, color=COLOURS[0], alpha=0.2, linewidth=0)
+    ax.plot(middles, means, color=COLOURS[0], linewidth=1.2)
+
+
+def _last_drawn(line: Line2D, corner: tuple[float, float]) -> tuple[float, float]:
+    """Return the last point of a line that can be seen, or the corner of the axes where none can."""
+    x, y = np.asarray(line.get_xdata(), dtype=float), np.asarray(line.get_ydata(), dtype=float)
+    seen = np.flatnonzero(np.isfinite(y) & (y >= corner[1]))
+    return (x[seen[-1]], y[seen[-1]]) if seen.size else corner
+
+
+def _spread(wanted: np.ndarray, heights: np.ndarray) -> np.ndarray:
+    """Return places near the wanted ones in 0 … 1 at which boxes of these heights do not overlap, if so many fit."""
+    order = np.argsort(wanted, kind="stable")
+    gaps = (heights[order][1:] + heights[order][:-1]) / 2
+    below = np.concatenate([[0.0], np.cumsum(gaps)])  # how far above the lowest each must be at least
+    scale = min(1.0, 1.0 / below[-1]) if below[-1] > 0 else 1.0
+    below *= scale
+    room = np.maximum.accumulate(wanted[order] - below)
+    places = np.empty_like(wanted)
+    places[order] = np.clip(room, 0.0, 1.0 - below[-1]) + below
+    return places

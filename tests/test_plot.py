@@ -1,0 +1,228 @@
+import runpy
+import shutil
+import subprocess
+import sys
+from itertools import pairwise
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+from PIL import Image
+
+from lrsched import plot
+
+HERE = Path(__file__).parent
+
+
+def colours(path):
+    with Image.open(path) as image:
+        return len(image.convert("RGB").getcolors(maxcolors=1 << 24))
+
+
+# The drawing holds the data
+
+
+def test_the_lines_hold_the_given_arrays():
+    x = np.array([0, 1, 5, 9])
+    curves = {"falling": np.array([1.0, 0.5, 0.25, 0.125]), "rising": [0, 1, 2, 3]}
+    ax = plot.schedules(x, curves)
+    assert [line.get_label() for line in ax.lines] == ["falling", "rising"]
+    for line, values in zip(ax.lines, curves.values(), strict=True):
+        np.testing.assert_array_equal(line.get_xdata(), x)
+        np.testing.assert_array_equal(line.get_ydata(), values)
+
+
+def test_every_curve_is_named_in_its_colour():
+    ax = plot.schedules(range(3), {f"curve {i}": [i, i, i] for i in range(7)})
+    assert [text.get_text() for text in ax.texts] == [f"curve {i}" for i in range(7)]
+    assert [text.get_color() for text in ax.texts] == [line.get_color() for line in ax.lines]
+
+
+def test_names_never_overlap_and_keep_the_order_of_the_curves():
+    ends = [0.0, 0.0, 0.001, 1.0, 0.5, 0.999]
+    ax = plot.schedules(range(2), {f"a label so long that it takes two, {i}": [0.5, end] for i, end in enumerate(ends)})
+    ax.figure.draw_without_rendering()
+    boxes = [Text.get_window_extent(text) for text in ax.texts]  # an annotation's own adds its leader
+    order = np.argsort([box.y0 for box in boxes]).tolist()
+    assert order == [0, 1, 2, 4, 5, 3]
+    assert all(0 <= text.xyann[1] <= 1 for text in ax.texts)
+    assert all(boxes[below].y1 <= boxes[above].y0 for below, above in pairwise(order))
+
+
+def test_curves_differ_in_colour_or_dash_up_to_fifteen():
+    styles = {(style["color"], style["linestyle"]) for style in map(plot.line_style, range(15))}
+    assert len(styles) == 15
+    assert "marker" not in plot.line_style(5, points=10)  # dots would hide the dashes
+
+
+def test_few_positions_get_dots_and_many_do_not():
+    assert plot.schedules(range(10), {"a": range(10)}).lines[0].get_marker() == "o"
+    assert plot.schedules(range(1000), {"a": range(1000)}).lines[0].get_marker() == "None"
+
+
+def test_a_logarithmic_axis_leaves_zero_out():
+    ax = plot.schedules(range(3), {"a": [1.0, 0.1, 0.0]}, log=True)
+    assert ax.get_yscale() == "log"
+    assert ax.get_ylim()[0] > 0
+    assert not np.isfinite(ax.yaxis.get_transform().transform([0.0]))  # no line falls off the axes towards it
+    assert 0 < ax.texts[0].xy[1] < 0.1  # the name stands at the last value drawn, 0.1
+
+
+def test_a_linear_axis_begins_at_zero_unless_a_value_is_negative():
+    assert plot.schedules(range(2), {"a": [2.0, 1.5]}).get_ylim()[0] == 0
+    assert plot.schedules(range(2), {"a": [2.0, -1.5]}).get_ylim()[0] < -1.5
+
+
+def test_curves_with_gaps_or_of_one_position_are_drawn(tmp_path):
+    plot.save(plot.schedules([0], {"a": [1.0]}), tmp_path / "one.png")
+    plot.save(plot.schedules([0, 1], {"a": [1.0, np.nan], "b": [np.nan, np.nan]}), tmp_path / "gaps.png")
+    assert colours(tmp_path / "gaps.png") > 10
+
+
+def test_events_are_upright_lines_at_their_positions():
+    ax = plot.frame()
+    plot.events(ax, [3, 7])
+    assert [line.get_xdata() for line in ax.lines] == [[3, 3], [7, 7]]
+
+
+def test_drawing_into_given_axes_makes_no_figure_of_its_own():
+    figure = Figure()
+    left, right = figure.subplots(1, 2)
+    assert plot.schedules(range(2), {"a": [1, 2]}, ax=right) is right
+    assert (len(left.lines), len(right.lines), len(figure.axes)) == (0, 1, 2)
+
+
+def test_titles_and_names_of_the_axes():
+    ax = plot.schedules(range(2), {"a": [1, 2]}, title="t", xlabel="epoch", ylabel="rate")
+    assert (ax.get_title(loc="left"), ax.get_xlabel(), ax.get_ylabel()) == ("t", "epoch", "rate")
+
+
+# Pictures
+
+
+def test_picture_shows_the_image_and_its_rates():
+    image = np.array([[[255, 0, 0], [0, 51, 255]]], dtype=np.uint8)
+    left, right = plot.picture(image, [1e-2, 1e-5, 1e-5, 1e-5, 2e-3, 1e-2])
+    np.testing.assert_allclose(left.images[0].get_array(), [[[1, 0, 0], [0, 0.2, 1]]], rtol=1e-15)
+    assert right.lines[0].get_ydata().tolist() == [1e-2, 1e-5, 1e-5, 1e-5, 2e-3, 1e-2]
+
+
+@pytest.mark.parametrize(
+    ("image", "shown"),
+    [
+        (np.array([[[255], [0]]], dtype=np.uint8), [[1.0, 0.0]]),
+        (np.array([[65535, 0]], dtype=np.uint16), [[1.0, 0.0]]),
+        (np.array([[0.25, 0.5]]), [[0.25, 0.5]]),
+    ],
+)
+def test_picture_takes_grey_16_bit_and_float_images(image, shown):
+    left, _ = plot.picture(image, [1.0])
+    assert left.images[0].get_array().tolist() == shown
+    assert left.images[0].get_clim() == (0, 1)
+
+
+def test_many_rates_become_the_mean_and_the_range_of_each_stretch():
+    rates = np.tile([0.0, 1.0, 2.0, 5.0], 500)  # 2000 rates, 250 stretches of 8: mean 2, from 0 to 5
+    _, right = plot.picture(np.zeros((2, 2)), rates)
+    (mean,) = right.lines
+    np.testing.assert_allclose(mean.get_xdata(), 8 * np.arange(250) + 3.5)
+    np.testing.assert_allclose(mean.get_ydata(), 2.0)
+    (band,) = right.collections
+    assert set(band.get_paths()[0].vertices[:, 1]) == {0.0, 5.0}
+    assert right.get_xlabel() == "step (line: mean of about 8, band: their range)"
+
+
+def test_picture_draws_into_given_axes():
+    axes = tuple(Figure().subplots(1, 2))
+    assert plot.picture(np.zeros((2, 2)), [1.0], axes=axes) == axes
+
+
+# Files
+
+
+def test_png_has_the_size_of_the_figure_and_is_not_blank(tmp_path):
+    ax = plot.schedules(range(5), {"a": range(5)})
+    plot.save(ax, tmp_path / "a.png")
+    with Image.open(tmp_path / "a.png") as image:
+        assert image.size == (1080, 600)  # 7.2 × 4 inches of 150 dots
+    assert colours(tmp_path / "a.png") > 50
+    plot.save(plot.figure(), tmp_path / "blank.png")
+    assert colours(tmp_path / "blank.png") == 1
+
+
+def test_svg_is_xml_and_pdf_is_pdf(tmp_path):
+    ax = plot.schedules(range(5), {"a": range(5)})
+    plot.save(ax.figure, tmp_path / "a.SVG")
+    root = ElementTree.parse(tmp_path / "a.SVG").getroot()
+    assert root.tag.endswith("}svg")
+    assert len(list(root.iter("{http://www.w3.org/2000/svg}path"))) > 5
+    plot.save(ax, tmp_path / "a.pdf")
+    assert (tmp_path / "a.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_axes_of_a_subfigure_save_the_whole_figure(tmp_path):
+    figure = Figure(figsize=(4, 2), dpi=100)
+    ax = figure.subfigures(1, 2)[1].subplots()
+    plot.save(plot.schedules(range(2), {"a": [1, 2]}, ax=ax), tmp_path / "a.png")
+    with Image.open(tmp_path / "a.png") as image:
+        assert image.size == (400, 200)
+
+
+# Refused
+
+
+def test_bad_arguments():
+    with pytest.raises(ValueError, match="something to draw, got 0 curves over 2 positions"):
+        plot.schedules(range(2), {})
+    with pytest.raises(ValueError, match="something to draw, got 1 curves over 0 positions"):
+        plot.schedules([], {"a": []})
+    with pytest.raises(ValueError, match=r"curve 'b' must have the shape of x, \(2,\), got \(3,\)"):
+        plot.schedules(range(2), {"a": [1, 2], "b": [1, 2, 3]})
+    with pytest.raises(ValueError, match="a logarithmic axis needs a value > 0, got none"):
+        plot.schedules(range(2), {"a": [0, 0]}, log=True)
+    with pytest.raises(ValueError, match="rates must not be empty"):
+        plot.picture(np.zeros((2, 2)), [])
+    with pytest.raises(ValueError, match=r"path must end in one of \.pdf, \.png, \.svg, got 'a\.jpg'"):
+        plot.save(plot.figure(), "a.jpg")
+
+
+def test_an_unwritable_folder_is_an_os_error(tmp_path):
+    with pytest.raises(FileNotFoundError, match="missing"):
+        plot.save(plot.figure(), tmp_path / "missing" / "a.png")
+
+
+# Imports
+
+
+def test_matplotlib_comes_in_with_the_first_drawing_and_pyplot_never(tmp_path):
+    code = f"""
+import sys
+import lrsched
+from lrsched import plot
+print("matplotlib" in sys.modules)
+plot.save(plot.schedules(range(3), {{"a": [1, 2, 3]}}), {str(tmp_path / "a.png")!r})
+plot.picture([[0.0]], [1.0])
+print("matplotlib" in sys.modules, "matplotlib.pyplot" in sys.modules)
+"""
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert printed.split() == ["False", "True", "False"]
+    assert colours(tmp_path / "a.png") > 50
+
+
+def test_without_matplotlib_the_error_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    with pytest.raises(ImportError, match=r"drawing needs matplotlib: pip install torch-lrsched\[plot\]"):
+        plot.schedules(range(2), {"a": [1, 2]})
+
+
+def test_the_readme_picture_is_drawn(tmp_path):
+    script = HERE.parent / "docs" / "schedules.py"
+    if not script.exists():
+        pytest.skip("docs/ is not part of this copy")
+    runpy.run_path(shutil.copy(script, tmp_path), run_name="__main__")
+    with Image.open(tmp_path / "schedules.png") as image:
+        assert image.size == (1600, 900)
+    assert colours(tmp_path / "schedules.png") > 500
