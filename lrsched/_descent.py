@@ -20,8 +20,9 @@ LEAST = 8  # points that a suggestion needs
 _MOST = 500  # points that the rules look at: of more, neighbours are averaged
 _WIDTH = 0.2  # standard deviation of the smoothing kernel in decades, or the distance of neighbours if that is more
 _CERTAIN = 3.6  # standard errors that a descent must reach: pure noise does so once in a hundred curves
-_HINTED = 1.0  # those it must reach before a clear rise, which shows by itself where rates are too high
+_HINTED = 1.5  # those it must reach before a clear rise, which shows by itself where rates are too high
 _CLEAR = 7.0  # and below which it is called noisy
+_ROUNDING = 1e-5  # of the loss: less is no change but the rounding of float32
 _BEND = 1.4826 / math.sqrt(6.0)  # from the median second difference to the standard deviation of normal noise
 
 
@@ -56,13 +57,13 @@ class Divergence:
         if loss <= self._head or self._head != self._head:
             return False
         noise = self._bends[len(self._bends) // 2] * _BEND
-        limit = self._head + max(self._head - self._best, 8.0 * noise)
+        limit = self._head + max(self._head - self._best, 8.0 * noise, _ROUNDING * abs(self._head))
         return sum(value > limit for value in last) >= 3
 
 
 @dataclass(frozen=True)
 class Points:
-    """The part of a curve that rules look at: log10 lr, losses without outliers and capped, their noise, and whether they end high."""
+    """What rules look at: log10 lr, losses without outliers and capped, their noise, and whether they end high."""
 
     x: Array
     y: Array
@@ -146,7 +147,7 @@ class Descent:
 
     def combined(self) -> float:
         middle = (self.depth(0.5) + self.edge() - 1.0) / 2 - 0.1
-        return middle if self.calm() else min(middle, self.split + 0.25)
+        return middle if self.calm() else min(middle, (self.split + self.depth(0.5)) / 2 + 0.2)
 
     def calm(self) -> bool:
         """Return whether the noise is small, or at least halved where the loss is low: then large rates do no harm."""
@@ -158,7 +159,7 @@ class Descent:
     def doubt(self, stop_reason: str) -> str | None:
         if self.bottom >= len(self.x) - 3 and stop_reason in ("completed", "data exhausted"):
             return "range too short: the loss was still falling at the end, raise end_lr"
-        if self.depth(0.1) <= self.x[1]:
+        if self.depth(0.1) <= self.x[len(self.x) // 10]:
             return "range too short: the loss was falling from the start, lower start_lr"
         if self.errors < _CLEAR:
             return f"noisy: the loss falls by {self.errors:.1f} standard errors, use repeats or batches_per_lr"
@@ -167,7 +168,7 @@ class Descent:
 
 def usable_points(lrs: Array, losses: Array) -> Points | None:
     """Return what the rules look at, or None where that is too little."""
-    stop = _end(losses)
+    stop, diverged = _end(losses)
     if stop < LEAST:
         return None
     starts = np.arange(0, stop, -(-stop // _MOST))
@@ -176,7 +177,7 @@ def usable_points(lrs: Array, losses: Array) -> Points | None:
     bends = np.abs(np.diff(y, 2))
     noise = max(float(np.median(bends)) * _BEND, 1e-7 * abs(float(np.median(y))))
     head = float(np.median(y[:10]))
-    found = Points(x, _without_outliers(y), noise, bool(np.median(y[-5:]) > head + 4.0 * noise))
+    found = Points(x, _without_outliers(y), noise, diverged or bool(np.median(y[-5:]) > head + 4.0 * noise))
     fall = max(head - float(found.smooth()[0].min()), 4.0 * noise)
     return replace(found, y=np.minimum(found.y, head + 0.3 * fall))
 
@@ -192,22 +193,23 @@ def descent(points: Points) -> Descent | str:
         head = float(points.y[: max(5, int(above.max(initial=0)))].mean())
     split = float(points.x[first - 1 : first + 1].mean())
     found = Descent(points.x, smoothed, slope, head, bottom, split, points.noise, errors, np.abs(np.diff(points.y, 2)))
-    if errors >= (_HINTED if points.rises else _CERTAIN) and found.fall > 1e-6 * np.abs(points.y).max():
+    least = _HINTED if points.rises and first >= 10 else _CERTAIN
+    if errors >= least and found.fall > _ROUNDING * np.abs(points.y).max():
         return found
     if points.rises:
         return f"the loss only rises, from {points.y[:10].mean():.4g}"
     return f"flat: the loss falls nowhere by more than its noise, {points.noise:.2g}"
 
 
-def _end(losses: Array) -> int:
-    """Return how many losses there are until the first that is not finite, or with the one that shows divergence."""
+def _end(losses: Array) -> tuple[int, bool]:
+    """Return how many losses count, and whether they end by divergence rather than at one that is not finite."""
     divergence = Divergence()
     for k, loss in enumerate(losses.tolist()):
         if not math.isfinite(loss):
-            return k
+            return k, False
         if divergence.update(loss):
-            return k + 1
-    return len(losses)
+            return k + 1, True
+    return len(losses), False
 
 
 def _without_outliers(y: Array) -> Array:

@@ -10,16 +10,13 @@ import json
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from . import plot
 from ._check import choice
 from ._descent import LEAST, RULES, Array, Descent, Points, descent, usable_points
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 STOP_REASONS = ("completed", "diverged", "non-finite", "data exhausted")
 VERSION = 1
@@ -41,7 +38,7 @@ class Curve:
     >>> lrs = np.logspace(-5, 1, 61)
     >>> curve = Curve(lrs, 2 - 1 / (1 + (0.01 / lrs) ** 2) + np.maximum(lrs - 0.3, 0))
     >>> f"{curve.suggestions['half_depth']:.3f}", f"{curve.suggestion:.3f}"
-    ('0.010', '0.015')
+    ('0.010', '0.030')
     """
 
     lrs: Array
@@ -82,7 +79,8 @@ class Curve:
         steepest: where the smoothed loss falls fastest in log lr; valley: two thirds through its longest fall;
         half_depth: where half of the descent is done; minimum_tenth: a tenth of where it is lowest; edge_tenth: a tenth
         of where it is back at its first level; combined: 0.8 times the geometric mean of half_depth and edge_tenth, but
-        where noise stays as large as it was, at most 1.8 times the rate that best divides the curve into high and low.
+        where noise stays as large as it was, at most 1.6 times that of half_depth and of the rate that best divides the
+        curve into a high and a low part.
         """
         found = self._descent
         if not isinstance(found, Descent):
@@ -118,13 +116,13 @@ class Curve:
     @cached_property
     def _descent(self) -> Descent | str:
         if not len(self.lrs):
-            first = "the loss is non-finite at the first step"
-            return first if self.stop_reason == "non-finite" else f"there are no points: {self.stop_reason}"
+            none = self.stop_reason == "non-finite"
+            return "non-finite at first step" if none else f"there are no points: {self.stop_reason}"
         few = f"there are too few points: {len(self.lrs)} of at least {LEAST}"
         return descent(self._points) if self._points else few
 
-    def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw raw and smoothed losses, every rule's choice and the range into `ax` or new axes, and return them."""
+    def plot(self, ax: Any = None) -> Any:
+        """Draw raw and smoothed losses, every rule's choice and the range into matplotlib axes, and return them."""
         lrs, smoothed = self.smoothed
         return plot.range_test(
             self.lrs, self.all_losses, lrs, smoothed, self.suggestions, self.range, ax=ax, title=self.reason or ""

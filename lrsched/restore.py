@@ -33,7 +33,7 @@ def snapshot(model: nn.Module, optimizer: Optimizer, extra: Iterable[object] = (
     attributes of all modules; state and groups of the optimizer; the random state of torch (all devices in use), numpy
     and Python; what `extra` names. Copies stay in memory, one of each tensor, and are freed at the end of the block.
 
-    Arguments:
+    Args:
         model: any module; lazy ones must have seen a batch.
         optimizer: its optimizer; parameters that only the optimizer knows are put back too.
         extra: a list of whatever else the block changes: modules, optimizers, gradient scalers, data loaders, samplers,
@@ -59,13 +59,15 @@ def snapshot(model: nn.Module, optimizer: Optimizer, extra: Iterable[object] = (
     try:
         yield saved
     finally:
-        saved._close()
+        saved.close()
 
 
 class Saved:
     """What `snapshot` remembers: one copy of all that can change below the objects given, and the way back."""
 
-    def __init__(self, model: nn.Module, optimizer: Optimizer, extra: Iterable[object] = ()) -> None:
+    def __init__(
+        self, model: nn.Module, optimizer: Optimizer, extra: Iterable[object] = (), sources: Iterable[object] = ()
+    ) -> None:
         _check(model, optimizer, extra)
         self._seen: dict[int, object] = {}
         self._state: list[Undo] = []
@@ -77,20 +79,24 @@ class Saved:
             self._add(vars(optimizer))
             for value in extra:
                 self._add_extra(value)
+        for hooks in ("_optimizer_step_pre_hooks", "_optimizer_step_post_hooks"):
+            for hook in getattr(optimizer, hooks, {}).values():  # what hooks count or note
+                self._add_attributes(getattr(hook, "__self__", None), self._state)
+        for source in sources:
+            self._add_source(source)
         self._add_global_random()
 
     def restore(self, *, random: bool = True) -> None:
         """Go back to the start, as often as wanted; with `random=False` all random states and loaders run on."""
         with torch.no_grad():
-            for undo in reversed(
-                self._state
-            ):  # what load_state_dict of an extra writes elsewhere is put right after it
+            for undo in reversed(self._state):  # extras first: their load_state_dict may write elsewhere
                 undo()
             if random:
                 for undo in self._random:
                     undo()
 
-    def _close(self) -> None:
+    def close(self) -> None:
+        """Go back to the start and let go of the copies."""
         try:
             self.restore()
         except KeyboardInterrupt:  # a second Ctrl-C: finish first
@@ -148,14 +154,17 @@ class Saved:
         else:
             self._add(value)
 
+    def _add_attributes(self, value: object, undo: list[Undo]) -> None:
+        if hasattr(value, "__dict__"):
+            undo.append(partial(_put_dict, vars(value), dict(vars(value))))
+
     def _add_source(self, source: object) -> None:
         """Keep what a loader or sampler, or any other iterable, holds itself, and the state of its generators."""
         if id(source) in self._seen or not hasattr(source, "__dict__"):
             return
         self._seen[id(source)] = source
-        held = vars(source)
-        self._random.append(partial(_put_dict, held, dict(held)))  # drops worker processes that were kept, too
-        for value in held.values():
+        self._add_attributes(source, self._random)  # drops worker processes that were kept, too
+        for value in tuple(vars(source).values()):
             if isinstance(value, _RANDOM):
                 self._add_random(value)
             elif isinstance(value, (DataLoader, Sampler)):

@@ -137,3 +137,13 @@ def _plain(value):
 
 def _equal(a, b):
     return a == b or (a != a and b != b)
+
+
+X = np.linspace(-7, 1, 100)
+LRS = 10.0**X
+
+
+def sigmoid(depth, rise=True):
+    """A loss over 1e-7 … 10 that falls by `depth` around 10^-2.5 and, where `rise`, explodes from 10^-0.5 on."""
+    explosion = np.where(X > -0.5, np.minimum(50, np.exp(4 * (X + 0.5)) - 1), 0.0)
+    return 2.3 - depth / (1 + np.exp(-(X + 2.5) / 0.35)) + rise * explosion
