@@ -100,3 +100,11 @@ def test_the_compositions_of_the_first_screen():
     assert [stable(k) for k in (0, 250, 500, 9000, 9500, 10_000, 20_000)] == [0, 0.5, 1, 1, 0.5, 0, 0]
     assert [(Warmup(5) * Inverse())(k) for k in (0, 1, 5)] == [0, 0.1, 1 / 6]
     assert Inverse()(3) == 0.25
+
+
+def test_the_digits_table_is_the_one_that_came_out():
+    block = re.search(r"<!-- digits: begin -->(.*?)<!-- digits: end -->", README, re.DOTALL).group(1)
+    shown = [line for line in block.splitlines() if line.startswith("|")]
+    result = (ROOT / "benchmarks" / "results" / "digits" / "table.md").read_text()
+    assert len(shown) == 16
+    assert "\n".join(shown) in result
