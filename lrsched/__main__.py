@@ -108,7 +108,7 @@ def _image(arguments: argparse.Namespace) -> None:
     if arguments.output is None:
         return _table({"factor": pixels, "learning rate": lambda k: low + (high - low) * pixels(k)}, steps)
     title = f"{Path(arguments.photo).name} as {len(pixels)} learning rates"
-    left, _ = plot.picture(pixels._source, low + (high - low) * pixels.values(steps), title=title)
+    left, _ = plot.picture(pixels.source, low + (high - low) * pixels.values(steps), title=title)
     return plot.save(left, arguments.output)
 
 

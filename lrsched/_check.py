@@ -120,11 +120,19 @@ def storable(value: Any) -> Any:
     """Return a value as a state dict holds it: plain Python, and a float that is not finite as a string, for JSON."""
     if isinstance(value, np.generic):
         value = value.item()
+    if isinstance(value, (list, tuple)):
+        return [*map(storable, value)]
+    if isinstance(value, dict):
+        return {key: storable(entry) for key, entry in value.items()}
     return repr(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def restored(value: Any) -> Any:
     """Return what `storable` was given."""
+    if isinstance(value, list):
+        return [*map(restored, value)]
+    if isinstance(value, dict):
+        return {key: restored(entry) for key, entry in value.items()}
     return float(value) if isinstance(value, str) and value in ("inf", "-inf", "nan") else value
 
 
@@ -133,7 +141,7 @@ def stored(name: str, value: Any, present: Any) -> Any:
     if isinstance(present, (bool, str, list, dict)):
         if type(value) is not type(present):
             _refuse(name, f"a {type(present).__name__}", value)
-        return value
+        return value if isinstance(present, str) else restored(value)
     if present is None:
         return restored(value)
     if isinstance(value, int) and not isinstance(value, bool):

@@ -95,14 +95,14 @@ class Rates:
         count, known = len(groups), len(self.highs)
         if count == known:
             return self
-        for name, value in self.settings().items():
-            _cover(name, value, count)
         if count < known:
             raise ValueError(f"the optimizer has {count} param groups, fewer than the {known} scheduled")
         return self.resumed(groups, self.highs)
 
     def resumed(self, groups: Groups, bases: list[float]) -> Rates:
         """Return these rates with the base lrs given for the first groups, and their own for the others."""
+        for name, value in self.settings().items():
+            _cover(name, value, len(groups))
         other = copy.copy(self)
         other._fit(groups, bases)
         return other

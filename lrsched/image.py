@@ -52,7 +52,7 @@ class Pixels(Sequence):
     order: str
     channels: str
     sha256: str
-    _source: np.ndarray = field(compare=False)
+    source: np.ndarray = field(compare=False)
     _size: tuple[int, int] = field(compare=False)
 
     def __init__(self, image: Picture, steps: int, order: str = "raster", channels: str = "rgb") -> None:
@@ -70,7 +70,7 @@ class Pixels(Sequence):
             order=order,
             channels=channels,
             sha256=hashlib.sha256(f"{source.dtype} {source.shape}".encode() + source.tobytes()).hexdigest(),
-            _source=source,
+            source=source,
             _size=(max(1, int(height / f)), max(1, int(width / f))),
         )
 
@@ -79,7 +79,7 @@ class Pixels(Sequence):
         return self._size[0] * self._size[1] * (3 if self.channels == "rgb" else 1)
 
     def __repr__(self) -> str:
-        height, width = self._source.shape[:2]
+        height, width = self.source.shape[:2]
         picture = f"<{len(self)} factors of a {width}x{height} picture, sha256 {self.sha256}>"
         return f"Pixels({picture}, steps={self.steps}, order={self.order!r}, channels={self.channels!r})"
 
@@ -98,10 +98,10 @@ class Pixels(Sequence):
         row, column = divmod(pixel, columns)
         if self.order == "serpentine":
             column = column + row % 2 * (columns - 1 - 2 * column)
-        height, width, planes = self._source.shape
+        height, width, planes = self.source.shape
         y = (2 * row + 1) * height // (2 * rows)
         x = (2 * column + 1) * width // (2 * columns)
-        return self._source[y, x, channel % planes] / _WHITE.get(self._source.dtype.name, 1.0)
+        return self.source[y, x, channel % planes] / _WHITE.get(self.source.dtype.name, 1.0)
 
 
 _WHITE = {"uint8": 255.0, "uint16": 65535.0}  # 65535 = 257·255

@@ -182,7 +182,7 @@ class PlateauSequence(ReduceLROnPlateau):
             "position": self.position,
             "last_epoch": self.last_epoch,
             "_step_count": self._step_count,
-            "base_lrs": list(self._rates.highs),
+            "base_lrs": list(self._rates.bases),
             "lrs": [*map(storable, read(self.optimizer))],
             "rule": self.rule.state_dict(),
             "events": [event.state_dict() for event in self._events],

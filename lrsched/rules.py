@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
-from ._check import check_keys, choice, integer, number, real, restored, storable, stored
+from ._check import check_keys, choice, integer, number, real, storable, stored
 
 
 class Rule(ABC):
@@ -271,8 +271,7 @@ class Event:
 
     def state_dict(self) -> dict[str, Any]:
         """Return the event as plain Python, with its own lists."""
-        plain = {name: storable(value) for name, value in vars(self).items()}
-        return {**plain, "old_lrs": [*map(storable, self.old_lrs)], "new_lrs": [*map(storable, self.new_lrs)]}
+        return {name: storable(value) for name, value in vars(self).items()}
 
     @classmethod
     def from_state_dict(cls, state_dict: dict[str, Any]) -> Event:
@@ -284,7 +283,7 @@ class Event:
         for name, kind in (("metric", 0.0), ("reason", ""), ("old_lrs", []), ("new_lrs", [])):
             values[name] = stored(f"state: event: {name}", values[name], kind)
         for name in ("old_lrs", "new_lrs"):
-            values[name] = [real(f"state: event: {name}", restored(lr)) for lr in values[name]]
+            values[name] = [real(f"state: event: {name}", lr) for lr in values[name]]
         if len(values["old_lrs"]) != len(values["new_lrs"]):
             raise ValueError(f"state: event: old_lrs and new_lrs must be as many, got {state_dict}")
         return cls(**values)

@@ -66,7 +66,7 @@ class SequenceLR(LRScheduler):
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
         if "get_lr" in vars(cls):  # a user's own: then it decides, as in torch, and not the sequence
-            cls._update_lr = LRScheduler._update_lr  # type: ignore[method-assign]
+            cls._update_lr = SequenceLR._update_lr_by_get_lr  # type: ignore[method-assign]
 
     def __init__(
         self,
@@ -100,7 +100,7 @@ class SequenceLR(LRScheduler):
 
     @property
     def base_lrs(self) -> list[float | Tensor]:
-        """The base lr of each param group; the lower limit where the class names both, as in torch's CyclicLR."""
+        """The base lr of each param group, the lower limit where the class names both; a copy: assign a new list."""
         return [*self._rates.bases]
 
     @base_lrs.setter
@@ -117,8 +117,8 @@ class SequenceLR(LRScheduler):
         if epoch is not None:
             epoch = integer("epoch", epoch)
             warnings.warn(EPOCH_DEPRECATION_WARNING, UserWarning, stacklevel=2)
-        self._step_count += 1
         self._update_lr(epoch)
+        self._step_count += 1
 
     # torch.compile traces third-party schedulers, unlike torch's own, at the cost of extra graphs.
     step._torchdynamo_disable = True  # type: ignore[attr-defined]
@@ -129,6 +129,12 @@ class SequenceLR(LRScheduler):
             self._adopt()
         self._last_lr: list[float] = self._rates.write(self.optimizer, k)  # type: ignore[assignment]
         self.last_epoch = k
+
+    def _update_lr_by_get_lr(self, epoch: int | None = None) -> None:
+        if len(self.optimizer.param_groups) != len(self._rates.highs):
+            self._adopt()
+        LRScheduler._update_lr(self, epoch)
+        self._last_lr = read(self.optimizer)
 
     def _adopt(self) -> None:
         self._rates = self._rates.adopted(self.optimizer.param_groups)
@@ -158,7 +164,7 @@ class SequenceLR(LRScheduler):
             "settings": self._settings(),
             "last_epoch": self.last_epoch,
             "_step_count": self._step_count,
-            "base_lrs": list(self._rates.highs),
+            "base_lrs": list(self._rates.bases),
             "lrs": [*map(storable, read(self.optimizer))],
         }
 
@@ -414,11 +420,13 @@ class CyclicLR(SequenceLR):
         count = len(self.optimizer.param_groups) if self.cycle_momentum else 0
         momenta = stored_rates("state: momenta", state_dict["momenta"], count)
         inside = stored("state: scale_fn", state_dict["scale_fn"] or {}, {})
+        groups = self.optimizer.param_groups
+        bases = stored_bases("state: base_lrs", state_dict["base_lrs"], len(groups))
+        resumed = self._momenta.resumed(groups[: len(bases)], [])
         super().load_state_dict(state_dict, strict)
-        self._momenta = self._momenta.resumed(self.optimizer.param_groups, [])
+        self._momenta = resumed
         write_momenta(self.optimizer, momenta)
-        if inside:
-            vars(self._scale_fn).update(copy.deepcopy(inside))
+        getattr(self._scale_fn, "__dict__", {}).update(copy.deepcopy(inside))
 
     def _settings(self) -> dict[str, Any]:
         return {**super()._settings(), "cycle_momentum": self.cycle_momentum, **self._momenta.settings()}

@@ -188,7 +188,8 @@ class TestState:
 class TestStored:
     @pytest.mark.parametrize("value", [1.5, 0, 7, True, False, "min", None, [1.0], {"a": 1}], ids=repr)
     def test_keeps_plain_values(self, value):
-        assert _check.storable(value) is value
+        assert _check.storable(value) == value
+        assert type(_check.storable(value)) is type(value)
         assert _check.stored("x", value, value) == value
 
     @pytest.mark.parametrize("value", [math.inf, -math.inf, np.float64("inf"), np.float64("-inf")], ids=repr)
@@ -210,7 +211,13 @@ class TestStored:
 
     @pytest.mark.parametrize("value", [0.5, 3, True, "min", "infinite", None, [1.0]], ids=repr)
     def test_restores_what_was_plain_as_it_is(self, value):
-        assert _check.restored(_check.storable(value)) is value
+        assert _check.restored(_check.storable(value)) == value
+        assert type(_check.restored(_check.storable(value))) is type(value)
+
+    def test_numbers_inside_lists_and_dicts_pass_json(self):
+        value = {"window": [1.0, math.inf], "worst": {"loss": -math.inf}}
+        text = json.dumps(_check.storable(value), allow_nan=False)
+        assert _check.restored(json.loads(text)) == value
 
     def test_none_counts_as_a_float(self):
         assert _check.stored("x", None, 0.5) is None

@@ -1,0 +1,44 @@
+"""`python -m benchmarks NAME [options]`: run one benchmark, or list what there is."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+from .errors import BenchmarkError
+
+BENCHMARKS = {
+    "digits": "the 14 published settings on scikit-learn's 8x8 digits, in one to two minutes",
+    "mnist": "the same on MNIST, with the published network and columns",
+    "step_cost": "the time of one scheduler.step(), ours against torch's",
+}
+
+
+def main(argv: list[str]) -> int:
+    if not argv or argv[0] in ("-h", "--help"):
+        print(listing())
+        return 0
+    name, *rest = argv
+    if name not in BENCHMARKS:
+        print(f"no benchmark is called {name!r}\n\n{listing()}", file=sys.stderr)
+        return 2
+    try:
+        return importlib.import_module(f".{name}", __package__).main(rest)
+    except BenchmarkError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except ModuleNotFoundError as error:
+        print(f"error: {error}; install what the benchmarks need: pip install '.[bench]'", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+
+
+def listing() -> str:
+    lines = [f"  {name:<10} {what}" for name, what in BENCHMARKS.items()]
+    return "\n".join(["usage: python -m benchmarks NAME [options]", "", *lines, "", "NAME --help tells its options."])
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
