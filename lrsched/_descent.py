@@ -6,8 +6,8 @@ Nothing here knows Curve; all of it is invariant under shifting and scaling the 
 from __future__ import annotations
 
 import math
+import statistics
 from bisect import insort
-from collections import deque
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -38,27 +38,30 @@ class Divergence:
     """
 
     def __init__(self) -> None:
-        self._last: deque[float] = deque(maxlen=5)
-        self._first: list[float] = []
-        self._bends: list[float] = []
+        self._losses: list[float] = []
+        self._bends: list[float] = []  # sorted
         self._best = math.inf
         self._head = math.nan
 
     def update(self, loss: float) -> bool:
         """Take the next finite loss; say whether it has diverged."""
-        last = self._last
-        if len(last) > 1:
-            insort(self._bends, abs(loss - 2.0 * last[-1] + last[-2]))
-        last.append(loss)
-        if len(self._first) < 10:
-            self._first.append(loss)
-            self._head = float(np.median(self._first)) if len(self._first) == 10 else math.nan
-        self._best = min(self._best, sorted(last)[len(last) // 2]) if len(last) == 5 else self._best
-        if loss <= self._head or self._head != self._head:
+        losses = self._losses
+        losses.append(loss)
+        count = len(losses)
+        if count > 2:
+            insort(self._bends, abs(loss - 2.0 * losses[-2] + losses[-3]))
+        if count < 10:
+            return False
+        if count == 10:
+            self._head = statistics.median(losses)
+            self._best = min(statistics.median(losses[k : k + 5]) for k in range(6))
+        elif loss < self._best:  # else three of these five were in the five before
+            self._best = min(self._best, sorted(losses[-5:])[2])
+        if loss <= 2.0 * self._head - self._best:
             return False
         noise = self._bends[len(self._bends) // 2] * _BEND
         limit = self._head + max(self._head - self._best, 8.0 * noise, _ROUNDING * abs(self._head))
-        return sum(value > limit for value in last) >= 3
+        return sum(value > limit for value in losses[-5:]) >= 3
 
 
 @dataclass(frozen=True)

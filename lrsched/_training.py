@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -40,44 +40,56 @@ class Trainer:
 
     def prepare(self, force_train: bool) -> None:
         """Bring model and optimizer into the mode for training."""
-        self.needs_closure = self.train_step is None and _needs_closure(self.optimizer)
+        if self.train_step is not None:
+            self._step = self._users_step
+        else:
+            self._step = self._closure_step if _needs_closure(self.optimizer) else self._own_step
+        usual = self._step == self._own_step and self.batches_per_lr == self.accumulate == 1
+        bare = self.scaler is None and self.agree is None and self.valid is None
+        self.point = self._plain_point if usual and bare else self._point
         if hasattr(self.optimizer, "train"):  # schedule-free optimizers step in train mode only
             self.optimizer.train()
         if force_train:
             self.model.train()
 
-    def point(self) -> float | None:
+    def _plain_point(self) -> float | None:
+        """Do what `_point` does in the commonest case, one batch and nothing besides, in fewer steps: this is timed."""
+        for batch in self.batches:
+            self.optimizer.zero_grad()
+            loss = self.loss_fn(self.model, batch)  # type: ignore[misc]
+            if type(loss) is not Tensor or loss.ndim:
+                loss = _scalar(loss)
+            loss.backward()  # type: ignore[no-untyped-call]
+            value = loss.item()
+            if math.isfinite(value):
+                self.optimizer.step()
+            return value
+        return None
+
+    def _point(self) -> float | None:
         """Take the steps with the present learning rate; return their mean loss, or None where batches ran out."""
         total, taken, skipped = 0.0, 0, 0
-        while taken < self.batches_per_lr and skipped < _SKIPS:
-            window = self._window()
-            if window is None:
+        while taken < self.batches_per_lr:
+            window = list(islice(self.batches, self.accumulate))
+            if self._ran_out(window) if self.agree is not None else len(window) < self.accumulate:
                 return None
             scale = None if self.scaler is None else self.scaler.get_scale()
             loss = self._step(window)
-            if not math.isfinite(loss):
-                return math.nan
             if scale is not None and self.scaler.get_scale() < scale:  # an overflow: no step was taken
                 skipped += 1
-                continue
-            total, taken, skipped = total + loss, taken + 1, 0
-        if skipped:
-            return math.nan
+                loss = 0.0 if skipped < _SKIPS else math.nan
+            else:
+                taken += 1
+            total += loss
+            if not math.isfinite(total):
+                return math.nan
         return total / taken if self.valid is None else self._validated(self.valid)
 
-    def _window(self) -> list[Any] | None:
-        """Return the batches of one optimizer step, or None if they have run out, on any process."""
-        window = list(islice(self.batches, self.accumulate))
-        full = len(window) == self.accumulate
-        if self.agree is not None:
-            full = math.isfinite(self.agree(1.0 if full else math.nan))
-        return window if full else None
+    def _ran_out(self, window: list[Any]) -> bool:
+        """Return whether the batches have run out on any process."""
+        return not math.isfinite(self._agreed(1.0 if len(window) == self.accumulate else math.nan))
 
-    def _step(self, window: list[Any]) -> float:
-        if self.train_step is not None:
-            return self._agreed(_number("train_step", self.train_step(window[0])))
-        if self.needs_closure:
-            return self._closure_step(window)
+    def _own_step(self, window: list[Any]) -> float:
         loss = self._gradients(window)
         if math.isfinite(loss):
             if self.scaler is None:
@@ -86,6 +98,10 @@ class Trainer:
                 self.scaler.step(self.optimizer)
                 self.scaler.update()
         return loss
+
+    def _users_step(self, window: list[Any]) -> float:
+        train_step = cast(TrainStep, self.train_step)
+        return self._agreed(_number("train_step", train_step(window[0])))
 
     def _closure_step(self, window: list[Any]) -> float:
         losses: list[float] = []
@@ -103,30 +119,28 @@ class Trainer:
     def _gradients(self, window: list[Any]) -> float:
         """Return the mean loss of a window of batches, its gradient in place."""
         self.optimizer.zero_grad()
-        total: Any = 0.0
+        total = 0.0
         for batch in window:
-            loss = self._loss(batch)
-            if not isinstance(loss, Tensor) or loss.numel() != 1:
-                raise TypeError(f"loss_fn must return a scalar tensor, got {described(loss)}")
+            loss = self.loss_fn(self.model, batch)  # type: ignore[misc]
+            if type(loss) is not Tensor or loss.ndim:
+                loss = _scalar(loss)
             part = loss if self.accumulate == 1 else loss / self.accumulate
             (part if self.scaler is None else self.scaler.scale(part)).backward()
-            total = part.detach() + total
-        return self._agreed(float(total.item()))
+            total += loss.item()
+        total /= self.accumulate
+        return total if self.agree is None else self.agree(total)
 
     def _validated(self, valid: Iterable[Any]) -> float:
+        loss_fn = cast(LossFn, self.loss_fn)
         modes = [(module, module.training) for module in self.model.modules()]
         self.model.eval()
         with torch.no_grad():
-            losses = [_number("loss_fn", self._loss(batch)) for batch in islice(valid, self.valid_batches)]
+            losses = [_scalar(loss_fn(self.model, batch)).item() for batch in islice(valid, self.valid_batches)]
         for module, mode in modes:
             module.training = mode
         if not losses:
             raise ValueError("valid is empty")
         return self._agreed(sum(losses) / len(losses))
-
-    def _loss(self, batch: Any) -> Tensor:
-        assert self.loss_fn is not None
-        return self.loss_fn(self.model, batch)
 
     def _agreed(self, loss: float) -> float:
         return loss if self.agree is None else self.agree(loss)
@@ -155,6 +169,12 @@ def _needs_closure(optimizer: Optimizer) -> bool:
         return isinstance(optimizer, torch.optim.LBFGS)
     parameter = inspect.signature(optimizer.step).parameters.get("closure")
     return parameter is not None and parameter.default is inspect.Parameter.empty
+
+
+def _scalar(loss: Any) -> Tensor:
+    if not isinstance(loss, Tensor) or loss.numel() != 1:
+        raise TypeError(f"loss_fn must return a scalar tensor, got {described(loss)}")
+    return loss.reshape(())
 
 
 def _number(name: str, loss: Any) -> float:

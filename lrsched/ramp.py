@@ -156,7 +156,7 @@ def _curve(runs: list[tuple[list[float], str]], rates: Rates) -> Curve:
     n = len(losses)
     every = np.array([run[0][:n] for run in runs])
     groups = np.array(rates[:n]).reshape(n, len(rates[0]))
-    return Curve(groups[:, 0], np.median(every, axis=0), every, groups, stop_reason)
+    return Curve(groups[:, 0], np.median(every, axis=0) if len(runs) > 1 else every[0], every, groups, stop_reason)
 
 
 def _rates(
@@ -185,7 +185,7 @@ def _rates(
 def _ramp(prefix: str, start: object, end: object, steps: int, scale: str) -> list[float]:
     low = number(f"{prefix}start_lr", start, above=0.0)
     ramp = Ramp(low, number(f"{prefix}end_lr", end, above=low), steps, scale)
-    return [ramp(k) for k in range(ramp.steps)]
+    return ramp.values(ramp.steps).tolist()  # type: ignore[no-any-return]
 
 
 def _check(

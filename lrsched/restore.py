@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
+from torch.nn.parameter import is_lazy
 from torch.optim import Optimizer
 from torch.utils.data import DataLoader, Sampler
 
@@ -31,7 +32,7 @@ def snapshot(model: nn.Module, optimizer: Optimizer, extra: Iterable[object] = (
 
     Put back, with the same tensor objects: parameters and their gradients, all buffers, training flags and plain
     attributes of all modules; state and groups of the optimizer; the random state of torch (all devices in use), numpy
-    and Python; what `extra` names. Copies stay in memory, one of each tensor, and are freed at the end of the block.
+    and Python; what `extra` names. Hooks are left alone. Copies stay in memory, one of each tensor, until the end.
 
     Args:
         model: any module; lazy ones must have seen a batch.
@@ -73,10 +74,11 @@ class Saved:
         self._state: list[Undo] = []
         self._random: list[Undo] = []
         with torch.no_grad():
-            self._add([*model.parameters(), *model.buffers()])  # scripted modules show them in no other way
+            if isinstance(model, torch.jit.ScriptModule):  # shows them in no other way
+                self._add([*model.parameters(), *model.buffers()])
             self._add(model)
             self._add(optimizer.state, deep=True)
-            self._add(vars(optimizer))
+            self._add_vars(optimizer)
             for value in extra:
                 self._add_extra(value)
         for hooks in ("_optimizer_step_pre_hooks", "_optimizer_step_post_hooks"):
@@ -128,12 +130,24 @@ class Saved:
         elif isinstance(value, DistributedDataParallel):  # its other attributes mirror the state of its C++ reducer
             self._state.append(partial(setattr, value, "training", value.training))
             inside = (value.module,)
-        elif isinstance(value, (nn.Module, Optimizer, _SCALER)) or (deep and hasattr(value, "__dict__")):
-            inside = () if callable(value) and not isinstance(value, nn.Module) else (vars(value),)
+        elif isinstance(value, (nn.Module, Optimizer, _SCALER)):
+            self._add_vars(value)
+        elif deep and hasattr(value, "__dict__") and not callable(value):
+            self._add_vars(value, deep=True)
         for item in tuple(inside):
             self._add(item, deep=deep)
 
+    def _add_vars(self, value: object, *, deep: bool = False) -> None:
+        """Copy an object's attributes; its hooks are left alone, which is most of a small module."""
+        held = vars(value)
+        self._state.append(partial(_put_dict, held, dict(held)))
+        for key, item in tuple(held.items()):
+            if type(item) not in _LEAVES and "_hooks" not in key:
+                self._add(item, deep=deep)
+
     def _add_tensor(self, tensor: Tensor) -> None:
+        if is_lazy(tensor):
+            raise ValueError("model is not initialised yet (it has lazy parameters): pass one batch through it first")
         grad = tensor.grad if tensor.is_leaf else None
         if tensor.layout != torch.strided:
             self._state.append(partial(_put_sparse, tensor, tensor.clone(), grad))
@@ -181,7 +195,7 @@ class Saved:
 
     def _add_global_random(self) -> None:
         self._random.append(partial(torch.set_rng_state, torch.get_rng_state()))
-        self._random.append(partial(np.random.set_state, np.random.get_state()))  # noqa: NPY002
+        self._random.append(partial(_put_numpy, np.random.get_state()))  # noqa: NPY002
         self._random.append(partial(random.setstate, random.getstate()))
         if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
             self._random.append(partial(torch.cuda.set_rng_state_all, torch.cuda.get_rng_state_all()))
@@ -204,9 +218,6 @@ def _check(model: object, optimizer: Any, extra: object) -> None:
                 f"extra[{index}] must be a module, a tensor, a loader, a random generator or an object with "
                 f"state_dict/load_state_dict or get_state/set_state, got {type(value).__name__}"
             )
-    for name, parameter in model.named_parameters():
-        if torch.nn.parameter.is_lazy(parameter):
-            raise ValueError(f"model is not initialised yet (lazy parameter {name!r}): pass one batch through it first")
 
 
 def _put_dict(target: dict[Any, Any], held: dict[Any, Any]) -> None:
@@ -247,6 +258,12 @@ def _without_repeats(tensor: Tensor) -> Tensor:
             if stride == 0 and size > 1:
                 tensor = tensor.narrow(dim, 0, 1)
     return tensor
+
+
+def _put_numpy(held: Any) -> None:
+    now: Any = np.random.get_state()  # noqa: NPY002
+    if now[2:] != held[2:] or not np.array_equal(now[1], held[1]):  # setting takes ten times as long as looking
+        np.random.set_state(held)  # noqa: NPY002
 
 
 def _load_state(target: Any, state: Any) -> None:

@@ -416,5 +416,5 @@ def test_bad_arguments_are_named():
         with pytest.raises(TypeError, match=message), snapshot(*arguments):
             pass
     lazy = nn.LazyLinear(2)
-    with pytest.raises(ValueError, match=r"not initialised yet .lazy parameter 'weight'"), snapshot(lazy, optimizer):
+    with pytest.raises(ValueError, match="not initialised yet"), snapshot(lazy, optimizer):
         pass
