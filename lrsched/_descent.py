@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 import statistics
-from bisect import insort
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -22,8 +21,8 @@ _WIDTH = 0.2  # standard deviation of the smoothing kernel in decades, or the di
 _CERTAIN = 3.6  # standard errors that a descent must reach: pure noise does so once in a hundred curves
 _HINTED = 1.5  # those it must reach before a clear rise, which shows by itself where rates are too high
 _CLEAR = 7.0  # and below which it is called noisy
-_ROUNDING = 1e-5  # of the loss: less is no change but the rounding of float32
 _BEND = 1.4826 / math.sqrt(6.0)  # from the median second difference to the standard deviation of normal noise
+_ROUNDING = 1e-5  # of the loss: less is no change but the rounding of float32
 
 
 class Divergence:
@@ -39,29 +38,23 @@ class Divergence:
 
     def __init__(self) -> None:
         self._losses: list[float] = []
-        self._bends: list[float] = []  # sorted
-        self._best = math.inf
-        self._head = math.nan
+        self._limit = -math.inf
 
     def update(self, loss: float) -> bool:
         """Take the next finite loss; say whether it has diverged."""
-        losses = self._losses
-        losses.append(loss)
-        count = len(losses)
-        if count > 2:
-            insort(self._bends, abs(loss - 2.0 * losses[-2] + losses[-3]))
-        if count < 10:
+        self._losses.append(loss)
+        return loss > self._limit and self._look()
+
+    def _look(self) -> bool:
+        """Find the limit afresh, which is done only when a loss is above the last one."""
+        if len(self._losses) < 10:
             return False
-        if count == 10:
-            self._head = statistics.median(losses)
-            self._best = min(statistics.median(losses[k : k + 5]) for k in range(6))
-        elif loss < self._best:  # else three of these five were in the five before
-            self._best = min(self._best, sorted(losses[-5:])[2])
-        if loss <= 2.0 * self._head - self._best:
-            return False
-        noise = self._bends[len(self._bends) // 2] * _BEND
-        limit = self._head + max(self._head - self._best, 8.0 * noise, _ROUNDING * abs(self._head))
-        return sum(value > limit for value in losses[-5:]) >= 3
+        losses = self._losses  # plain Python: for a few numbers numpy takes longer
+        head = statistics.median(losses[:10])
+        best = min(sorted(losses[k : k + 5])[2] for k in range(len(losses) - 4))
+        bends = [abs(a - 2.0 * b + c) for a, b, c in zip(losses, losses[1:], losses[2:], strict=False)]
+        self._limit = head + max(head - best, 8.0 * _BEND * statistics.median(bends), _ROUNDING * abs(head))
+        return sum(loss > self._limit for loss in losses[-5:]) >= 3
 
 
 @dataclass(frozen=True)
@@ -177,8 +170,7 @@ def usable_points(lrs: Array, losses: Array) -> Points | None:
     starts = np.arange(0, stop, -(-stop // _MOST))
     counts = np.diff(np.append(starts, stop))
     x, y = (np.add.reduceat(values[:stop], starts) / counts for values in (np.log10(lrs), losses))
-    bends = np.abs(np.diff(y, 2))
-    noise = max(float(np.median(bends)) * _BEND, 1e-7 * abs(float(np.median(y))))
+    noise = max(_BEND * float(np.median(np.abs(np.diff(y, 2)))), 1e-7 * abs(float(np.median(y))))
     head = float(np.median(y[:10]))
     found = Points(x, _without_outliers(y), noise, diverged or bool(np.median(y[-5:]) > head + 4.0 * noise))
     fall = max(head - float(found.smooth()[0].min()), 4.0 * noise)
