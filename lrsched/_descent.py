@@ -18,7 +18,7 @@ LEAST = 8  # points that a suggestion needs
 
 _MOST = 500  # points that the rules look at: of more, neighbours are averaged
 _WIDTH = 0.2  # standard deviation of the smoothing kernel in decades, or the distance of neighbours if that is more
-_CERTAIN = 3.6  # standard errors that a descent must reach: pure noise does so once in a hundred curves
+_CERTAIN = 3.2  # standard errors that a descent must reach: pure noise does so in about three of a hundred curves
 _HINTED = 1.5  # those it must reach before a clear rise, which shows by itself where rates are too high
 _CLEAR = 7.0  # and below which it is called noisy
 _BEND = 1.4826 / math.sqrt(6.0)  # from the median second difference to the standard deviation of normal noise
