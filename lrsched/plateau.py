@@ -354,7 +354,10 @@ def _agree(metric: float, how: str | None, group: Any) -> float:
     device = "cuda" if dist.get_backend(group) == "nccl" else "cpu"
     mine = torch.tensor([metric], dtype=torch.float64, device=device)
     gathered = [torch.empty_like(mine) for _ in range(world)]
-    dist.all_gather(gathered, mine, group=group)  # reduced here, since MAX of a NaN depends on which rank has it
+    try:
+        dist.all_gather(gathered, mine, group=group)  # reduced here, since MAX of a NaN depends on which rank has it
+    except RuntimeError as error:
+        raise RuntimeError(f"sync={how!r}: no metric from every process, each of which must call step()") from error
     metrics = [one.item() for one in gathered]
     if not all(map(math.isfinite, metrics)):
         return math.nan
