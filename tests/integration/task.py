@@ -65,7 +65,7 @@ every_scheduler = pytest.mark.parametrize(("make", "per"), MAKERS.values(), ids=
 
 @dataclass
 class Run:
-    """What a training did: the learning rate and the momentum of each `optimizer.step()`, and the scheduler's events."""
+    """What a training did: learning rate and momentum of each `optimizer.step()`, and the scheduler's events."""
 
     scheduler: Any = None
     rates: list[tuple[float, float]] = field(default_factory=list)
