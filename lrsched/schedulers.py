@@ -25,6 +25,7 @@ from ._groups import (
     read,
     read_momenta,
     restamp,
+    retrack_steps,
     stamp,
     stored_bases,
     stored_rates,
@@ -218,7 +219,7 @@ class SequenceLR(LRScheduler):
     def __setstate__(self, state: dict[str, Any]) -> None:
         called = state.pop("_opt_called")
         self.__dict__.update(state)
-        track_steps(self.optimizer, -1)  # a copy of an optimizer has lost it
+        retrack_steps(self.optimizer)
         if called:
             self.optimizer._opt_called = True  # type: ignore[attr-defined]
 
