@@ -116,7 +116,10 @@ class SequenceLR(LRScheduler):
         if self._step_count == 1:
             self._check_order()
         if epoch is not None:
-            epoch = integer("epoch", epoch)
+            try:
+                epoch = integer("epoch", epoch)
+            except TypeError as error:
+                raise TypeError(f"{error}; a metric is for PlateauSequence.step()") from None
             warnings.warn(EPOCH_DEPRECATION_WARNING, UserWarning, stacklevel=2)
         self._update_lr(epoch)
         self._step_count += 1

@@ -87,10 +87,13 @@ class Model:
     stepped_since: bool = False
 
     def adopt(self):
-        """Take the groups that are new, at their own lr."""
-        for i in range(len(self.bases), len(self.lrs)):
-            self.bases.append(self.lrs[i] if self.initial[i] is None else self.initial[i])
-            self.initial[i] = self.initial[i] if self.initial[i] is not None else self.bases[i]
+        """Take the groups that are new, at their own lr; `initial_lr` is then set wherever it has been lost."""
+        known = len(self.bases)
+        new = zip(self.initial[known:], self.lrs[known:], strict=True)
+        self.bases += [lr if initial is None else initial for initial, lr in new]
+        if len(self.bases) > known:
+            stamped = zip(self.initial, self.bases, strict=True)
+            self.initial = [base if initial is None else initial for initial, base in stamped]
 
 
 class Interleavings(RuleBasedStateMachine):
