@@ -1,7 +1,4 @@
-"""Draw a run into docs/run.png: scikit-learn's digits, the learning rate following the validation loss.
-
-python docs/run.py
-"""
+"""Draw a run of scikit-learn's digits, its learning rate following the loss, into docs/run.png: python docs/run.py."""
 
 from pathlib import Path
 

@@ -271,7 +271,7 @@ def save(drawing: Axes | Figure, path: str | os.PathLike[str]) -> None:
 
 
 def _mark(ax: Axes, positions: ArrayLike, colour: str = GREY) -> None:
-    for x in np.asarray(positions, dtype=float):
+    for x in np.asarray(positions, dtype=float).tolist():
         ax.axvline(x, color=colour, linewidth=0.8, linestyle=(0, (3, 2)), zorder=1)
 
 

@@ -134,7 +134,7 @@ def test_a_run_of_several_groups_and_of_one_epoch_and_on_given_axes():
 
 @pytest.mark.parametrize(("losses", "lrs"), [([1.0, 2.0], [0.1]), ([], []), ({"a": [1.0], "b": []}, [0.1])])
 def test_a_run_of_unequal_lengths_is_refused(losses, lrs):
-    with pytest.raises(ValueError, match="losses .* and lrs must be as many"):
+    with pytest.raises(ValueError, match=r"losses .* and lrs must be as many"):
         plot.run(losses, lrs)
 
 
