@@ -787,3 +787,28 @@ def test_training_goes_in_the_right_direction(case):
         optimizer.step()
         scheduler.step()
     assert min(losses[-5:]) < losses[0]
+
+
+def test_a_users_get_lr_decides_also_from_a_mixin_and_momentum_keeps_cycling():
+    class Doubled:
+        def get_lr(self):
+            return [2 * lr for lr in super().get_lr()]
+
+    class Cyclic(Doubled, CyclicLR):
+        pass
+
+    class TorchCyclic(Doubled, torch.optim.lr_scheduler.CyclicLR):
+        pass
+
+    followed = []
+    for cls in (Cyclic, TorchCyclic):
+        optimizer = make_optimizer([0.1], momentum=0.9)
+        scheduler = cls(optimizer, 0.1, 0.5, 4)
+        rates = []
+        for _ in range(12):
+            rates.append((optimizer.param_groups[0]["lr"], optimizer.param_groups[0]["momentum"]))
+            optimizer.step()
+            scheduler.step()
+        followed.append(rates)
+    assert followed[0] == [pytest.approx(pair, rel=1e-12) for pair in followed[1]]
+    assert max(lr for lr, _ in followed[0]) == pytest.approx(1.0)
