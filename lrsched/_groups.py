@@ -223,6 +223,14 @@ def track_steps(optimizer: Optimizer, last_epoch: int) -> None:
         raise
 
 
+def retrack_steps(optimizer: Optimizer) -> None:
+    """Note calls of `optimizer.step` on a copy, which has lost the tracking, and leave its groups as they are."""
+    unstamped = [group for group in optimizer.param_groups if "initial_lr" not in group]
+    track_steps(optimizer, -1)
+    for group in unstamped:
+        del group["initial_lr"]
+
+
 class _Tracker(LRScheduler):
     """torch's constructor without the step that it takes."""
 

@@ -26,6 +26,7 @@ from ._groups import (
     read,
     read_momenta,
     restamp,
+    retrack_steps,
     stamp,
     stored_bases,
     stored_rates,
@@ -118,7 +119,10 @@ class SequenceLR(LRScheduler):
         if self._step_count == 1:
             self._check_order()
         if epoch is not None:
-            epoch = integer("epoch", epoch)
+            try:
+                epoch = integer("epoch", epoch)
+            except TypeError as error:
+                raise TypeError(f"{error}; a metric is for PlateauSequence.step()") from None
             warnings.warn(EPOCH_DEPRECATION_WARNING, UserWarning, stacklevel=2)
         self._update_lr(epoch)
         self._step_count += 1
@@ -219,7 +223,7 @@ class SequenceLR(LRScheduler):
     def __setstate__(self, state: dict[str, Any]) -> None:
         called = state.pop("_opt_called")
         self.__dict__.update(state)
-        track_steps(self.optimizer, -1)  # a copy of an optimizer has lost it
+        retrack_steps(self.optimizer)
         if called:
             self.optimizer._opt_called = True  # type: ignore[attr-defined]
 

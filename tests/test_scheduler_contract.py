@@ -241,6 +241,16 @@ def test_epoch_goes_by_keyword_too(case):
     assert group_lrs(optimizer) == pytest.approx(case.lrs(7), rel=1e-12)
 
 
+@every_class
+@pytest.mark.parametrize("metric", [0.73, torch.tensor(0.73), torch.ones(2)], ids=str)
+def test_a_metric_is_refused_with_a_word_on_who_takes_one(case, metric):
+    _, scheduler = started(case)
+    before = scheduler.state_dict()
+    with pytest.raises(TypeError, match=r"epoch must be an integer, got .*; a metric is for PlateauSequence\.step\(\)"):
+        scheduler.step(metric)
+    assert scheduler.state_dict() == before
+
+
 # ---- last_epoch and initial_lr
 
 
