@@ -19,6 +19,7 @@ import lrsched
 
 from . import plot
 from ._check import integer, number
+from ._groups import Rates
 from .image import Pixels
 from .sequences import Sequence
 
@@ -27,7 +28,7 @@ COMBINATORS = ("then", "scaled", "clipped", "repeated", "delayed", "every")
 HELP = """\
 A SCHEDULE is a name, with arguments after a colon where it takes any:
   inverse   geometric:0.95   sawtooth:period=20,aligned=true   piecewise:30/60,1/0.1/0.01
-A value is a number, true, false, none, a list of numbers such as 1/0.5/0.1, or a word.
+A value is a number, true, false, none, a list of numbers such as 1/0.5/0.1 (of one number: 1/), or a word.
 It may also be an expression (in quotes, because of the shell):
   "Warmup(5) * Inverse()"   "Warmup(5).then(Constant(), at=5).then(Linear(10), at=40)"
 The names and their arguments:
@@ -52,6 +53,7 @@ def parse(text: str) -> Sequence:
     arguments: list[object] = []
     options: dict[str, object] = {}
     for key, equals, value in (argument.rpartition("=") for argument in rest.split(",") if rest):
+        key, value = key.strip(), value.strip()
         if not equals:
             arguments.append(_value(value))
         elif key in options:
@@ -83,7 +85,7 @@ def main(argv: list[str] | None = None) -> None:
         arguments.run(arguments)
     except BrokenPipeError:
         raise
-    except (ImportError, MemoryError, OSError, RecursionError, TypeError, ValueError) as error:
+    except (ArithmeticError, ImportError, MemoryError, OSError, RecursionError, TypeError, ValueError) as error:
         parser.error(" ".join(f"{error}".split()) or type(error).__name__)
 
 
@@ -105,10 +107,11 @@ def _image(arguments: argparse.Namespace) -> None:
     steps = integer("--steps", arguments.steps, low=1)
     low, high = number("--base-lr", arguments.base_lr), number("--max-lr", arguments.max_lr)
     pixels = Pixels(arguments.photo, steps, order=arguments.order, channels=arguments.channels)
+    rates = Rates([{"lr": high}], pixels, limits=(low, high))
     if arguments.output is None:
-        return _table({"factor": pixels, "learning rate": lambda k: low + (high - low) * pixels(k)}, steps)
+        return _table({"factor": pixels, "learning rate": lambda k: rates.at(k)[0]}, steps)
     title = f"{Path(arguments.photo).name} as {len(pixels)} learning rates"
-    left, _ = plot.picture(pixels.source, low + (high - low) * pixels.values(steps), title=title)
+    left, _ = plot.picture(pixels.source, [rates.at(k)[0] for k in range(steps)], title=title)
     return plot.save(left, arguments.output)
 
 
@@ -200,7 +203,7 @@ def _value(text: str) -> object:
     if re.fullmatch(r"[-+]?[0-9]+", text):
         return int(text)
     try:
-        return float(text)
+        return text if "_" in text else float(text)
     except ValueError:
         pass
     items = [_value(item) for item in text.removesuffix("/").split("/")] if "/" in text else []
@@ -256,3 +259,5 @@ if __name__ == "__main__":
     except BrokenPipeError:  # whoever read our output, `head` say, has closed it: leave quietly
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)

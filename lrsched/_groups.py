@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import functools
 import weakref
+from collections.abc import Sequence as Items
 from typing import Any
 
 import torch
@@ -17,11 +18,12 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from ._check import number, real, restored
+from ._check import number, real
+from ._state import restored
 from .sequences import Sequence
 
 Groups = list[dict[str, Any]]
-PerGroup = float | list[float]
+PerGroup = float | Items[float]
 
 
 class Rates:
@@ -40,7 +42,7 @@ class Rates:
     def __init__(
         self,
         groups: Groups,
-        sequence: Sequence | list[Sequence],
+        sequence: Sequence | Items[Sequence],
         min_lr: PerGroup = 0.0,
         limits: tuple[PerGroup, PerGroup] | None = None,
         names: tuple[str, str] = ("base_lr", "max_lr"),
@@ -67,9 +69,9 @@ class Rates:
         """Return the learning rates at position k, one per group."""
         if isinstance(self.sequence, list):
             spans = zip(self._spans, self.sequence, strict=True)
-            rates = [low + span * sequence._at(k) for (low, span), sequence in spans]
+            rates = [low + span * float(sequence._at(k)) for (low, span), sequence in spans]
         else:
-            factor = self.sequence._at(k)
+            factor = float(self.sequence._at(k))
             rates = [low + span * factor for low, span in self._spans]
         return rates if self._floors is None else [*map(max, rates, self._floors)]
 
@@ -80,7 +82,7 @@ class Rates:
             write(optimizer, rates)
             return rates
         rates = []
-        factor = self.sequence._at(k)  # type: ignore[union-attr]
+        factor = float(self.sequence._at(k))  # type: ignore[union-attr]
         for group, (low, span) in zip(optimizer.param_groups, self._spans):  # noqa: B905  (strict= costs time)
             rates.append(rate := low + span * factor)  # as in `at`: this is the loop that counts, and it is timed
             lr = group["lr"]
@@ -221,6 +223,14 @@ def track_steps(optimizer: Optimizer, last_epoch: int) -> None:
         raise
 
 
+def retrack_steps(optimizer: Optimizer) -> None:
+    """Note calls of `optimizer.step` on a copy, which has lost the tracking, and leave its groups as they are."""
+    unstamped = [group for group in optimizer.param_groups if "initial_lr" not in group]
+    track_steps(optimizer, -1)
+    for group in unstamped:
+        del group["initial_lr"]
+
+
 class _Tracker(LRScheduler):
     """torch's constructor without the step that it takes."""
 
@@ -228,7 +238,7 @@ class _Tracker(LRScheduler):
         pass
 
 
-def _sequences(sequence: Sequence | list[Sequence], count: int) -> Sequence | list[Sequence]:
+def _sequences(sequence: Sequence | Items[Sequence], count: int) -> Sequence | list[Sequence]:
     if isinstance(sequence, (list, tuple)):
         _cover("sequence", sequence, count)
         return [_one_sequence(entry) for entry in sequence]
@@ -242,7 +252,7 @@ def _one_sequence(sequence: object) -> Sequence:
     return sequence
 
 
-def _per_group(name: str, value: PerGroup, count: int) -> PerGroup:
+def _per_group(name: str, value: PerGroup, count: int) -> float | list[float]:
     if not isinstance(value, (list, tuple)):
         return number(name, value)
     _cover(name, value, count)
@@ -250,6 +260,9 @@ def _per_group(name: str, value: PerGroup, count: int) -> PerGroup:
 
 
 def _base_rate(group: dict[str, Any], index: int) -> float:
+    lr = group["lr"]
+    if isinstance(lr, Tensor) and not lr.is_floating_point():
+        raise TypeError(f"lr of param group {index} must be a tensor of floats, got {lr!r}")
     return number(f"lr of param group {index}", group.get("initial_lr", group["lr"]))
 
 
@@ -263,5 +276,5 @@ def _cover(name: str, value: object, count: int) -> None:
         raise ValueError(f"{name} must have one entry per param group: {len(value)} entries for {count} param groups")
 
 
-def _of(value: PerGroup, index: int) -> float:
+def _of(value: float | list[float], index: int) -> float:
     return value[index] if isinstance(value, list) else value

@@ -21,7 +21,10 @@ def agree(value: float, how: str | None, group: Any) -> float:
     device = "cuda" if dist.get_backend(group) == "nccl" else "cpu"
     mine = torch.tensor([value], dtype=torch.float64, device=device)
     gathered = [torch.empty_like(mine) for _ in range(world)]
-    dist.all_gather(gathered, mine, group=group)  # reduced here, since MAX of a NaN depends on which rank has it
+    try:
+        dist.all_gather(gathered, mine, group=group)  # reduced here, since MAX of a NaN depends on which rank has it
+    except RuntimeError as error:
+        raise RuntimeError(f"sync={how!r}: a process of the group did not answer; each of them must call") from error
     values = [one.item() for one in gathered]
     if not all(map(math.isfinite, values)):
         return math.nan

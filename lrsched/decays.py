@@ -99,6 +99,7 @@ class Exponential(Sequence):
         decay: the rate d per position, ≥ 0.
 
     Raises TypeError or ValueError naming decay when it is out of range.
+    Source: "Learning rate", Wikipedia, exponential schedule.
 
     >>> round(Exponential(0.1)(10), 6)
     0.367879
@@ -125,6 +126,7 @@ class StepDecay(Sequence):
         interval: positions from drop to drop, r, an integer ≥ 1.
 
     Raises TypeError or ValueError naming the argument that is out of range.
+    Source: "Learning rate", Wikipedia, step-based schedule.
 
     >>> StepDecay(0.5, 3).values(6).tolist()
     [1.0, 1.0, 0.5, 0.5, 0.5, 0.25]
@@ -153,6 +155,7 @@ class TimeDecay(Sequence):
         decay: d ≥ 0.
 
     Raises TypeError or ValueError naming decay when it is out of range.
+    Source: "Learning rate", Wikipedia, time-based schedule.
 
     >>> TimeDecay(1.0).values(5).round(6).tolist()
     [1.0, 1.0, 0.5, 0.166667, 0.041667]
@@ -277,6 +280,7 @@ class Linear(Sequence):
         end: the last factor, ≥ 0.
 
     Raises TypeError or ValueError naming the argument that is out of range.
+    Source: torch's LinearLR with start_factor = 1; `Polynomial` with power 1.
 
     >>> Linear(4).values(6).tolist()
     [1.0, 0.75, 0.5, 0.25, 0.0, 0.0]

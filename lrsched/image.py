@@ -78,6 +78,10 @@ class Pixels(Sequence):
         """Return w′·h′·c, the number of positions before the last value holds."""
         return self._size[0] * self._size[1] * (3 if self.channels == "rgb" else 1)
 
+    def __setstate__(self, state: dict[str, object]) -> None:
+        self._coerce(**state)
+        self.source.setflags(write=False)  # which a pickle does not keep
+
     def __repr__(self) -> str:
         height, width = self.source.shape[:2]
         picture = f"<{len(self)} factors of a {width}x{height} picture, sha256 {self.sha256}>"
@@ -110,7 +114,11 @@ _WHITE = {"uint8": 255.0, "uint16": 65535.0}  # 65535 = 257·255
 def _read(image: Picture) -> np.ndarray:
     """Return the picture as a new array (h, w, 1 or 3) of uint8, uint16, or floats in [0, 1]."""
     if not isinstance(image, Image.Image) and hasattr(image, "__array__"):
-        return _from_array(np.asarray(image))
+        try:
+            array = np.asarray(image)
+        except (RuntimeError, TypeError, ValueError) as error:  # a tensor that requires grad, or of bfloat16
+            raise TypeError(f"image: cannot be made an array: {error}") from error
+        return _from_array(array)
     if not isinstance(image, (Image.Image, str, os.PathLike)) and not hasattr(image, "read"):
         raise TypeError(f"image must be a path, an open file, a PIL image or an array, got {image!r}")
     try:
@@ -123,7 +131,8 @@ def _read(image: Picture) -> np.ndarray:
     except MemoryError:
         raise
     except Exception as error:  # Pillow's plugins raise whatever a broken file makes them stumble over
-        raise ValueError(f"image: cannot read {image!r}: {error}") from error
+        why = str(error).removeprefix("image: ")
+        raise ValueError(f"image: cannot read {image!r}: {why}") from error
 
 
 def _from_pillow(image: Image.Image) -> np.ndarray:
@@ -157,6 +166,7 @@ def _planes(image: Image.Image) -> np.ndarray:
 
 
 def _from_array(array: np.ndarray) -> np.ndarray:
+    array = array.astype(array.dtype.newbyteorder("="), copy=False)
     if array.dtype not in (np.uint8, np.uint16) and array.dtype.kind != "f":
         raise TypeError(f"image must be an array of uint8, uint16 or floats, got {array.dtype}")
     if array.ndim == 2:

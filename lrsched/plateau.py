@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import struct
 import weakref
 from collections import deque
 from collections.abc import Iterable
+from collections.abc import Sequence as Items
 from typing import Any
 
-import torch
-import torch.distributed as dist
 from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-from ._check import STATE_VERSION, check_keys, check_state, choice, integer, items, number, real, storable, stored
+from ._check import choice, integer, items, number, real
 from ._groups import PerGroup, Rates, groups_of, read, restamp, stamp, stored_bases, stored_rates, typed, write
+from ._processes import SYNCS, agree
+from ._state import STATE_VERSION, check_keys, check_state, storable, stored
 from .rules import Event, Follower, Rule
 from .sequences import Sequence
 
@@ -65,7 +67,7 @@ class PlateauSequence(ReduceLROnPlateau):
     def __init__(
         self,
         optimizer: Optimizer,
-        sequence: Sequence | list[Sequence],
+        sequence: Sequence | Items[Sequence],
         on: str | Rule = "cutoff",
         *,
         mode: str = "min",
@@ -80,7 +82,7 @@ class PlateauSequence(ReduceLROnPlateau):
         self._rates = Rates(groups_of(optimizer), sequence, min_lr)
         self._follower = Follower(on, mode, nonfinite)
         self.repeats = choice("repeats", repeats, ("ignore", "count"))
-        self.sync = None if sync is None else choice("sync", sync, ("mean", "max", "min", "rank0"))
+        self.sync = None if sync is None else choice("sync", sync, SYNCS)
         self.process_group = process_group
         self._events: deque[Event] = deque(maxlen=integer("history", history))
         self.optimizer = optimizer
@@ -108,13 +110,13 @@ class PlateauSequence(ReduceLROnPlateau):
 
     @property
     def sequence(self) -> Sequence | list[Sequence]:
-        """The sequence, or the list of them."""
-        return self._rates.sequence
+        """The sequence, or a list of them."""
+        return copy.copy(self._rates.sequence)
 
     @property
     def min_lr(self) -> PerGroup:
-        """The floor, or the list of them."""
-        return self._rates.min_lr
+        """The floor, or a list of them."""
+        return copy.copy(self._rates.min_lr)
 
     @property
     def nonfinite(self) -> str:
@@ -128,11 +130,15 @@ class PlateauSequence(ReduceLROnPlateau):
             metrics: one real number: a float, a numpy scalar, a tensor of one element.
             epoch: accepted for torch's signature; unused.
 
-        Raises TypeError or ValueError, and changes nothing, where metrics is no such number.
+        Raises TypeError or ValueError, and changes nothing, where metrics is no such number; with `sync`, the other
+        processes see NaN.
         """
-        if metrics is _MISSING:
-            raise TypeError("PlateauSequence.step() needs the metric that it follows: scheduler.step(val_loss)")
-        metric = _agree(real("metrics", metrics), self.sync, self.process_group)
+        try:
+            metric = _number(metrics)
+        except (TypeError, ValueError):
+            agree(math.nan, self.sync, self.process_group)  # the other processes would wait for ever
+            raise
+        metric = agree(metric, self.sync, self.process_group)
         self._follower.check(metric)
         if self._is_repeat(metric):
             return
@@ -303,6 +309,12 @@ class _Steps:
         return cls(**{name: stored(f"state: {name}", value, False) for name, value in state_dict.items()})
 
 
+def _number(metrics: Any) -> float:
+    if metrics is _MISSING:
+        raise TypeError("PlateauSequence.step() needs the metric that it follows: scheduler.step(val_loss)")
+    return real("metrics", metrics)
+
+
 def preview(
     sequence: Sequence,
     on: str | Rule,
@@ -342,20 +354,3 @@ def preview(
             old, lrs = lrs, rates.at(follower.position)
             events.append(Event(follower.epoch, metric, reason, follower.position, old, lrs))
     return events
-
-
-def _agree(metric: float, how: str | None, group: Any) -> float:
-    """Return the metric that the processes of a group agree on; every one of them must call."""
-    if how is None or not (dist.is_available() and dist.is_initialized()):
-        return metric
-    world = dist.get_world_size(group)
-    if world == 1:
-        return metric
-    device = "cuda" if dist.get_backend(group) == "nccl" else "cpu"
-    mine = torch.tensor([metric], dtype=torch.float64, device=device)
-    gathered = [torch.empty_like(mine) for _ in range(world)]
-    dist.all_gather(gathered, mine, group=group)  # reduced here, since MAX of a NaN depends on which rank has it
-    metrics = [one.item() for one in gathered]
-    if not all(map(math.isfinite, metrics)):
-        return math.nan
-    return {"mean": sum(metrics) / world, "max": max(metrics), "min": min(metrics), "rank0": metrics[0]}[how]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -154,8 +154,61 @@ def name_ends(ax: Axes, lines: Sequence[Line2D], *, size: float = 8.5) -> None:
 
 def events(ax: Axes, positions: ArrayLike, *, colour: str = GREY) -> None:
     """Mark positions on the horizontal axis by thin upright lines behind the curves."""
-    for x in np.asarray(positions, dtype=float):
-        ax.axvline(x, color=colour, linewidth=0.8, linestyle=(0, (3, 2)), zorder=1)
+    _mark(ax, positions, colour)
+
+
+def run(
+    losses: ArrayLike | Mapping[str, ArrayLike],
+    lrs: ArrayLike,
+    events: Iterable[Any] = (),
+    *,
+    log: bool = False,
+    axes: tuple[Axes, Axes] | None = None,
+    title: str = "",
+    xlabel: str = "epoch",
+    ylabel: str = "loss",
+) -> tuple[Axes, Axes]:
+    """Draw what a run did, losses above learning rates, with a line where each event ends an epoch; return both axes.
+
+    Args:
+        losses: one loss an epoch, shape (n,), n ≥ 1, or label → losses where there are several.
+        lrs: the learning rate of each epoch, shape (n,), or (n, groups).
+        events: `scheduler.events`, or the epochs of the events, counted from 1.
+        log: whether the losses' axis is logarithmic; losses ≤ 0 are then left out.
+        axes: the axes for losses and learning rates, or None for new ones.
+        title: as for `frame`, like xlabel and ylabel; ylabel belongs to the losses.
+        xlabel: what the losses are counted in.
+        ylabel: what the losses are.
+
+    Raises ValueError where losses and learning rates are not as many, ImportError without matplotlib.
+
+    >>> above, below = run([0.9, 0.8, 0.8], [0.1, 0.1, 0.1], events=[3])
+    >>> above.lines[0].get_ydata().tolist(), above.lines[1].get_xdata(), below.get_ylabel()
+    ([0.9, 0.8, 0.8], [3.5, 3.5], 'learning rate')
+    """
+    curves = losses if isinstance(losses, Mapping) else {"": losses}
+    arrays = {label: np.asarray(values, dtype=float) for label, values in curves.items()}
+    rates = np.asarray(lrs, dtype=float)
+    for label, values in arrays.items():
+        if not values.size or values.shape != rates.shape[:1]:
+            raise ValueError(f"losses {label!r} and lrs must be as many, ≥ 1, got shapes {values.shape}, {rates.shape}")
+    above, below = figure(7.2, 4.4).subplots(2, 1, sharex=True) if axes is None else axes
+    frame(above, title=title, ylabel=ylabel, log=log)
+    frame(below, xlabel=xlabel, ylabel="learning rate", log=bool((rates > 0).any()))
+    epochs = np.arange(1, len(rates) + 1)
+    lines = [
+        above.plot(epochs, values, label=label, **line_style(i, epochs.size))[0]
+        for i, (label, values) in enumerate(arrays.items())
+    ]
+    for i, column in enumerate(rates.reshape(len(rates), -1).T):
+        below.plot(epochs, column, drawstyle="steps-mid", **line_style(i))
+    ends = [getattr(event, "epoch", event) + 0.5 for event in events]
+    for ax in (above, below):
+        _mark(ax, ends)
+    above.margins(x=0.01)
+    if len(lines) > 1:
+        name_ends(above, lines)
+    return above, below
 
 
 def picture(
@@ -263,6 +316,11 @@ def save(drawing: Axes | Figure, path: str | os.PathLike[str]) -> None:
     if Path(path).suffix.lower() not in FORMATS:
         raise ValueError(f"path must end in one of {', '.join(FORMATS)}, got {os.fspath(path)!r}")
     drawing.figure.figure.savefig(path)  # the figure of a subfigure is the whole one
+
+
+def _mark(ax: Axes, positions: ArrayLike, colour: str = GREY) -> None:
+    for x in np.asarray(positions, dtype=float).tolist():
+        ax.axvline(x, color=colour, linewidth=0.8, linestyle=(0, (3, 2)), zorder=1)
 
 
 def _band(ax: Axes, values: np.ndarray) -> None:

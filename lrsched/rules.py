@@ -11,15 +11,16 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
-from ._check import check_keys, choice, integer, number, real, storable, stored
+from ._check import choice, integer, number, real
+from ._state import check_keys, storable, stored
 
 
 class Rule(ABC):
     """Watches a metric and says when to advance.
 
-    A subclass defines `update` and names the attributes that it changes in `state_fields`; they are saved and loaded,
-    so they are numbers, strings, None, or lists and dicts of these. Give it a `__repr__` that shows its settings: a
-    saved state is only loaded where the rules print alike. `a | b` advances when either does.
+    A subclass defines `update` and names the attributes that it changes in `state_fields`: numbers, strings, None, or
+    lists and dicts of these, which are saved and loaded; all others start afresh on resuming. Give it a `__repr__` that
+    shows its settings: a saved state is only loaded where the rules print alike. `a | b` advances when either does.
 
     >>> class Every(Rule):
     ...     state_fields = ("seen",)
@@ -35,6 +36,7 @@ class Rule(ABC):
     """
 
     state_fields: ClassVar[tuple[str, ...]] = ()
+    _numbers: ClassVar[tuple[str, ...]] = ()  # those of them that are numbers, or None
 
     @abstractmethod
     def update(self, metric: float, mode: str) -> str | None:
@@ -56,11 +58,20 @@ class Rule(ABC):
         is a number, a string, a list or a dict and the new one is not.
         """
         check_keys(f"state of {self!r}", state_dict, self.state_fields)
-        kept = {name: stored(name, value, getattr(self, name)) for name, value in state_dict.items()}
+        kept = {}
+        for name, value in state_dict.items():
+            present = getattr(self, name)
+            kept[name] = stored(f"state: {name}", value, 0.0 if present is None and name in self._numbers else present)
+            if isinstance(present, int) and name in self._numbers:
+                integer(f"state: {name}", value)
         self.__dict__.update(copy.deepcopy(kept))
 
     def __or__(self, other: Rule) -> Rule:
         return _Either(self, other) if isinstance(other, Rule) else NotImplemented
+
+    def _attributes(self) -> list[dict[str, Any]]:
+        """Return where this rule, or each rule that it is made of, keeps its attributes."""
+        return [vars(self)]
 
     def __repr__(self) -> str:
         return f"{type(self).__qualname__}()"
@@ -75,7 +86,8 @@ class Cutoff(Rule):
         cutoff: the first c, in units of the metric, ≥ 0; None for relative · |first finite metric|.
         relative: that share, ≥ 0.
         decay: what c is multiplied by at each advance, 0 < decay ≤ 1.
-        min_cutoff: c shrinks no further; give the metric's resolution, about 0.004 · loss for bfloat16, ≥ 0.
+        min_cutoff: the least that an advance leaves of c; give the metric's resolution, about 0.004 · loss for
+            bfloat16, ≥ 0.
         previous: the metric assumed before the first one; with None the first metric never advances.
 
     The attribute `cutoff` is the present c (None before the first metric). Raises TypeError or ValueError naming the
@@ -87,7 +99,7 @@ class Cutoff(Rule):
     ([None, None, 'cutoff: abs(0.45 - 0.5) < 0.1'], 0.020000000000000004)
     """
 
-    state_fields = ("cutoff", "last")
+    state_fields = _numbers = ("cutoff", "last")
 
     def __init__(
         self,
@@ -114,10 +126,6 @@ class Cutoff(Rule):
         self.cutoff = max(self.cutoff * self.decay, self.min_cutoff)
         return reason
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take a saved state; raises TypeError or ValueError, and takes none of it, where it is not this rule's."""
-        super().load_state_dict(_numbers(self, state_dict))
-
     def __repr__(self) -> str:
         return (
             f"Cutoff(cutoff={self._first!r}, relative={self.relative!r}, decay={self.decay!r}, "
@@ -139,7 +147,7 @@ class Oscillation(Rule):
     [None, None, 'oscillation: 0.6 > 0.5']
     """
 
-    state_fields = ("last",)
+    state_fields = _numbers = ("last",)
 
     def __init__(self, previous: float | None = None) -> None:
         self.last = self._previous = _previous(previous)
@@ -150,10 +158,6 @@ class Oscillation(Rule):
         if last is None or not (metric > last if mode == "min" else metric < last):
             return None
         return f"oscillation: {metric:.15g} {'>' if mode == 'min' else '<'} {last:.15g}"
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take a saved state; raises TypeError or ValueError, and takes none of it, where it is not this rule's."""
-        super().load_state_dict(_numbers(self, state_dict))
 
     def __repr__(self) -> str:
         return f"Oscillation(previous={self._previous!r})"
@@ -176,10 +180,10 @@ class Patience(Rule):
 
     >>> rule = Patience(patience=1)
     >>> [rule.update(metric, "min") for metric in (1.0, 1.0, 1.0)]
-    [None, None, 'patience: 2 metrics no better than 1.0']
+    [None, None, 'patience: 2 metrics no better than 1']
     """
 
-    state_fields = ("best", "bad", "cooling")
+    state_fields = _numbers = ("best", "bad", "cooling")
 
     def __init__(
         self, patience: int = 10, threshold: float = 1e-4, threshold_mode: str = "rel", cooldown: int = 0
@@ -202,7 +206,8 @@ class Patience(Rule):
             self.cooling, self.bad = self.cooling - 1, 0
         if self.bad <= self.patience:
             return None
-        reason = f"patience: {self.bad} metrics no better than {self.best!r}"
+        best = "none" if self.best is None else f"{self.best:.15g}"
+        reason = f"patience: {self.bad} metrics no better than {best}"
         self.bad, self.cooling = 0, self.cooldown
         return reason
 
@@ -212,10 +217,6 @@ class Patience(Rule):
         if self.threshold_mode == "rel":
             return metric < best * (1.0 - self.threshold) if mode == "min" else metric > best * (self.threshold + 1.0)
         return metric < best - self.threshold if mode == "min" else metric > best + self.threshold
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take a saved state; raises TypeError or ValueError, and takes none of it, where it is not this rule's."""
-        super().load_state_dict(_numbers(self, state_dict))
 
     def __repr__(self) -> str:
         return (
@@ -232,7 +233,7 @@ class _Either(Rule):
 
     def update(self, metric: float, mode: str) -> str | None:
         reasons = [_ask(rule, metric, mode) for rule in (self.first, self.second)]
-        return "; ".join(reason for reason in reasons if reason is not None) or None
+        return "; ".join(filter(None, reasons)) or None
 
     def state_dict(self) -> dict[str, Any]:
         return {"first": self.first.state_dict(), "second": self.second.state_dict()}
@@ -243,6 +244,9 @@ class _Either(Rule):
         first.load_state_dict(state_dict["first"])
         second.load_state_dict(state_dict["second"])
         self.first, self.second = first, second
+
+    def _attributes(self) -> list[dict[str, Any]]:
+        return self.first._attributes() + self.second._attributes()
 
     def __repr__(self) -> str:
         second = f"({self.second!r})" if isinstance(self.second, _Either) else repr(self.second)
@@ -323,11 +327,13 @@ class Follower:
         """Take the next metric, which `check` has let pass; return why the position advanced, or None."""
         reason = None
         if math.isfinite(metric):
-            before = self.rule.state_dict()
+            held = [(attributes, dict(attributes)) for attributes in self.rule._attributes()]
             try:
                 reason = _ask(self.rule, metric, self.mode)
-            except BaseException:
-                self.rule.load_state_dict(before)
+            except BaseException:  # the metric has not been seen, then
+                for attributes, before in held:
+                    attributes.clear()
+                    attributes.update(before)
                 raise
         elif self.nonfinite == "advance":
             reason = f"nonfinite: {metric}"
@@ -338,20 +344,9 @@ class Follower:
 
 def _ask(rule: Rule, metric: float, mode: str) -> str | None:
     reason: object = rule.update(metric, mode)
-    if not (reason is None or isinstance(reason, str)):
-        raise TypeError(f"{rule!r}.update must return the reason, a string, or None, got {reason!r}")
+    if not (reason is None or (isinstance(reason, str) and reason)):
+        raise TypeError(f"{rule!r}.update must return the reason, a string that is not empty, or None, got {reason!r}")
     return reason
-
-
-def _numbers(rule: Rule, state_dict: dict[str, Any]) -> dict[str, Any]:
-    """Return a state all of whose entries are numbers like the present ones, or None."""
-    check_keys(f"state of {rule!r}", state_dict, rule.state_fields)
-    for name, value in state_dict.items():
-        if isinstance(getattr(rule, name), int):
-            integer(f"state: {name}", value)
-        else:
-            stored(f"state: {name}", value, 0.0)
-    return state_dict
 
 
 def _rule(on: str | Rule) -> Rule:

@@ -10,6 +10,7 @@ import copy
 import types
 import warnings
 from collections.abc import Callable
+from collections.abc import Sequence as Items
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +18,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import EPOCH_DEPRECATION_WARNING, LRScheduler
 
-from ._check import STATE_VERSION, check_state, choice, integer, number, storable, stored
+from ._check import choice, flag, integer, number
 from ._groups import (
     PerGroup,
     Rates,
@@ -25,6 +26,7 @@ from ._groups import (
     read,
     read_momenta,
     restamp,
+    retrack_steps,
     stamp,
     stored_bases,
     stored_rates,
@@ -33,6 +35,7 @@ from ._groups import (
     write,
     write_momenta,
 )
+from ._state import STATE_VERSION, check_state, storable, stored
 from .decays import Exponential, Geometric, Inverse, InverseSqrt, Sawtooth, StepDecay, TimeDecay, Triangular
 from .image import Picture, Pixels
 from .sequences import Sequence
@@ -48,7 +51,7 @@ class SequenceLR(LRScheduler):
         last_epoch: −1 to start, k − 1 to resume at position k (`initial_lr` must then be in the groups).
 
     A group added later is scheduled from its own lr. Raises TypeError or ValueError naming the argument that is wrong,
-    before the optimizer is touched.
+    before the optimizer is touched; torch's KeyError where last_epoch ≥ 0 and a group has no `initial_lr`.
 
     >>> import torch
     >>> from lrsched import Linear, SequenceLR, Warmup
@@ -63,15 +66,16 @@ class SequenceLR(LRScheduler):
     [1.0]
     """
 
+    _users_get_lr = False  # then a subclass's own get_lr decides, as in torch, and not the sequence
+
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        if "get_lr" in vars(cls):  # a user's own: then it decides, as in torch, and not the sequence
-            cls._update_lr = SequenceLR._update_lr_by_get_lr  # type: ignore[method-assign]
+        cls._users_get_lr = cls.get_lr is not SequenceLR.get_lr
 
     def __init__(
         self,
         optimizer: Optimizer,
-        sequence: Sequence | list[Sequence],
+        sequence: Sequence | Items[Sequence],
         *,
         min_lr: PerGroup = 0.0,
         last_epoch: int = -1,
@@ -90,13 +94,13 @@ class SequenceLR(LRScheduler):
 
     @property
     def sequence(self) -> Sequence | list[Sequence]:
-        """The sequence, or the list of them."""
-        return self._rates.sequence
+        """The sequence, or a list of them."""
+        return copy.copy(self._rates.sequence)
 
     @property
     def min_lr(self) -> PerGroup:
-        """The floor, or the list of them."""
-        return self._rates.min_lr
+        """The floor, or a list of them."""
+        return copy.copy(self._rates.min_lr)
 
     @property
     def base_lrs(self) -> list[float | Tensor]:
@@ -115,7 +119,10 @@ class SequenceLR(LRScheduler):
         if self._step_count == 1:
             self._check_order()
         if epoch is not None:
-            epoch = integer("epoch", epoch)
+            try:
+                epoch = integer("epoch", epoch)
+            except TypeError as error:
+                raise TypeError(f"{error}; a metric is for PlateauSequence.step()") from None
             warnings.warn(EPOCH_DEPRECATION_WARNING, UserWarning, stacklevel=2)
         self._update_lr(epoch)
         self._step_count += 1
@@ -124,17 +131,15 @@ class SequenceLR(LRScheduler):
     step._torchdynamo_disable = True  # type: ignore[attr-defined]
 
     def _update_lr(self, epoch: int | None = None) -> None:
+        if len(self.optimizer.param_groups) != len(self._rates.highs):
+            self._adopt()
+        if self._users_get_lr:
+            super()._update_lr(epoch)
+            self._last_lr: list[float] = read(self.optimizer)  # type: ignore[assignment]
+            return
         k = self.last_epoch + 1 if epoch is None else epoch
-        if len(self.optimizer.param_groups) != len(self._rates.highs):
-            self._adopt()
-        self._last_lr: list[float] = self._rates.write(self.optimizer, k)  # type: ignore[assignment]
+        self._last_lr = self._rates.write(self.optimizer, k)
         self.last_epoch = k
-
-    def _update_lr_by_get_lr(self, epoch: int | None = None) -> None:
-        if len(self.optimizer.param_groups) != len(self._rates.highs):
-            self._adopt()
-        LRScheduler._update_lr(self, epoch)
-        self._last_lr = read(self.optimizer)
 
     def _adopt(self) -> None:
         self._rates = self._rates.adopted(self.optimizer.param_groups)
@@ -218,7 +223,7 @@ class SequenceLR(LRScheduler):
     def __setstate__(self, state: dict[str, Any]) -> None:
         called = state.pop("_opt_called")
         self.__dict__.update(state)
-        track_steps(self.optimizer, -1)  # a copy of an optimizer has lost it
+        retrack_steps(self.optimizer)
         if called:
             self.optimizer._opt_called = True  # type: ignore[attr-defined]
 
@@ -227,21 +232,67 @@ class SequenceLR(LRScheduler):
 
 
 class InverseLR(SequenceLR):
-    """lr = base lr / (k + 1); see `Inverse`, and `SequenceLR` for the other arguments."""
+    """lr = base lr / (k + 1), 1/n decay with n = k + 1.
+
+    Args:
+        optimizer: whose learning rates to set.
+        min_lr: the floor, ≥ 0, or a list with one for each param group.
+        last_epoch: −1 to start, k − 1 to resume at position k.
+
+    Raises TypeError or ValueError naming the argument that is wrong.
+    Source: sequence 1 of Yang & Huang (2019).
+
+    >>> import torch
+    >>> optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
+    >>> scheduler = InverseLR(optimizer)
+    >>> optimizer.step(), scheduler.step(), scheduler.get_last_lr()
+    (None, None, [0.5])
+    """
 
     def __init__(self, optimizer: Optimizer, *, min_lr: PerGroup = 0.0, last_epoch: int = -1) -> None:
         super().__init__(optimizer, Inverse(), min_lr=min_lr, last_epoch=last_epoch)
 
 
 class InverseSqrtLR(SequenceLR):
-    """lr = base lr / √(k + 1); see `InverseSqrt`, and `SequenceLR` for the other arguments."""
+    """lr = base lr / √(k + 1), 1/√n decay with n = k + 1.
+
+    Args:
+        optimizer: whose learning rates to set.
+        min_lr: the floor, ≥ 0, or a list with one for each param group.
+        last_epoch: −1 to start, k − 1 to resume at position k.
+
+    Raises TypeError or ValueError naming the argument that is wrong.
+    Source: sequence 2 of Yang & Huang (2019).
+
+    >>> import torch
+    >>> optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
+    >>> scheduler = InverseSqrtLR(optimizer)
+    >>> optimizer.step(), scheduler.step(), scheduler.get_last_lr()
+    (None, None, [0.7071067811865475])
+    """
 
     def __init__(self, optimizer: Optimizer, *, min_lr: PerGroup = 0.0, last_epoch: int = -1) -> None:
         super().__init__(optimizer, InverseSqrt(), min_lr=min_lr, last_epoch=last_epoch)
 
 
 class GeometricLR(SequenceLR):
-    """lr = base lr · γᵏ, torch's ExponentialLR; see `Geometric`, and `SequenceLR` for the other arguments."""
+    """lr = base lr · γᵏ; the same as torch's ExponentialLR.
+
+    Args:
+        optimizer: whose learning rates to set.
+        gamma: γ, 0 < γ ≤ 1.
+        min_lr: the floor, ≥ 0, or a list with one for each param group.
+        last_epoch: −1 to start, k − 1 to resume at position k.
+
+    Raises TypeError or ValueError naming the argument that is wrong.
+    Source: sequence 3 of Yang & Huang (2019).
+
+    >>> import torch
+    >>> optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
+    >>> scheduler = GeometricLR(optimizer, gamma=0.5)
+    >>> optimizer.step(), scheduler.step(), scheduler.get_last_lr()
+    (None, None, [0.5])
+    """
 
     def __init__(
         self, optimizer: Optimizer, gamma: float = 0.9, *, min_lr: PerGroup = 0.0, last_epoch: int = -1
@@ -250,7 +301,24 @@ class GeometricLR(SequenceLR):
 
 
 class SawtoothLR(SequenceLR):
-    """lr = base lr · a tooth under the envelope 1/n; see `Sawtooth`, and `SequenceLR` for the other arguments."""
+    """lr = base lr · (1 − (k mod p)/p) / (⌊(k+1)/p⌋ + 1), teeth under an envelope; see `Sawtooth`.
+
+    Args:
+        optimizer: whose learning rates to set.
+        period: p, steps a tooth, an integer ≥ 1.
+        aligned: whether the envelope drops with the tooth, not one step before.
+        min_lr: the floor, ≥ 0, or a list with one for each param group.
+        last_epoch: −1 to start, k − 1 to resume at position k.
+
+    Raises TypeError or ValueError naming the argument that is wrong.
+    Source: sequence 4 of Yang & Huang (2019).
+
+    >>> import torch
+    >>> optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
+    >>> scheduler = SawtoothLR(optimizer, period=4)
+    >>> optimizer.step(), scheduler.step(), scheduler.get_last_lr()
+    (None, None, [0.75])
+    """
 
     def __init__(
         self,
@@ -265,14 +333,47 @@ class SawtoothLR(SequenceLR):
 
 
 class ExponentialDecayLR(SequenceLR):
-    """lr = base lr · e^(−decay·k); see `Exponential`, and `SequenceLR` for the other arguments."""
+    """lr = base lr · e^(−d·k).
+
+    Args:
+        optimizer: whose learning rates to set.
+        decay: d per step, ≥ 0.
+        min_lr: the floor, ≥ 0, or a list with one for each param group.
+        last_epoch: −1 to start, k − 1 to resume at position k.
+
+    Raises TypeError or ValueError naming the argument that is wrong.
+    Source: "Learning rate", Wikipedia, exponential schedule.
+
+    >>> import torch
+    >>> optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
+    >>> scheduler = ExponentialDecayLR(optimizer, decay=0.0)
+    >>> optimizer.step(), scheduler.step(), scheduler.get_last_lr()
+    (None, None, [1.0])
+    """
 
     def __init__(self, optimizer: Optimizer, decay: float, *, min_lr: PerGroup = 0.0, last_epoch: int = -1) -> None:
         super().__init__(optimizer, Exponential(decay), min_lr=min_lr, last_epoch=last_epoch)
 
 
 class StepDecayLR(SequenceLR):
-    """lr = base lr · drop^⌊(1 + k)/interval⌋; see `StepDecay`, and `SequenceLR` for the other arguments."""
+    """lr = base lr · d^⌊(1 + k)/r⌋; each drop one step earlier than in torch's StepLR.
+
+    Args:
+        optimizer: whose learning rates to set.
+        drop: d, 0 < d ≤ 1.
+        interval: r, steps from drop to drop, an integer ≥ 1.
+        min_lr: the floor, ≥ 0, or a list with one for each param group.
+        last_epoch: −1 to start, k − 1 to resume at position k.
+
+    Raises TypeError or ValueError naming the argument that is wrong.
+    Source: "Learning rate", Wikipedia, step-based schedule.
+
+    >>> import torch
+    >>> optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
+    >>> scheduler = StepDecayLR(optimizer, drop=0.5, interval=2)
+    >>> optimizer.step(), scheduler.step(), scheduler.get_last_lr()
+    (None, None, [0.5])
+    """
 
     def __init__(
         self, optimizer: Optimizer, drop: float, interval: int, *, min_lr: PerGroup = 0.0, last_epoch: int = -1
@@ -281,7 +382,23 @@ class StepDecayLR(SequenceLR):
 
 
 class TimeDecayLR(SequenceLR):
-    """lr(k+1) = lr(k) / (1 + decay·k); see `TimeDecay`, and `SequenceLR` for the other arguments."""
+    """lr(0) = base lr, lr(k+1) = lr(k) / (1 + d·k), in closed form.
+
+    Args:
+        optimizer: whose learning rates to set.
+        decay: d, ≥ 0.
+        min_lr: the floor, ≥ 0, or a list with one for each param group.
+        last_epoch: −1 to start, k − 1 to resume at position k.
+
+    Raises TypeError or ValueError naming the argument that is wrong.
+    Source: "Learning rate", Wikipedia, time-based schedule.
+
+    >>> import torch
+    >>> optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
+    >>> scheduler = TimeDecayLR(optimizer, decay=1.0)
+    >>> optimizer.step(), scheduler.step(), scheduler.get_last_lr()
+    (None, None, [1.0])
+    """
 
     def __init__(self, optimizer: Optimizer, decay: float, *, min_lr: PerGroup = 0.0, last_epoch: int = -1) -> None:
         super().__init__(optimizer, TimeDecay(decay), min_lr=min_lr, last_epoch=last_epoch)
@@ -377,18 +494,19 @@ class CyclicLR(SequenceLR):
         number("step_size_up", step_size_up, above=0.0)
         number("step_size_down", 0.0 if step_size_down is None else step_size_down)
         triangle = Triangular(step_size_up, step_size_down, mode if scale_fn is None else "triangular", gamma)
+        scale_mode = choice("scale_mode", scale_mode, ("cycle", "iterations"))
         sequence: Sequence = triangle
         if scale_fn is not None:
             if not callable(scale_fn):
                 raise TypeError(f"scale_fn must be a function, got {scale_fn!r}")
-            choice("scale_mode", scale_mode, ("cycle", "iterations"))
             sequence = _ScaledTriangle(triangle, scale_fn, scale_mode)
         groups = groups_of(optimizer)
+        cycle_momentum = flag("cycle_momentum", cycle_momentum)
         rates = Rates(groups, sequence, limits=(base_lr, max_lr))
         if cycle_momentum and not {"momentum", "betas"} & set(optimizer.defaults):
             raise ValueError(f"optimizer must have momentum or betas with cycle_momentum=True, got {optimizer!r}")
         names = ("max_momentum", "base_momentum")
-        self.cycle_momentum = bool(cycle_momentum)
+        self.cycle_momentum = cycle_momentum
         self._momenta = Rates(groups, sequence, limits=(max_momentum, base_momentum), names=names)
         self._scale_fn = scale_fn
         self._start(optimizer, rates, last_epoch)
@@ -396,7 +514,7 @@ class CyclicLR(SequenceLR):
     @property
     def max_lrs(self) -> list[float]:
         """The upper limit of each param group."""
-        return self._rates.highs
+        return [*self._rates.highs]
 
     def _update_lr(self, epoch: int | None = None) -> None:
         super()._update_lr(epoch)
@@ -404,29 +522,32 @@ class CyclicLR(SequenceLR):
             write_momenta(self.optimizer, self._momenta.at(self.last_epoch))
 
     def _adopt(self) -> None:
-        self._momenta = self._momenta.adopted(self.optimizer.param_groups)
+        momenta = self._momenta.adopted(self.optimizer.param_groups)
         super()._adopt()
+        self._momenta = momenta
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state as plain Python, with the momenta and, where scale_fn is an object, its `__dict__`."""
         momenta = read_momenta(self.optimizer) if self.cycle_momentum else []
-        plain = isinstance(self._scale_fn, types.FunctionType)
-        inside = None if plain else copy.deepcopy(getattr(self._scale_fn, "__dict__", None))
-        return {**super().state_dict(), "momenta": momenta, "scale_fn": inside}
+        inside = getattr(self._scale_fn, "__dict__", None)
+        has_state = isinstance(inside, dict) and not isinstance(self._scale_fn, types.FunctionType)
+        kept = storable(copy.deepcopy(inside)) if has_state else None
+        return {**super().state_dict(), "momenta": storable(momenta), "scale_fn": kept}
 
     def load_state_dict(self, state_dict: dict[str, Any], strict: bool = True) -> None:
         """Take a state, and write its learning rates and momenta; see `SequenceLR.load_state_dict`."""
         self._check_state(state_dict, strict)
         count = len(self.optimizer.param_groups) if self.cycle_momentum else 0
         momenta = stored_rates("state: momenta", state_dict["momenta"], count)
-        inside = stored("state: scale_fn", state_dict["scale_fn"] or {}, {})
+        inside = {} if state_dict["scale_fn"] is None else stored("state: scale_fn", state_dict["scale_fn"], {})
         groups = self.optimizer.param_groups
         bases = stored_bases("state: base_lrs", state_dict["base_lrs"], len(groups))
         resumed = self._momenta.resumed(groups[: len(bases)], [])
         super().load_state_dict(state_dict, strict)
         self._momenta = resumed
         write_momenta(self.optimizer, momenta)
-        getattr(self._scale_fn, "__dict__", {}).update(copy.deepcopy(inside))
+        if inside and isinstance(getattr(self._scale_fn, "__dict__", None), dict):
+            vars(self._scale_fn).update(copy.deepcopy(inside))
 
     def _settings(self) -> dict[str, Any]:
         return {**super()._settings(), "cycle_momentum": self.cycle_momentum, **self._momenta.settings()}

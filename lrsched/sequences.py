@@ -13,6 +13,7 @@ from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import SupportsIndex
 
 import numpy as np
 
@@ -43,7 +44,7 @@ class Sequence(ABC):
     def _at(self, k: int) -> float:
         """Return the factor at position k, an int ≥ 0."""
 
-    def __call__(self, k: int) -> float:
+    def __call__(self, k: SupportsIndex) -> float:
         """Return the factor at position k. Raises TypeError or ValueError unless k is an integer ≥ 0."""
         return float(self._at(integer("k", k)))
 
@@ -64,27 +65,53 @@ class Sequence(ABC):
         return NotImplemented if callable(other) else self.scaled(other)
 
     def then(self, other: Sequence, at: int) -> Sequence:
-        """Return this sequence before position `at`, and from there `other`, which starts at its own 0."""
+        """Return f(k) for k < at, then other(k − at): `other` starts at its own 0.
+
+        Raises TypeError unless `other` is a sequence and `at` an integer, ValueError unless at ≥ 0.
+
+        >>> Values([1.0]).then(Values([0.5, 0.25]), at=2).values(4).tolist()
+        [1.0, 1.0, 0.5, 0.25]
+        """
         return _Then(self, other, at)
 
     def scaled(self, c: float) -> Sequence:
-        """Return c·f(k), c ≥ 0."""
+        """Return c·f(k); TypeError or ValueError unless c is a finite number ≥ 0.
+
+        >>> (2 * Constant()) == Constant().scaled(2)
+        True
+        """
         return _Scaled(self, c)
 
     def clipped(self, low: float = 0.0, high: float = math.inf) -> Sequence:
-        """Return min(max(f(k), low), high), 0 ≤ low ≤ high."""
+        """Return min(max(f(k), low), high); TypeError or ValueError unless 0 ≤ low ≤ high.
+
+        >>> Values([1.0, 0.5, 0.1]).clipped(low=0.2, high=0.8).values(3).tolist()
+        [0.8, 0.5, 0.2]
+        """
         return _Clipped(self, low, high)
 
     def repeated(self, period: int) -> Sequence:
-        """Return f(k mod period): the first `period` positions again and again."""
+        """Return f(k mod period): the first `period` positions again and again; period is an integer ≥ 1.
+
+        >>> Values([1.0, 0.5, 0.1]).repeated(2).values(5).tolist()
+        [1.0, 0.5, 1.0, 0.5, 1.0]
+        """
         return _Repeated(self, period)
 
     def delayed(self, m: int) -> Sequence:
-        """Return f(max(0, k − m)): the first value held m positions longer."""
+        """Return f(max(0, k − m)): the first value held m positions longer; m is an integer ≥ 0.
+
+        >>> Values([1.0, 0.5, 0.1]).delayed(2).values(5).tolist()
+        [1.0, 1.0, 1.0, 0.5, 0.1]
+        """
         return _Delayed(self, m)
 
     def every(self, m: int) -> Sequence:
-        """Return f(⌊k/m⌋): advance once in m positions, as for a per-epoch sequence stepped per batch."""
+        """Return f(⌊k/m⌋): advance once in m positions, as for a per-epoch sequence stepped per batch; m ≥ 1.
+
+        >>> Values([1.0, 0.5, 0.1]).every(2).values(5).tolist()
+        [1.0, 1.0, 0.5, 0.5, 0.1]
+        """
         return _Every(self, m)
 
     def _coerce(self, **fields: object) -> None:

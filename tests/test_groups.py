@@ -1,13 +1,14 @@
 """The writer of learning rates, seen through the schedulers: base rates, tensors in place, limits, groups that come."""
 
 import copy
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from lrsched import CyclicLR, GeometricLR, ImageLR, Inverse, InverseLR, SequenceLR
+from lrsched import CyclicLR, GeometricLR, ImageLR, Inverse, InverseLR, Sequence, SequenceLR
 
 from .helpers import group_lrs, make_optimizer
 from .scheduler_cases import BASES, CASES, PICTURE, mixed, started
@@ -306,3 +307,45 @@ def test_many_groups_are_each_at_their_own_base():
     scheduler.step()
     assert group_lrs(optimizer) == pytest.approx([base / 2 for base in bases], rel=1e-6)
     assert scheduler.base_lrs == pytest.approx(bases, rel=1e-6)
+
+
+@pytest.mark.parametrize("make", [np.float64, np.float32, torch.tensor, int], ids=lambda make: make.__name__)
+@pytest.mark.parametrize("per_group", [False, True])
+def test_a_users_sequence_may_return_any_number_and_the_rates_stay_floats(make, per_group):
+    @dataclass(frozen=True)
+    class Users(Sequence):
+        def _at(self, k):
+            return make(1.0)
+
+    optimizer = make_optimizer(BASES)
+    scheduler = SequenceLR(optimizer, [Users()] * len(BASES) if per_group else Users())
+    assert [type(group["lr"]) for group in optimizer.param_groups] == [float] * len(BASES)
+    assert [type(lr) for lr in scheduler.get_last_lr()] == [float] * len(BASES)
+
+
+def test_an_adoption_that_fails_half_way_changes_nothing():
+    optimizer = make_optimizer(BASES, momentum=0.9)
+    scheduler = CyclicLR(optimizer, 0.1, [0.2] * len(BASES))
+    optimizer.add_param_group(new_group(0.3))
+    optimizer.step()
+    for _ in range(2):
+        with pytest.raises(ValueError, match=f"max_lr .*{len(BASES)} entries for {len(BASES) + 1}"):
+            scheduler.step()
+    assert scheduler.last_epoch == 0
+
+
+def test_a_learning_rate_that_is_a_tensor_of_integers_is_refused():
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.ones(1))], lr=torch.tensor(1))
+    with pytest.raises(TypeError, match="tensor of floats"):
+        SequenceLR(optimizer, Inverse())
+
+
+def test_lists_that_are_shown_are_copies():
+    optimizer = make_optimizer(BASES)
+    scheduler = SequenceLR(optimizer, [Inverse()] * len(BASES), min_lr=[0.01] * len(BASES))
+    scheduler.min_lr.append(3.0)
+    scheduler.sequence.append(None)
+    scheduler.base_lrs.append(3.0)
+    assert scheduler.min_lr == [0.01] * len(BASES)
+    assert scheduler.sequence == [Inverse()] * len(BASES)
+    assert scheduler.base_lrs == list(BASES)

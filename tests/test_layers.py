@@ -14,7 +14,7 @@ TESTS = Path(__file__).parent
 SOURCES = {path.stem: path.read_text(encoding="utf-8") for path in PACKAGE.glob("*.py")}
 
 LEVELS = {
-    **dict.fromkeys(["_check", "_descent", "sequences", "rules", "plot"], 0),
+    **dict.fromkeys(["_check", "_descent", "_state", "sequences", "rules", "plot"], 0),
     **dict.fromkeys(["decays", "image", "curve"], 1),
     **dict.fromkeys(["_groups", "_processes", "_training", "restore", "ensemble"], 2),
     **dict.fromkeys(["schedulers", "plateau", "ramp", "sweep"], 3),
@@ -74,7 +74,7 @@ def fault(module, target, lazy):
             return "has no level"
         if module == "plot":
             return "plot imports nothing of ours"
-        if LEVELS[inner] < level or (inner == "_check" and level == 0 and module != "_check"):
+        if LEVELS[inner] < level or (inner in helpers(module) and level == 0):
             return None
         return f"level {level} must not import level {LEVELS[inner]}"
     if top == "matplotlib" and module == "plot":
@@ -83,6 +83,12 @@ def fault(module, target, lazy):
     if module in ("image", "__main__"):
         allowed.add("PIL")
     return None if top in allowed else f"{top} does not belong at level {level}"
+
+
+def helpers(module):
+    """Return what a module may import at its own level: the shared helpers, in their order."""
+    shared = ["_check", "_state"]
+    return shared[: shared.index(module)] if module in shared else shared
 
 
 def violations(sources):

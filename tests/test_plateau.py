@@ -1483,6 +1483,15 @@ def run_rank(rank, folder, syncs):
             lrs += group_lrs(optimizer)
         pickle.dumps(scheduler)  # without the process group
         seen[sync] = (lrs, scheduler.events, scheduler.last_epoch, scheduler.state_dict())
+    _, scheduler = make(Inverse(), Oscillation(), sync="mean")
+    scheduler.step(1.0)
+    if rank == 1:  # the other rank must not wait, nor pair its metric with the next one
+        with pytest.raises(TypeError, match="metrics"):
+            scheduler.step("no number")
+    else:
+        scheduler.step(0.5)
+    scheduler.step(3.0 + rank)
+    seen["a wrong type on rank 1"] = (scheduler.last_epoch, [event.metric for event in scheduler.events])
     dist.destroy_process_group()
     with open(f"{folder}/rank{rank}", "wb") as file:
         pickle.dump(seen, file)
@@ -1501,3 +1510,5 @@ def test_two_ranks_agree(tmp_path):
         assert events == expected
         assert len(events) > 2
         assert lrs[-1] == pytest.approx(0.1 / (len(events) + 1), rel=1e-15)
+    assert first["a wrong type on rank 1"] == (3, [3.5])  # it saw NaN for the second, which holds
+    assert second["a wrong type on rank 1"] == (2, [3.5])

@@ -556,6 +556,19 @@ def test_no_state_at_all(state, strict):
     refuses(target, state, "state", strict=strict)
 
 
+@each_setting
+def test_the_order_of_the_entries_makes_no_difference(setting):
+    def backwards(value):
+        return {key: backwards(entry) for key, entry in reversed(value.items())} if isinstance(value, dict) else value
+
+    _, scheduler = played(setting)
+    state = scheduler.state_dict()
+    optimizer, other = make(setting)
+    other.load_state_dict(backwards(state))
+    assert other.state_dict() == state
+    assert group_lrs(optimizer) == state["lrs"]
+
+
 def version_key(state):
     (key,) = [key for key in state if "version" in key]
     return key

@@ -12,7 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from PIL import Image
 
-from lrsched import plot
+from lrsched import Cutoff, Geometric, PlateauSequence, plot
+from tests.helpers import group_lrs, make_optimizer
 
 HERE = Path(__file__).parent
 
@@ -101,6 +102,40 @@ def test_titles_and_names_of_the_axes():
 
 
 # Pictures
+
+
+def test_a_run_shows_losses_rates_and_the_ends_of_epochs_with_an_event():
+    losses = [0.9, 0.7, 0.7, 0.6, 0.6]
+    optimizer = make_optimizer()
+    scheduler = PlateauSequence(optimizer, Geometric(0.5), on=Cutoff(0.01, decay=1.0))
+    lrs = []
+    for loss in losses:
+        lrs += group_lrs(optimizer)
+        optimizer.step()
+        scheduler.step(loss)
+    above, below = plot.run({"valid": losses, "train": [0.5] * 5}, lrs, scheduler.events, title="mine")
+    assert [line.get_ydata().tolist() for line in above.lines[:2]] == [losses, [0.5] * 5]
+    (rates,) = (line for line in below.lines if line.get_drawstyle() == "steps-mid")
+    assert (rates.get_xdata().tolist(), rates.get_ydata().tolist()) == ([1, 2, 3, 4, 5], [0.1, 0.1, 0.1, 0.05, 0.05])
+    for ax, curves in ((above, 2), (below, 1)):
+        assert [line.get_xdata() for line in ax.lines[curves:]] == [[3.5, 3.5], [5.5, 5.5]]
+    assert [text.get_text() for text in above.texts] == ["valid", "train"]
+    assert (above.get_title(loc="left"), below.get_xlabel(), below.get_yscale()) == ("mine", "epoch", "log")
+
+
+def test_a_run_of_several_groups_and_of_one_epoch_and_on_given_axes():
+    axes = plot.figure().subplots(2, 1)
+    above, below = plot.run([1.0], [[0.1, 0.2]], [1], axes=tuple(axes), log=True)
+    assert (above, below) == tuple(axes)
+    assert [line.get_ydata().tolist() for line in below.lines[:2]] == [[0.1], [0.2]]
+    assert above.get_yscale() == "log"
+    assert plot.run([1.0], [0.0])[1].get_yscale() == "linear"
+
+
+@pytest.mark.parametrize(("losses", "lrs"), [([1.0, 2.0], [0.1]), ([], []), ({"a": [1.0], "b": []}, [0.1])])
+def test_a_run_of_unequal_lengths_is_refused(losses, lrs):
+    with pytest.raises(ValueError, match=r"losses .* and lrs must be as many"):
+        plot.run(losses, lrs)
 
 
 def test_picture_shows_the_image_and_its_rates():
@@ -218,11 +253,12 @@ def test_without_matplotlib_the_error_says_what_to_install(monkeypatch):
         plot.schedules(range(2), {"a": [1, 2]})
 
 
-def test_the_readme_picture_is_drawn(tmp_path):
-    script = HERE.parent / "docs" / "schedules.py"
+@pytest.mark.parametrize(("name", "size"), [("schedules", (1600, 900)), ("run", (1080, 660))])
+def test_the_pictures_of_the_docs_are_drawn(name, size, tmp_path):
+    script = HERE.parent / "docs" / f"{name}.py"
     if not script.exists():
         pytest.skip("docs/ is not part of this copy")
     runpy.run_path(shutil.copy(script, tmp_path), run_name="__main__")
-    with Image.open(tmp_path / "schedules.png") as image:
-        assert image.size == (1600, 900)
-    assert colours(tmp_path / "schedules.png") > 500
+    with Image.open(tmp_path / f"{name}.png") as image:
+        assert image.size == size
+    assert colours(tmp_path / f"{name}.png") > 500

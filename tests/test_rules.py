@@ -12,6 +12,7 @@ import pytest
 
 import lrsched
 from lrsched import Cutoff, Event, Oscillation, Patience, Rule
+from lrsched.rules import Follower
 
 
 def feed(rule, metrics, mode="min"):
@@ -553,3 +554,48 @@ def test_an_event_is_a_frozen_record():
     assert event == Event(3, 0.5, "cutoff: …", 1, [0.1], [0.05])
     with pytest.raises(dataclasses.FrozenInstanceError, match="position"):
         event.position = 2
+
+
+class TestWhatARuleLeavesWhenItFails:
+    def test_its_own_error_comes_out_and_its_attributes_are_back(self):
+        class Faulty(Rule):
+            state_fields = ("window",)
+
+            def __init__(self):
+                self.window = None
+
+            def update(self, metric, mode):
+                self.window = [metric]
+                raise RuntimeError("boom")
+
+        for on in (Faulty(), Cutoff(0.5) | Faulty(), (Oscillation() | Cutoff(0.5)) | Faulty()):
+            follower = Follower(on)
+            before = follower.rule.state_dict()
+            with pytest.raises(RuntimeError, match="boom"):
+                follower.update(1.0)
+            assert follower.rule.state_dict() == before
+            assert (follower.epoch, follower.position) == (0, 0)
+
+    def test_an_empty_reason_is_refused(self):
+        class Silent(Rule):
+            def update(self, metric, mode):
+                return ""
+
+        with pytest.raises(TypeError, match="not empty"):
+            Follower(Silent()).update(1.0)
+
+    def test_a_subclass_may_keep_more_than_numbers(self):
+        class WithHistory(Patience):
+            state_fields = (*Patience.state_fields, "history")
+
+            def __init__(self):
+                super().__init__(3)
+                self.history = []
+
+        rule, other = WithHistory(), WithHistory()
+        rule.update(1.0, "min")
+        rule.history.append(1.0)
+        other.load_state_dict(rule.state_dict())
+        assert (other.best, other.history) == (1.0, [1.0])
+        with pytest.raises(TypeError, match="best"):
+            other.load_state_dict({**rule.state_dict(), "best": [1.0]})

@@ -241,6 +241,16 @@ def test_epoch_goes_by_keyword_too(case):
     assert group_lrs(optimizer) == pytest.approx(case.lrs(7), rel=1e-12)
 
 
+@every_class
+@pytest.mark.parametrize("metric", [0.73, torch.tensor(0.73), torch.ones(2)], ids=str)
+def test_a_metric_is_refused_with_a_word_on_who_takes_one(case, metric):
+    _, scheduler = started(case)
+    before = scheduler.state_dict()
+    with pytest.raises(TypeError, match=r"epoch must be an integer, got .*; a metric is for PlateauSequence\.step\(\)"):
+        scheduler.step(metric)
+    assert scheduler.state_dict() == before
+
+
 # ---- last_epoch and initial_lr
 
 
@@ -777,3 +787,28 @@ def test_training_goes_in_the_right_direction(case):
         optimizer.step()
         scheduler.step()
     assert min(losses[-5:]) < losses[0]
+
+
+def test_a_users_get_lr_decides_also_from_a_mixin_and_momentum_keeps_cycling():
+    class Doubled:
+        def get_lr(self):
+            return [2 * lr for lr in super().get_lr()]
+
+    class Cyclic(Doubled, CyclicLR):
+        pass
+
+    class TorchCyclic(Doubled, torch.optim.lr_scheduler.CyclicLR):
+        pass
+
+    followed = []
+    for cls in (Cyclic, TorchCyclic):
+        optimizer = make_optimizer([0.1], momentum=0.9)
+        scheduler = cls(optimizer, 0.1, 0.5, 4)
+        rates = []
+        for _ in range(12):
+            rates.append((optimizer.param_groups[0]["lr"], optimizer.param_groups[0]["momentum"]))
+            optimizer.step()
+            scheduler.step()
+        followed.append(rates)
+    assert followed[0] == [pytest.approx(pair, rel=1e-12) for pair in followed[1]]
+    assert max(lr for lr, _ in followed[0]) == pytest.approx(1.0)

@@ -465,6 +465,16 @@ def test_what_is_no_state_of_ours_is_refused_and_nothing_has_changed(case, stric
         assert snapshot(optimizer, scheduler) == before
 
 
+@every_class
+def test_the_order_of_the_entries_makes_no_difference(case):
+    _, scheduler = advanced(case, 3)
+    state = scheduler.state_dict()
+    optimizer, other = started(case)
+    other.load_state_dict(dict(reversed(state.items())))
+    assert other.state_dict() == state
+    assert group_lrs(optimizer) == pytest.approx(case.lrs(3), rel=1e-12)
+
+
 def test_a_newer_version_is_told():
     _, scheduler = started(CASES["InverseLR"])
     with pytest.raises(ValueError, match=r"version.*99"):

@@ -1,0 +1,81 @@
+"""Accelerate: `prepare` wraps a scheduler, and the wrapper calls it once for each process."""
+
+from torch.nn.functional import mse_loss
+from torch.utils.data import DataLoader, TensorDataset
+
+from lrsched import InverseLR
+
+from .processes import in_two_processes
+from .task import (
+    BATCHES,
+    EPOCHS,
+    TRAIN,
+    Run,
+    every_scheduler,
+    network,
+    ours_are_errors,
+    package,
+    plain,
+    plateau,
+    same,
+    sgd,
+    val_loss,
+)
+
+accelerate = package("accelerate")
+pytestmark = ours_are_errors
+
+
+def train(make, per, folder, epochs=EPOCHS, resume=False, prepare=True, **options):
+    """Train, each process on a part of every batch of 8, and save or resume the state in the folder."""
+    accelerator = accelerate.Accelerator(cpu=True, **options)
+    run, model = Run(), network()
+    optimizer = run.watch(sgd(model))
+    run.scheduler = make(optimizer)
+    loader = DataLoader(TensorDataset(*TRAIN), 8 // accelerator.num_processes)
+    model, optimizer, loader = accelerator.prepare(model, optimizer, loader)
+    scheduler = accelerator.prepare(run.scheduler) if prepare else run.scheduler
+    if resume:
+        accelerator.load_state(folder)
+    for _ in range(epochs):
+        for inputs, targets in loader:
+            optimizer.zero_grad()
+            accelerator.backward(mse_loss(model(inputs), targets))
+            optimizer.step()
+            if per == "step":
+                scheduler.step()
+        if per == "epoch":
+            scheduler.step()
+        elif per == "metric":
+            scheduler.step(val_loss(model))
+    accelerator.save_state(folder)
+    return run
+
+
+@every_scheduler
+def test_the_learning_rates_are_those_of_a_plain_loop(make, per, tmp_path):
+    same(train(make, per, tmp_path), plain(make, per))
+
+
+@every_scheduler
+def test_a_resumed_run_continues_exactly(make, per, tmp_path):
+    first = train(make, per, tmp_path, epochs=3)
+    run = train(make, per, tmp_path, epochs=EPOCHS - 3, resume=True)
+    same(run, plain(make, per), first)
+
+
+def on_a_rank(rank, folder):
+    runs = {
+        "prepared": train(plateau, "metric", folder),
+        "not prepared": train(plateau, "metric", folder, prepare=False),
+        "per step": train(InverseLR, "step", folder, step_scheduler_with_optimizer=False),
+    }
+    return {name: (run.rates, run.events, run.scheduler.last_epoch) for name, run in runs.items()}
+
+
+def test_case_33_two_processes_advance_as_often_as_one(tmp_path):
+    ranks = in_two_processes(on_a_rank, tmp_path, tmp_path / "state")
+    expected = plain(plateau, "metric")
+    per_metric = expected.rates, expected.events, EPOCHS
+    per_step = plain(InverseLR, "step").rates, [], EPOCHS * BATCHES
+    assert ranks == 2 * [{"prepared": per_metric, "not prepared": per_metric, "per step": per_step}]

@@ -1,0 +1,129 @@
+"""Two processes that train together, each with validation data of its own."""
+
+import datetime
+import math
+import time
+from contextlib import nullcontext
+
+import pytest
+import torch
+import torch.distributed as dist
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+from torch.optim.lr_scheduler import ReduceLROnPlateau
+
+from lrsched import Geometric, Patience, PlateauSequence
+
+from .processes import in_two_processes
+
+EPOCHS = 20
+
+
+def join(seconds=60):
+    dist.init_process_group("gloo", timeout=datetime.timedelta(seconds=seconds))
+
+
+def train(rank, make, epochs=EPOCHS):
+    """Train a model on data that the ranks share out, and step the scheduler with this rank's own validation loss."""
+    torch.manual_seed(0)
+    model = DistributedDataParallel(nn.Linear(4, 1))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    scheduler = make(optimizer)
+    generator = torch.Generator().manual_seed(rank)
+    lrs, losses = [], []
+    for _ in range(epochs):
+        inputs, noise = torch.randn(2, 16, 4, generator=generator)
+        optimizer.zero_grad()
+        (model(inputs) - inputs.sum(1, keepdim=True) - noise[:, :1]).square().mean().backward()
+        optimizer.step()
+        with torch.no_grad():
+            unseen, noise = torch.randn(2, 16, 4, generator=generator)
+            losses.append((model(unseen) - unseen.sum(1, keepdim=True) - noise[:, :1]).square().mean().item())
+        scheduler.step(losses[-1])
+        lrs.append(optimizer.param_groups[0]["lr"])
+    return lrs, losses, model.module.weight.detach().tolist(), scheduler
+
+
+def torchs(optimizer):
+    return ReduceLROnPlateau(optimizer, factor=0.5, patience=0)
+
+
+def ours(optimizer, **options):
+    return PlateauSequence(optimizer, Geometric(0.5), on=Patience(0), **options)
+
+
+def train_with_both(rank):
+    join()
+    theirs = train(rank, torchs)[:3]
+    seen = {}
+    for sync in ("mean", "max", "min", "rank0"):
+        *rest, scheduler = train(rank, lambda optimizer, sync=sync: ours(optimizer, sync=sync))
+        seen[sync] = (*rest, scheduler.events, scheduler.state_dict())
+    dist.destroy_process_group()
+    return theirs, seen
+
+
+def test_case_31_learning_rates_events_and_weights_stay_the_same_where_torchs_part(tmp_path):
+    (theirs0, ours0), (theirs1, ours1) = in_two_processes(train_with_both, tmp_path)
+    assert theirs0[0] != theirs1[0]
+    assert theirs0[2] != theirs1[2]
+    assert max(theirs0[0][-1] / theirs1[0][-1], theirs1[0][-1] / theirs0[0][-1]) >= 2
+    for sync, (lrs, losses, weight, events, state) in ours0.items():
+        assert losses != ours1[sync][1]
+        assert (lrs, weight, events, state) == (ours1[sync][0], *ours1[sync][2:])
+        assert len(events) >= 3
+        assert lrs[-1] == 0.1 * 0.5 ** len(events)
+
+
+def one_nan(rank):
+    """Return, for each policy, the lr and the count after each of five metrics, the third NaN on rank 1 alone."""
+    join()
+    seen = {}
+    for nonfinite in ("hold", "advance", "raise"):
+        optimizer = torch.optim.SGD([nn.Parameter(torch.ones(1))], lr=0.1)
+        scheduler = ours(optimizer, sync="mean", nonfinite=nonfinite)
+        seen[nonfinite] = []
+        for i, metric in enumerate((0.9, 0.8, math.nan if rank == 1 else 0.7, 0.6, 0.6)):
+            optimizer.step()
+            refused = nonfinite == "raise" and i == 2
+            with pytest.raises(ValueError, match="must be finite") if refused else nullcontext():
+                scheduler.step(metric)
+            seen[nonfinite].append((optimizer.param_groups[0]["lr"], scheduler.last_epoch))
+    dist.destroy_process_group()
+    return seen
+
+
+def test_case_31_one_rank_with_a_nan_and_both_do_the_same(tmp_path):
+    expected = {
+        "hold": [(0.1, 1), (0.1, 2), (0.1, 3), (0.1, 4), (0.05, 5)],
+        "advance": [(0.1, 1), (0.1, 2), (0.05, 3), (0.05, 4), (0.025, 5)],
+        "raise": [(0.1, 1), (0.1, 2), (0.1, 2), (0.1, 3), (0.05, 4)],
+    }
+    assert in_two_processes(one_nan, tmp_path) == [expected, expected]
+
+
+def leave(rank, how):
+    """Call three times on rank 0 and twice on rank 1, which then ends, or is busy elsewhere; return what rank 0 got."""
+    join(seconds=2)
+    optimizer = torch.optim.SGD([nn.Parameter(torch.ones(1))], lr=0.1)
+    scheduler = ours(optimizer, sync="mean")
+    scheduler.step(0.9)
+    scheduler.step(0.8 + rank)
+    if rank == 1:
+        if how == "busy":
+            time.sleep(5)
+        return None
+    before, began = scheduler.state_dict(), time.monotonic()
+    try:
+        scheduler.step(0.7)
+    except RuntimeError as error:
+        return time.monotonic() - began, str(error), scheduler.state_dict() == before
+    return "no error"
+
+
+@pytest.mark.parametrize("how", ["ends", "busy"])
+def test_a_rank_that_stops_is_an_error_on_the_other_within_the_groups_timeout(how, tmp_path):
+    (seconds, message, unchanged), _ = in_two_processes(leave, tmp_path, how)
+    assert seconds < 5
+    assert message == "sync='mean': a process of the group did not answer; each of them must call"
+    assert unchanged
