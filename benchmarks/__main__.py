@@ -11,6 +11,9 @@ BENCHMARKS = {
     "digits": "the 14 published settings on scikit-learn's 8x8 digits, in one to two minutes",
     "mnist": "the same on MNIST, with the published network and columns",
     "step_cost": "the time of one scheduler.step(), ours against torch's",
+    "range_test_cost": "the time of a range test against the bare loop, ours and other libraries'",
+    "range_test_quality": "how good the suggested learning rates are, on small tasks of many kinds",
+    "range_noise": "does the bump in a range-test curve go away with more data a rate? (claim E1)",
 }
 
 
@@ -36,7 +39,7 @@ def main(argv: list[str]) -> int:
 
 
 def listing() -> str:
-    lines = [f"  {name:<10} {what}" for name, what in BENCHMARKS.items()]
+    lines = [f"  {name:<18} {what}" for name, what in BENCHMARKS.items()]
     return "\n".join(["usage: python -m benchmarks NAME [options]", "", *lines, "", "NAME --help tells its options."])
 
 

@@ -1,5 +1,6 @@
 """Learning-rate schedules as pure functions of a position, and what decides the position."""
 
+from .curve import Curve
 from .decays import (
     Cosine,
     Exponential,
@@ -15,6 +16,8 @@ from .decays import (
 )
 from .image import Pixels
 from .plateau import PlateauSequence, preview
+from .ramp import range_test
+from .restore import snapshot
 from .rules import Cutoff, Event, Oscillation, Patience, Rule
 from .schedulers import (
     CyclicLR,
@@ -35,6 +38,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Constant",
     "Cosine",
+    "Curve",
     "Cutoff",
     "CyclicLR",
     "Event",
@@ -68,4 +72,6 @@ __all__ = [
     "Values",
     "Warmup",
     "preview",
+    "range_test",
+    "snapshot",
 ]

@@ -260,6 +260,54 @@ def picture(
     return left, right
 
 
+def range_test(
+    lrs: ArrayLike,
+    losses: ArrayLike,
+    smooth_lrs: ArrayLike,
+    smoothed: ArrayLike,
+    choices: Mapping[str, float | None],
+    span: tuple[float, float] | None,
+    *,
+    chosen: str = "combined",
+    ax: Axes | None = None,
+    title: str = "",
+) -> Axes:
+    """Draw the losses of a range test over its learning rates, what was chosen and the range, and return the axes.
+
+    The vertical axis ends a little above the first level, so that divergence does not flatten the rest.
+
+    Args:
+        lrs: learning rates > 0, shape (points,).
+        losses: raw losses, shape (repeats, points).
+        smooth_lrs: the rates of the smoothed losses.
+        smoothed: the smoothed losses.
+        choices: label → learning rate, or None where there is none.
+        span: the lowest and highest useful rate, or None.
+        chosen: the label of the choice that is drawn boldly.
+        ax: the axes to draw into, or None for new ones.
+        title: a line above the axes.
+
+    Raises ImportError without matplotlib.
+    """
+    raw, smoothed = np.atleast_2d(np.asarray(losses, dtype=float)), np.asarray(smoothed, dtype=float)
+    ax = frame(ax, title=title, xlabel="learning rate", ylabel="loss")
+    ax.set_xscale("log")
+    if span is not None:
+        ax.axvspan(*span, color=COLOURS[2], alpha=0.12, linewidth=0, label=f"range {span[0]:.2g} … {span[1]:.2g}")
+    for i, row in enumerate(raw):
+        ax.plot(lrs, row, ".", color=GREY, markersize=3, label="" if i else "raw")
+    if smoothed.size:
+        ax.plot(smooth_lrs, smoothed, color=COLOURS[0], linewidth=1.6, label="smoothed")
+        low, high = min(smoothed.min(), np.nanmin(raw)), smoothed[: max(1, smoothed.argmin())].max()
+        ax.set_ylim(low - 0.1 * (high - low) - 1e-12, high + 0.5 * (high - low) + 1e-12)
+    for i, (label, lr) in enumerate((label, lr) for label, lr in choices.items() if lr is not None):
+        bold = label == chosen
+        style = {"color": INK, "linewidth": 1.8} if bold else {**line_style(i + 1), "linewidth": 0.9}
+        ax.axvline(lr, label=f"{label} {lr:.2g}", **style)
+    ax.legend(fontsize=8, frameon=False, labelcolor=INK, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    return ax
+
+
 def save(drawing: Axes | Figure, path: str | os.PathLike[str]) -> None:
     """Write a figure, or the whole figure that axes belong to, to a file whose suffix is .pdf, .png or .svg.
 
