@@ -998,6 +998,16 @@ class TestRules:
 
 
 class TestEvents:
+    def test_scheduler_and_event_print_readably(self):
+        scheduler = feed(make(Inverse(), Oscillation(), lrs=(0.5,))[1], [0.25, 0.75])
+        assert repr(scheduler) == (
+            "PlateauSequence(sequence=Inverse(), rule=Oscillation(previous=None), position=1, lrs=[0.25])"
+        )
+        (event,) = scheduler.events
+        assert repr(event) == (
+            "Event(epoch=2, metric=0.75, reason='oscillation: 0.75 > 0.25', position=1, old_lrs=[0.5], new_lrs=[0.25])"
+        )
+
     def test_an_event_in_full(self):
         _, scheduler = make(on=Cutoff(0.1), lrs=[0.1, 0.5])
         feed(scheduler, [1.0, 0.5, torch.tensor(0.4375)])

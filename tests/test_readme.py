@@ -30,10 +30,11 @@ def test_the_example_has_ten_lines_at_most_and_runs():
 
 
 def test_what_it_shows_is_there():
-    paths = re.findall(r"\]\((?!http)([^)]+)\)", README)
-    assert paths
-    for path in paths:
-        assert (ROOT / path).exists(), path
+    for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
+        paths = re.findall(r"\]\((?!http|#)([^)#]+)", page.read_text())
+        assert paths
+        for path in paths:
+            assert (page.parent / path).exists(), f"{page}: {path}"
 
 
 def test_the_commands_use_extras_that_exist():
@@ -100,6 +101,26 @@ def test_the_compositions_of_the_first_screen():
     assert [stable(k) for k in (0, 250, 500, 9000, 9500, 10_000, 20_000)] == [0, 0.5, 1, 1, 0.5, 0, 0]
     assert [(Warmup(5) * Inverse())(k) for k in (0, 1, 5)] == [0, 0.1, 1 / 6]
     assert Inverse()(3) == 0.25
+
+
+def test_what_is_said_of_which_schedule_is_what_came_out():
+    page = (ROOT / "docs" / "which_schedule.md").read_text()
+    result = (ROOT / "benchmarks" / "results" / "digits" / "table.md").read_text()
+    quoted = re.findall(r"0\.\d{4} ± 0\.\d{4}", page)
+    assert len(quoted) == 14
+    assert all(value in result for value in quoted)
+    rows = re.findall(r"^\| ([\w-]+) \| ([\d. ]+) \|$", result, re.MULTILINE)
+    seeds = {name: [*map(float, values.split())] for name, values in rows}
+    pairs = [
+        (by_loss, by_epoch)
+        for sequence in ("seq1", "seq2", "seq3", "seq4")
+        for rule in ("cutoff", "oscillate")
+        for by_loss, by_epoch in zip(seeds[f"{sequence}-{rule}"], seeds[f"{sequence}-epoch"], strict=True)
+    ]
+    assert len(pairs) == 40
+    assert sum(a > b for a, b in pairs) == 38
+    assert sum(a == b for a, b in pairs) == 2
+    assert sum(a > b for a, b in zip(seeds["adam"], seeds["seq4-cutoff"], strict=True)) == 4
 
 
 def test_the_digits_table_is_the_one_that_came_out():

@@ -470,3 +470,13 @@ def test_every_class_is_public_and_a_scheduler_of_torchs():
     for name in CASES:
         assert name in lrsched.__all__
         assert issubclass(getattr(lrsched, name), lr_scheduler.LRScheduler)
+
+
+def test_a_scheduler_prints_what_it_follows_where_it_is_and_its_rates():
+    optimizer = make_optimizer((0.5, torch.tensor(0.25)), "asis")
+    scheduler = SequenceLR(optimizer, Warmup(4, start=0.5) * Inverse())
+    assert (
+        repr(scheduler) == "SequenceLR(sequence=Warmup(steps=4, start=0.5) * Inverse(), position=0, lrs=[0.25, 0.125])"
+    )
+    assert repr(InverseLR(make_optimizer((0.5,)))) == "InverseLR(sequence=Inverse(), position=0, lrs=[0.5])"
+    assert str(scheduler) == f"{scheduler}" == repr(scheduler)
