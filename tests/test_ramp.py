@@ -1,5 +1,6 @@
 """The range test as a whole: what it records, why it stops, and that it leaves no trace."""
 
+import json
 import math
 import multiprocessing
 import pickle
@@ -656,3 +657,26 @@ def test_works_without_matplotlib_and_tqdm():
         "print(len(range_test(m, o, lambda m, b: m(b).square().mean(), [torch.eye(2)], end_lr=1e-3)))"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "100\n"
+
+
+ALONE = """
+import torch
+from lrsched import range_test
+
+torch.set_num_threads(1)
+torch.manual_seed(0)
+model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.Dropout(0.2), torch.nn.Linear(8, 2))
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+batches = [(torch.randn(16, 4), torch.randint(2, (16,))) for _ in range(8)]
+loss_fn = lambda model, batch: torch.nn.functional.cross_entropy(model(batch[0]), batch[1])
+print(range_test(model, optimizer, loss_fn, batches, start_lr=1e-3, steps=60).to_json())
+"""
+
+
+def test_two_at_once_in_two_processes_do_not_meet(tmp_path):
+    command = [sys.executable, "-c", ALONE]
+    one, two = (subprocess.Popen(command, stdout=subprocess.PIPE, cwd=tmp_path, text=True) for _ in range(2))
+    texts = [process.communicate(timeout=60)[0] for process in (one, two)]
+    assert texts[0] == texts[1]
+    assert len(json.loads(texts[0])["losses"]) > 10
+    assert list(tmp_path.iterdir()) == []
