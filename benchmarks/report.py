@@ -62,8 +62,8 @@ def cells(rows: list[Row], published: Mapping[str, Published]) -> list[list[str]
         counts = [str(len(row.runs)), str(row.stuck)]
         lines.append([method, row.setting.row, row.accuracy.text(4), row.convergence.text(1), *counts])
         if published:
-            theirs = published[row.name]
-            lines[-1] += [f"{theirs.accuracy:.5g}", str(theirs.convergence)]
+            theirs = published.get(row.name)
+            lines[-1] += [f"{theirs.accuracy:.5g}", str(theirs.convergence)] if theirs else ["", ""]
     return lines
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import shlex
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -15,23 +15,27 @@ from tqdm import tqdm
 
 from . import machine
 from .columns import Columns
+from .datasets import Dataset
 from .errors import BenchmarkError
 from .plots import curves
 from .report import Published, Row, cells, markdown, notes, show, summary
 from .results import Results, write
 from .settings import Setting, chosen
-from .training import Run, Split, Task, train
+from .training import Run, Task, train
 
 
 @dataclass(frozen=True)
 class Benchmark:
-    """What makes one table: its rows, its data and network, and how its columns are computed."""
+    """What makes one table: its rows, its data and network, and how its columns are computed.
+
+    `title` says what is compared; before it stands what the data are called.
+    """
 
     name: str
     title: str
     claim: str
     settings: Mapping[str, Setting]
-    data: Callable[[Path | None], tuple[Split, Split]]
+    data: Callable[[Path | None], Dataset]
     network: Callable[[], nn.Module]
     loss: Callable[[Tensor, Tensor], Tensor]
     columns: Columns
@@ -48,10 +52,13 @@ def run(benchmark: Benchmark, argv: list[str]) -> int:
     settings = chosen(benchmark.settings, options.settings)
     device = usable(options.device)
     torch.set_num_threads(options.threads)
-    configs = configurations(benchmark, options.epochs, device)
+    data = benchmark.data(options.data)
+    if options.limit is not None:
+        data = data.few(options.limit)
+    benchmark = replace(benchmark, title=f"{data.title}: {benchmark.title}")
+    configs = configurations(benchmark, data.title, options.epochs, device)
     results = Results(options.out, configs)
-    train_split, valid_split = (part.to(device) for part in benchmark.data(options.data))
-    task = Task(benchmark.network, benchmark.loss, train_split, valid_split, benchmark.batch_size)
+    task = Task(benchmark.network, benchmark.loss, data.train.to(device), data.valid.to(device), benchmark.batch_size)
     wanted = [(name, seed) for seed in range(options.seeds) for name in settings]
     missing = [pair for pair in wanted if pair not in results.runs]
     print(f"{benchmark.title}: {len(wanted)} runs of {options.epochs} epochs, {len(missing)} of them still to do.")
@@ -124,10 +131,11 @@ def where(rows: list[Row]) -> dict[str, object]:
     }
 
 
-def configurations(benchmark: Benchmark, epochs: int, device: torch.device) -> dict[str, dict[str, object]]:
+def configurations(benchmark: Benchmark, data: str, epochs: int, device: torch.device) -> dict[str, dict[str, object]]:
     """Return, for each setting, all that decides how its runs end, but the seed."""
     common = {
         "benchmark": benchmark.name,
+        "data": data,
         "network": " ".join(repr(benchmark.network()).split()),
         "loss": benchmark.loss.__name__,
         "batch_size": benchmark.batch_size,
@@ -144,6 +152,7 @@ def parser(benchmark: Benchmark) -> argparse.ArgumentParser:
     parser.add_argument("--seeds", type=count, default=benchmark.seeds, help="seeds a setting (default: %(default)s)")
     parser.add_argument("--epochs", type=count, default=benchmark.epochs, help="epochs a run (default: %(default)s)")
     parser.add_argument("--settings", metavar="A,B,C", help=f"only these of {names}")
+    parser.add_argument("--limit", type=count, metavar="N", help="use only about N images of either part, for a trial")
     parser.add_argument("--device", default="cpu", help="where to train: cpu, cuda, cuda:1, … (default: %(default)s)")
     parser.add_argument("--threads", type=count, default=1, help="torch's CPU threads (default: %(default)s)")
     parser.add_argument(

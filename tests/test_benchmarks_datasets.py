@@ -44,7 +44,7 @@ def test_idx_files_are_read_packed_or_not(tmp_path, packed):
 
 
 def test_mnist_scales_pixels_to_minus_one_to_one(tmp_path):
-    train, valid = datasets.mnist(write_mnist(tmp_path), verify=False)
+    train, valid, title = datasets.mnist(write_mnist(tmp_path), verify=False)
     assert train.images.shape == valid.images.shape == (3, 1, 28, 28)
     assert train.images.dtype == torch.float32
     expected = (IMAGES[1] / 255 - 0.5) / 0.5
@@ -53,6 +53,7 @@ def test_mnist_scales_pixels_to_minus_one_to_one(tmp_path):
     assert train.images.max() == 1
     assert valid.labels.tolist() == [5, 0, 4]
     assert valid.labels.dtype == torch.int64
+    assert title == "MNIST"
 
 
 def test_a_missing_file_is_named(tmp_path):
@@ -109,7 +110,8 @@ def test_images_without_labels_are_refused(tmp_path):
 
 
 def test_digits_are_split_in_proportion():
-    train, valid = datasets.digits()
+    train, valid, title = datasets.digits()
+    assert title == "Digits (8x8)"
     assert train.images.shape == (1437, 1, 8, 8)
     assert valid.images.shape == (360, 1, 8, 8)
     assert (train.images.min(), train.images.max()) == (-1, 1)
@@ -197,7 +199,7 @@ def test_the_network_of_mnist_is_the_published_one():
 
 @pytest.mark.skipif("LRSCHED_DATA" not in os.environ, reason="LRSCHED_DATA does not name the folder of the real data")
 def test_the_real_mnist_files():
-    train, valid = datasets.mnist(Path(os.environ["LRSCHED_DATA"], "mnist"))
+    train, valid, _ = datasets.mnist(Path(os.environ["LRSCHED_DATA"], "mnist"))
     assert train.images.shape == (60_000, 1, 28, 28)
     assert valid.images.shape == (10_000, 1, 28, 28)
     assert train.labels[:5].tolist() == [5, 0, 4, 1, 9]
