@@ -60,10 +60,11 @@ class Dataset(NamedTuple):
     valid: Split
     title: str
 
-    def few(self, n: int) -> Dataset:
-        """Return about n images of either part, evenly spread over it: files may be sorted by class."""
-        parts = (Split(*(values[:: -(-len(values) // n)] for values in part)) for part in (self.train, self.valid))
-        return Dataset(*parts, f"{self.title}, {n} images")
+    def few(self, n: int | None) -> Dataset:
+        """Return about n images of either part; all for None."""
+        if n is None:
+            return self
+        return Dataset(self.train.few(n), self.valid.few(n), f"{self.title}, {n} images")
 
     def scaled(self) -> Dataset:
         """Return images of bytes as float32 in [−1, 1]."""

@@ -1,5 +1,6 @@
 import gzip
 import hashlib
+import json
 import os
 import struct
 import threading
@@ -12,9 +13,8 @@ import pytest
 import torch
 from torch import nn
 
-from benchmarks import datasets, mnist, table, training
+from benchmarks import datasets, mnist, table
 from benchmarks.errors import BenchmarkError
-from benchmarks.settings import SETTINGS
 
 IMAGES = np.arange(3 * 28 * 28, dtype=np.uint8).reshape(3, 28, 28)
 LABELS = np.array([5, 0, 4], dtype=np.uint8)
@@ -204,9 +204,11 @@ def test_the_real_mnist_files():
     assert valid.images.shape == (10_000, 1, 28, 28)
     assert train.labels[:5].tolist() == [5, 0, 4, 1, 9]
     assert (train.images.min(), train.images.max()) == (-1, 1)
-    first = training.Split(train.images[:3200], train.labels[:3200])
-    task = training.Task(
-        mnist.network, nn.functional.cross_entropy, first, training.Split(valid.images[:500], valid.labels[:500]), 64
-    )
-    run = training.train(task, "adam", SETTINGS["adam"], seed=0, epochs=2)
-    assert run.val_accuracy[-1] > 0.5
+
+
+@pytest.mark.skipif("LRSCHED_DATA" not in os.environ, reason="LRSCHED_DATA does not name the folder of the real data")
+def test_mnist_learns_from_the_real_files(tmp_path):
+    data = ["--data", str(Path(os.environ["LRSCHED_DATA"], "mnist")), "--limit", "3200"]
+    options = [*data, "--epochs", "2", "--seeds", "1", "--settings", "adam", "--out", str(tmp_path)]
+    assert table.run(mnist.BENCHMARK, options) == 0
+    assert json.loads((tmp_path / "runs.jsonl").read_text())["metrics"]["accuracy"][-1] > 0.5
