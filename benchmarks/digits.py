@@ -18,7 +18,7 @@ def network() -> nn.Module:
 
 BENCHMARK = table.Benchmark(
     name="digits",
-    title="Digits (8x8): learning rates by sequence and strategy",
+    title="learning rates by sequence and strategy",
     claim="published for MNIST: seq4 by cutoff is the most accurate (A2), seq3 by epoch converges fastest (A1).",
     settings=SETTINGS,
     data=lambda folder: datasets.digits(),

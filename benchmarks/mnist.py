@@ -44,7 +44,7 @@ def network() -> nn.Module:
 
 BENCHMARK = table.Benchmark(
     name="mnist",
-    title="MNIST: learning rates by sequence and strategy",
+    title="learning rates by sequence and strategy",
     claim="seq4 by cutoff is the most accurate (A2), seq3 by epoch converges fastest (A1); one run a setting.",
     settings=SETTINGS,
     data=datasets.mnist,

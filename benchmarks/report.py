@@ -9,10 +9,11 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from lrsched import Run
+
 from .columns import Columns
 from .settings import Setting
 from .stats import Mean, mean_interval
-from .training import Run
 
 
 @dataclass(frozen=True)
@@ -31,24 +32,25 @@ class Row:
     setting: Setting
     runs: list[Run]
     accuracies: list[float]
+    convergences: list[int]
     accuracy: Mean
     convergence: Mean
 
     @property
     def stuck(self) -> int:
         """How many runs ended with a class unlearned."""
-        return sum(run.unlearned[-1] > 0 for run in self.runs)
+        return sum(run.final["unlearned"] > 0 for run in self.runs)
 
     def each(self) -> str:
         """Return every seed's accuracy, those of stuck runs marked."""
         pairs = zip(self.runs, self.accuracies, strict=True)
-        return " ".join(f"{accuracy:.4f}{'*' if run.unlearned[-1] else ''}" for run, accuracy in pairs)
+        return " ".join(f"{accuracy:.4f}{'*' if run.final['unlearned'] else ''}" for run, accuracy in pairs)
 
 
 def summary(name: str, setting: Setting, runs: list[Run], columns: Columns) -> Row:
-    accuracies = [columns.accuracy(run.val_accuracy) for run in runs]
-    convergences = [columns.convergence(run.val_accuracy) for run in runs]
-    return Row(name, setting, runs, accuracies, mean_interval(accuracies), mean_interval(convergences))
+    accuracies = [columns.accuracy(run.metrics["accuracy"]) for run in runs]
+    convergences = [columns.convergence(run.metrics["accuracy"]) for run in runs]
+    return Row(name, setting, runs, accuracies, convergences, mean_interval(accuracies), mean_interval(convergences))
 
 
 def cells(rows: list[Row], published: Mapping[str, Published]) -> list[list[str]]:
@@ -62,8 +64,8 @@ def cells(rows: list[Row], published: Mapping[str, Published]) -> list[list[str]
         counts = [str(len(row.runs)), str(row.stuck)]
         lines.append([method, row.setting.row, row.accuracy.text(4), row.convergence.text(1), *counts])
         if published:
-            theirs = published[row.name]
-            lines[-1] += [f"{theirs.accuracy:.5g}", str(theirs.convergence)]
+            theirs = published.get(row.name)
+            lines[-1] += [f"{theirs.accuracy:.5g}", str(theirs.convergence)] if theirs else ["", ""]
     return lines
 
 
@@ -79,7 +81,7 @@ def notes(rows: list[Row]) -> list[str]:
     ]
     runs = [run for row in rows for run in row.runs]
     took = f"{len(runs)} runs, {sum(run.seconds for run in runs):.0f} s of training."
-    lines.append(f"{took} Hardware: {'; '.join(sorted({run.machine for run in runs}))}.")
+    lines.append(f"{took} Hardware: {'; '.join(sorted({run.note for run in runs}))}.")
     stuck = [f"{row.name} ({row.stuck} of {len(row.runs)}): {row.each()}" for row in rows if row.stuck]
     return lines + [f"Every seed where a run got stuck (*): {'; '.join(stuck)}."] * bool(stuck)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 from torch.nn import Parameter
 from torch.optim import SGD, Adam, Optimizer
@@ -41,6 +42,7 @@ class Setting:
     rule: Rule | None = None
     lr: float = 0.01
     adam: bool = False
+    per: ClassVar[str] = "epoch"
 
     def optimizer(self, parameters: Iterable[Parameter]) -> Optimizer:
         if self.adam:

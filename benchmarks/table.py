@@ -1,37 +1,51 @@
-"""The command behind a table: read the options, train what is missing, report what there is."""
+"""The command behind a table: read the options, let `lrsched.compare` train what is missing, report what there is."""
 
 from __future__ import annotations
 
 import argparse
+import os
 import shlex
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta, timezone
+from functools import partial
 from pathlib import Path
 
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
 from tqdm import tqdm
 
+import lrsched
+from lrsched import Run
+
 from . import machine
 from .columns import Columns
+from .datasets import Dataset
 from .errors import BenchmarkError
 from .plots import curves
 from .report import Published, Row, cells, markdown, notes, show, summary
-from .results import Results, write
+from .results import prepare, write
 from .settings import Setting, chosen
-from .training import Run, Split, Task, train
+from .training import Split, batch_loss, measure, stands_still, unlearned
 
 
 @dataclass(frozen=True)
 class Benchmark:
-    """What makes one table: its rows, its data and network, and how its columns are computed."""
+    """What makes one table: its rows, its data and network, and how its columns are computed.
+
+    `title` says what is compared; before it stands what the data are called. `batches` makes of the training images and
+    the batch size the function that returns an epoch's batches, None where they are only shuffled and cut. `stop` says
+    after which validation losses a run ends early; `as_written` is the table of `--as-written`, with a name of its own,
+    where the published text and the published runs differ.
+    """
 
     name: str
     title: str
     claim: str
     settings: Mapping[str, Setting]
-    data: Callable[[Path | None], tuple[Split, Split]]
+    data: Callable[[Path | None], Dataset]
     network: Callable[[], nn.Module]
     loss: Callable[[Tensor, Tensor], Tensor]
     columns: Columns
@@ -40,73 +54,128 @@ class Benchmark:
     batch_size: int
     takes_data: bool = False
     published: Mapping[str, Published] = field(default_factory=dict)
+    batches: Callable[[Split, int], Callable[[], Iterable[tuple[Tensor, Tensor]]]] | None = None
+    stop: Callable[[list[float]], bool] | None = stands_still
+    as_written: Benchmark | None = None
 
 
 def run(benchmark: Benchmark, argv: list[str]) -> int:
     """Run the command; return its exit code, 130 after Ctrl-C."""
-    options = parser(benchmark).parse_args(argv)
+    return execute(benchmark, parser(benchmark).parse_args(argv), argv)
+
+
+def execute(benchmark: Benchmark, options: argparse.Namespace, argv: list[str]) -> int:
+    """Train and report as `run`, with options that are read already."""
+    command = f"python -m benchmarks {benchmark.name} {shlex.join(argv)}".strip()
+    if options.as_written and benchmark.as_written is not None:
+        benchmark = benchmark.as_written
+    options.out = options.out or Path("out", benchmark.name)
     settings = chosen(benchmark.settings, options.settings)
-    device = usable(options.device)
     torch.set_num_threads(options.threads)
-    configs = configurations(benchmark, options.epochs, device)
-    results = Results(options.out, configs)
-    train_split, valid_split = (part.to(device) for part in benchmark.data(options.data))
-    task = Task(benchmark.network, benchmark.loss, train_split, valid_split, benchmark.batch_size)
-    wanted = [(name, seed) for seed in range(options.seeds) for name in settings]
-    missing = [pair for pair in wanted if pair not in results.runs]
-    print(f"{benchmark.title}: {len(wanted)} runs of {options.epochs} epochs, {len(missing)} of them still to do.")
-    code = 0
-    try:
-        train_all(task, settings, missing, options.epochs, results, machine.hardware(device))
-    except KeyboardInterrupt:
-        code = 130
-        results = Results(options.out, configs)  # what the file holds is what is finished
-        print(f"\nInterrupted: the finished runs are in {results.path}; the same command goes on from there.")
-    facts = {
-        "command": f"python -m benchmarks {benchmark.name} {shlex.join(argv)}".strip(),
-        "runs left": sum(pair not in results.runs for pair in wanted),
-    }
-    report(benchmark, results, facts, options.epochs)
+    with determinism(options.deterministic), processes(options.device) as (device, rank):
+        prepare(options.out)
+        data = benchmark.data(options.data).few(options.limit)
+        benchmark = replace(benchmark, title=f"{data.title}: {benchmark.title}")
+        progress = Progress(len(settings) * options.seeds, options.epochs, quiet=rank > 0)
+        code = 0
+        try:
+            train(benchmark, settings, data, device, options, progress)
+        except KeyboardInterrupt:
+            code = 130
+            print(f"\nInterrupted: the finished runs are in {options.out}; the same command goes on from there.")
+        if rank == 0:
+            report(benchmark, progress, options, {"command": command, "runs left": progress.left})
     return code
 
 
-def train_all(
-    task: Task,
+def train(
+    benchmark: Benchmark,
     settings: Mapping[str, Setting],
-    pairs: list[tuple[str, int]],
-    epochs: int,
-    results: Results,
-    hardware: str,
+    data: Dataset,
+    device: torch.device,
+    options: argparse.Namespace,
+    progress: Progress,
 ) -> None:
-    """Train the (setting, seed) pairs one after another, under a progress bar that counts epochs."""
-    with tqdm(total=len(pairs) * epochs, unit="epoch", mininterval=0.5, disable=not pairs) as bar:
+    """Train what options.out/runs.jsonl does not hold yet, under a progress bar."""
+    train_split, valid_split = data.train.to(device), data.valid.to(device)
+    batches = benchmark.batches and benchmark.batches(train_split, benchmark.batch_size)
+    print(end="" if progress.quiet else f"{benchmark.title}: {progress.runs} runs of {options.epochs} epochs.\n")
+    with progress:
+        try:
+            lrsched.compare(
+                {name: lrsched.Setting(row.optimizer, row.scheduler, row.per) for name, row in settings.items()},
+                benchmark.network,
+                partial(batch_loss, benchmark.loss),
+                batches or train_split,
+                valid_split,
+                epochs=options.epochs,
+                batch_size=benchmark.batch_size,
+                seeds=options.seeds,
+                metric_fn=partial(measure, benchmark.loss),
+                final_fn=partial(unlearned, valid_split, benchmark.batch_size),
+                stop=benchmark.stop,
+                device=device,
+                vectorize=False if options.plain else "auto",
+                out=options.out / "runs.jsonl",
+                key={"benchmark": benchmark.name, "data": data.title, "loss": benchmark.loss.__name__},
+                note=machine.hardware(device),
+                callback=progress.see,
+            )
+        except OSError as error:
+            raise BenchmarkError(str(error)) from error
 
-        def on_epoch(run: Run) -> None:
-            bar.set_description(f"{run.setting} seed {run.seed}", refresh=False)
-            bar.set_postfix(val_acc=f"{run.val_accuracy[-1]:.4f}", refresh=False)
-            bar.update()
 
-        for name, seed in pairs:
-            run = train(task, name, settings[name], seed, epochs, on_epoch)
-            run.machine = hardware
-            results.add(run)
-            bar.update(epochs - len(run.val_loss))  # what an early stop left out
+class Progress:
+    """A bar that counts epochs, and the runs that are finished, by setting and seed."""
+
+    def __init__(self, runs: int, epochs: int, quiet: bool = False) -> None:
+        self.runs, self.epochs, self.quiet = runs, epochs, quiet
+        self.finished: dict[tuple[str, int], Run] = {}
+        self.trained = 0
+        self._seen: dict[tuple[str, int], int] = {}
+
+    def __enter__(self) -> None:
+        self.bar = tqdm(total=self.runs * self.epochs, unit="epoch", mininterval=0.5, disable=self.quiet)
+
+    def __exit__(self, *_: object) -> None:
+        self.bar.close()
+
+    def see(self, run: Run) -> None:
+        pair = run.setting, run.seed
+        epochs = self.epochs if run.finished else len(run.val_loss)  # with what an early stop left out
+        if run.finished:
+            self.finished[pair] = run
+        else:
+            self.bar.set_description(f"{run.setting} seed {run.seed}", refresh=False)
+        if run.metric:
+            self.bar.set_postfix(accuracy=f"{run.metric[-1]:.4f}", refresh=False)
+        self.bar.update(epochs - self._seen.get(pair, 0))
+        self._seen[pair] = epochs
+
+    @property
+    def left(self) -> int:
+        return self.runs - len(self.finished)
+
+    def of(self, setting: str) -> list[Run]:
+        """Return the finished runs of a setting, by seed."""
+        return [run for (name, _), run in sorted(self.finished.items()) if name == setting]
 
 
-def report(benchmark: Benchmark, results: Results, facts: dict[str, object], epochs: int) -> None:
+def report(benchmark: Benchmark, progress: Progress, options: argparse.Namespace, facts: dict[str, object]) -> None:
     """Write and print the table, the curves and where they come from; with no finished run, nothing."""
-    done = {name: results.of(name) for name in benchmark.settings}
+    done = {name: progress.of(name) for name in benchmark.settings}
     rows = [summary(name, benchmark.settings[name], runs, benchmark.columns) for name, runs in done.items() if runs]
     if not rows:
         return
-    title = f"{benchmark.title}, {epochs} epochs"
+    title = f"{benchmark.title}, {options.epochs} epochs"
     lines = cells(rows, benchmark.published)
     remarks = [f"Claim: {benchmark.claim}", *notes(rows)]
-    if benchmark.published and epochs != benchmark.epochs:
+    if benchmark.published and options.epochs != benchmark.epochs:
         remarks.insert(1, f"The published runs had {benchmark.epochs} epochs.")
     every = [["Setting", "Accuracy of each seed"], *([row.name, row.each()] for row in rows)]
-    folder = results.folder
-    write(folder / "info.json", {**facts, **where(rows), "configurations": results.configs})
+    folder = options.out
+    configs = {row.name: row.runs[0].config for row in rows}
+    write(folder / "info.json", {**facts, **where(rows), "configurations": configs})
     write(folder / "table.md", "\n\n".join([f"# {title}", markdown(lines), *remarks, markdown(every)]) + "\n")
     write(folder / "curves.png", curves(rows, title))
     show(lines, title)
@@ -118,24 +187,11 @@ def where(rows: list[Row]) -> dict[str, object]:
     return {
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "seconds of training": round(sum(run.seconds for run in runs), 1),
-        "hardware": sorted({run.machine for run in runs}),
+        "trained": sorted({f"{run.method}: {run.reason}" for run in runs}),
+        "hardware": sorted({run.note for run in runs}),
         "versions": machine.versions(),
         "commit": machine.commit(),
     }
-
-
-def configurations(benchmark: Benchmark, epochs: int, device: torch.device) -> dict[str, dict[str, object]]:
-    """Return, for each setting, all that decides how its runs end, but the seed."""
-    common = {
-        "benchmark": benchmark.name,
-        "network": " ".join(repr(benchmark.network()).split()),
-        "loss": benchmark.loss.__name__,
-        "batch_size": benchmark.batch_size,
-        "epochs": epochs,
-        "device": device.type,
-        "threads": torch.get_num_threads(),  # one sums in another order than two
-    }
-    return {name: {**common, "setting": repr(setting)} for name, setting in benchmark.settings.items()}
 
 
 def parser(benchmark: Benchmark) -> argparse.ArgumentParser:
@@ -144,19 +200,22 @@ def parser(benchmark: Benchmark) -> argparse.ArgumentParser:
     parser.add_argument("--seeds", type=count, default=benchmark.seeds, help="seeds a setting (default: %(default)s)")
     parser.add_argument("--epochs", type=count, default=benchmark.epochs, help="epochs a run (default: %(default)s)")
     parser.add_argument("--settings", metavar="A,B,C", help=f"only these of {names}")
+    parser.add_argument("--limit", type=count, metavar="N", help="only about N images of each part, for a trial")
     parser.add_argument("--device", default="cpu", help="where to train: cpu, cuda, cuda:1, … (default: %(default)s)")
     parser.add_argument("--threads", type=count, default=1, help="torch's CPU threads (default: %(default)s)")
+    parser.add_argument("--plain", action="store_true", help="train one run after another, none side by side")
+    parser.add_argument("--deterministic", action="store_true", help="only algorithms that repeat bit for bit")
     parser.add_argument(
         "--out",
         type=Path,
-        default=Path("out", benchmark.name),
         metavar="DIR",
-        help="folder for the results; runs that it already holds are not trained again (default: %(default)s)",
+        help=f"folder for the results; runs that it holds are not trained again (default: out/{benchmark.name})",
     )
+    parser.set_defaults(data=None, as_written=False)
     if benchmark.takes_data:
         parser.add_argument("--data", type=Path, metavar="DIR", help="folder with the files (default: download them)")
-    else:
-        parser.set_defaults(data=None)
+    if benchmark.as_written is not None:
+        parser.add_argument("--as-written", action="store_true", help="as the publication has it, not as it was run")
     return parser
 
 
@@ -165,6 +224,36 @@ def count(text: str) -> int:
     if value < 1:
         raise argparse.ArgumentTypeError(f"must be an integer >= 1, got {text}")
     return value
+
+
+@contextmanager
+def determinism(wanted: bool) -> Iterator[None]:
+    """Let torch use deterministic algorithms only, where wanted."""
+    before = torch.are_deterministic_algorithms_enabled()
+    if wanted:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before)
+
+
+@contextmanager
+def processes(name: str) -> Iterator[tuple[torch.device, int]]:
+    """Join the other processes, where torchrun started several; yield this one's device and rank."""
+    several = int(os.environ.get("WORLD_SIZE", "1")) > 1
+    device = usable(f"{name}:{os.environ['LOCAL_RANK']}" if several and name == "cuda" else name)
+    if not several:
+        yield device, 0
+        return
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=timedelta(days=1))
+    try:
+        yield device, dist.get_rank()
+    finally:
+        dist.destroy_process_group()
 
 
 def usable(name: str) -> torch.device:

@@ -1,5 +1,9 @@
 """Learning-rate schedules as pure functions of a position, and what decides the position."""
 
+from ._members import Setting
+from ._report import Report
+from ._runs import Run
+from .comparison import compare
 from .curve import Curve
 from .decays import (
     Cosine,
@@ -59,11 +63,14 @@ __all__ = [
     "PlateauSequence",
     "Polynomial",
     "Ramp",
+    "Report",
     "Rule",
+    "Run",
     "Sawtooth",
     "SawtoothLR",
     "Sequence",
     "SequenceLR",
+    "Setting",
     "StepDecay",
     "StepDecayLR",
     "TimeDecay",
@@ -71,6 +78,7 @@ __all__ = [
     "Triangular",
     "Values",
     "Warmup",
+    "compare",
     "preview",
     "range_test",
     "snapshot",

@@ -11,9 +11,27 @@ import torch.distributed as dist
 SYNCS = ("mean", "max", "min", "rank0")
 
 
+def rank() -> int:
+    """Return the number of this process in the default group; 0 without one."""
+    return dist.get_rank() if _grouped() else 0
+
+
+def gathered(value: Any) -> list[Any]:
+    """Return every process's value, in the order of their ranks; all must call."""
+    if not _grouped():
+        return [value]
+    values = [None] * dist.get_world_size()
+    dist.all_gather_object(values, value)
+    return values
+
+
+def _grouped() -> bool:
+    return dist.is_available() and dist.is_initialized()
+
+
 def agree(value: float, how: str | None, group: Any) -> float:
     """Return the number that the processes of a group agree on, NaN where any is not finite; all must call."""
-    if how is None or not (dist.is_available() and dist.is_initialized()):
+    if how is None or not _grouped():
         return value
     world = dist.get_world_size(group)
     if world == 1:

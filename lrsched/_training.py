@@ -58,7 +58,7 @@ class Trainer:
             self.optimizer.zero_grad()
             loss = self.loss_fn(self.model, batch)  # type: ignore[misc]
             if type(loss) is not Tensor or loss.ndim:
-                loss = _scalar(loss)
+                loss = scalar(loss)
             loss.backward()  # type: ignore[no-untyped-call]
             value = loss.item()
             if math.isfinite(value):
@@ -123,7 +123,7 @@ class Trainer:
         for batch in window:
             loss = self.loss_fn(self.model, batch)  # type: ignore[misc]
             if type(loss) is not Tensor or loss.ndim:
-                loss = _scalar(loss)
+                loss = scalar(loss)
             part = loss if self.accumulate == 1 else loss / self.accumulate
             (part if self.scaler is None else self.scaler.scale(part)).backward()
             total += loss.item()
@@ -135,7 +135,7 @@ class Trainer:
         modes = [(module, module.training) for module in self.model.modules()]
         self.model.eval()
         with torch.no_grad():
-            losses = [_scalar(loss_fn(self.model, batch)).item() for batch in islice(valid, self.valid_batches)]
+            losses = [scalar(loss_fn(self.model, batch)).item() for batch in islice(valid, self.valid_batches)]
         for module, mode in modes:
             module.training = mode
         if not losses:
@@ -171,7 +171,7 @@ def _needs_closure(optimizer: Optimizer) -> bool:
     return parameter is not None and parameter.default is inspect.Parameter.empty
 
 
-def _scalar(loss: Any) -> Tensor:
+def scalar(loss: Any) -> Tensor:
     if not isinstance(loss, Tensor) or loss.numel() != 1:
         raise TypeError(f"loss_fn must return a scalar tensor, got {described(loss)}")
     return loss.reshape(())

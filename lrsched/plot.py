@@ -211,6 +211,46 @@ def run(
     return above, below
 
 
+def comparison(
+    losses: Mapping[str, ArrayLike],
+    lrs: Mapping[str, ArrayLike],
+    *,
+    axes: tuple[Axes, Axes] | None = None,
+    title: str = "",
+    xlabel: str = "epoch",
+    ylabel: str = "validation loss",
+) -> tuple[Axes, Axes]:
+    """Draw losses above learning rates, each label's mean over its runs as a line, each run as a thin one.
+
+    Args:
+        losses: label → losses, shape (runs, epochs); NaN where a run has ended or its loss was not finite.
+        lrs: the same labels → learning rates, of the same shapes.
+        axes: the axes for losses and learning rates, or None for new ones.
+        title: as for `frame`, like xlabel and ylabel; ylabel belongs to the losses.
+        xlabel: what is counted.
+        ylabel: what the losses are.
+
+    Raises ValueError where losses and lrs differ in labels or shapes, ImportError without matplotlib.
+
+    >>> above, below = comparison({"a": [[0.9, 0.7], [0.7, 0.5]]}, {"a": [[0.1, 0.1], [0.1, 0.05]]})
+    >>> [line.get_ydata().round(3).tolist() for line in above.lines]
+    [[0.9, 0.7], [0.7, 0.5], [0.8, 0.6]]
+    """
+    shapes = [{label: np.shape(values) for label, values in curves.items()} for curves in (losses, lrs)]
+    if not losses or shapes[0] != shapes[1] or any(len(shape) != 2 or 0 in shape for shape in shapes[0].values()):
+        raise ValueError(f"losses and lrs must have the same labels and shapes (runs, epochs), got {shapes}")
+    above, below = figure(7.2, 5.2).subplots(2, 1, sharex=True) if axes is None else axes
+    frame(above, title=title, ylabel=ylabel, log=any((np.asarray(values) > 0).any() for values in losses.values()))
+    frame(below, xlabel=xlabel, ylabel="learning rate", log=any((np.asarray(v) > 0).any() for v in lrs.values()))
+    for ax, curves, drawstyle in ((above, losses, "default"), (below, lrs, "steps-mid")):
+        for i, (label, values) in enumerate(curves.items()):
+            _means(ax, np.asarray(values, dtype=float), label, {**line_style(i), "drawstyle": drawstyle})
+        ax.margins(x=0.01)
+    if len(losses) > 1:
+        name_ends(above, [line for line in above.lines if str(line.get_label()) in losses])
+    return above, below
+
+
 def picture(
     image: ArrayLike,
     rates: ArrayLike,
@@ -321,6 +361,15 @@ def save(drawing: Axes | Figure, path: str | os.PathLike[str]) -> None:
 def _mark(ax: Axes, positions: ArrayLike, colour: str = GREY) -> None:
     for x in np.asarray(positions, dtype=float).tolist():
         ax.axvline(x, color=colour, linewidth=0.8, linestyle=(0, (3, 2)), zorder=1)
+
+
+def _means(ax: Axes, values: np.ndarray, label: str, style: dict[str, Any]) -> None:
+    """Draw each run thinly and the mean of the runs that go so far as a line."""
+    epochs = np.arange(1, values.shape[1] + 1)
+    ax.plot(epochs, values.T, **{**style, "linewidth": 0.6, "alpha": 0.3})
+    counts = np.isfinite(values).sum(axis=0)
+    means = np.where(counts, np.nansum(values, axis=0) / np.maximum(counts, 1), np.nan)
+    ax.plot(epochs, means, **style, label=label)
 
 
 def _band(ax: Axes, values: np.ndarray) -> None:

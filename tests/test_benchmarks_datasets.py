@@ -1,5 +1,6 @@
 import gzip
 import hashlib
+import json
 import os
 import struct
 import threading
@@ -12,9 +13,8 @@ import pytest
 import torch
 from torch import nn
 
-from benchmarks import datasets, mnist, table, training
+from benchmarks import datasets, mnist, table
 from benchmarks.errors import BenchmarkError
-from benchmarks.settings import SETTINGS
 
 IMAGES = np.arange(3 * 28 * 28, dtype=np.uint8).reshape(3, 28, 28)
 LABELS = np.array([5, 0, 4], dtype=np.uint8)
@@ -44,7 +44,7 @@ def test_idx_files_are_read_packed_or_not(tmp_path, packed):
 
 
 def test_mnist_scales_pixels_to_minus_one_to_one(tmp_path):
-    train, valid = datasets.mnist(write_mnist(tmp_path), verify=False)
+    train, valid, title = datasets.mnist(write_mnist(tmp_path), verify=False)
     assert train.images.shape == valid.images.shape == (3, 1, 28, 28)
     assert train.images.dtype == torch.float32
     expected = (IMAGES[1] / 255 - 0.5) / 0.5
@@ -53,6 +53,7 @@ def test_mnist_scales_pixels_to_minus_one_to_one(tmp_path):
     assert train.images.max() == 1
     assert valid.labels.tolist() == [5, 0, 4]
     assert valid.labels.dtype == torch.int64
+    assert title == "MNIST"
 
 
 def test_a_missing_file_is_named(tmp_path):
@@ -109,7 +110,8 @@ def test_images_without_labels_are_refused(tmp_path):
 
 
 def test_digits_are_split_in_proportion():
-    train, valid = datasets.digits()
+    train, valid, title = datasets.digits()
+    assert title == "Digits (8x8)"
     assert train.images.shape == (1437, 1, 8, 8)
     assert valid.images.shape == (360, 1, 8, 8)
     assert (train.images.min(), train.images.max()) == (-1, 1)
@@ -197,14 +199,16 @@ def test_the_network_of_mnist_is_the_published_one():
 
 @pytest.mark.skipif("LRSCHED_DATA" not in os.environ, reason="LRSCHED_DATA does not name the folder of the real data")
 def test_the_real_mnist_files():
-    train, valid = datasets.mnist(Path(os.environ["LRSCHED_DATA"], "mnist"))
+    train, valid, _ = datasets.mnist(Path(os.environ["LRSCHED_DATA"], "mnist"))
     assert train.images.shape == (60_000, 1, 28, 28)
     assert valid.images.shape == (10_000, 1, 28, 28)
     assert train.labels[:5].tolist() == [5, 0, 4, 1, 9]
     assert (train.images.min(), train.images.max()) == (-1, 1)
-    first = training.Split(train.images[:3200], train.labels[:3200])
-    task = training.Task(
-        mnist.network, nn.functional.cross_entropy, first, training.Split(valid.images[:500], valid.labels[:500]), 64
-    )
-    run = training.train(task, "adam", SETTINGS["adam"], seed=0, epochs=2)
-    assert run.val_accuracy[-1] > 0.5
+
+
+@pytest.mark.skipif("LRSCHED_DATA" not in os.environ, reason="LRSCHED_DATA does not name the folder of the real data")
+def test_mnist_learns_from_the_real_files(tmp_path):
+    data = ["--data", str(Path(os.environ["LRSCHED_DATA"], "mnist")), "--limit", "3200"]
+    options = [*data, "--epochs", "2", "--seeds", "1", "--settings", "adam", "--out", str(tmp_path)]
+    assert table.run(mnist.BENCHMARK, options) == 0
+    assert json.loads((tmp_path / "runs.jsonl").read_text())["metrics"]["accuracy"][-1] > 0.5

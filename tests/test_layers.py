@@ -14,10 +14,11 @@ TESTS = Path(__file__).parent
 SOURCES = {path.stem: path.read_text(encoding="utf-8") for path in PACKAGE.glob("*.py")}
 
 LEVELS = {
-    **dict.fromkeys(["_check", "_descent", "_state", "sequences", "rules", "plot"], 0),
-    **dict.fromkeys(["decays", "image", "curve"], 1),
-    **dict.fromkeys(["_groups", "_processes", "_training", "restore", "ensemble"], 2),
-    **dict.fromkeys(["schedulers", "plateau", "ramp", "sweep"], 3),
+    **dict.fromkeys(["_check", "_descent", "_runs", "_state", "_student", "sequences", "rules", "plot"], 0),
+    **dict.fromkeys(["_report", "decays", "image", "curve"], 1),
+    **dict.fromkeys(["_batches", "_groups", "_processes", "_training", "restore", "ensemble"], 2),
+    **dict.fromkeys(["_members", "schedulers", "plateau", "ramp", "sweep"], 3),
+    **dict.fromkeys(["_checkpoint", "_loop"], 3.5),
     "comparison": 4,
     "__init__": 5,  # stands for the package itself: `import lrsched`
     "__main__": 6,

@@ -1,0 +1,109 @@
+"""Where a comparison's batches come from: tensors in memory, cut up, or a function that returns an iterable of them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Generator, Tensor
+
+
+class Tensors:
+    """Batches cut from a tuple of tensors with one sample in each row."""
+
+    def __init__(self, tensors: tuple[Tensor, ...], batch_size: int) -> None:
+        self.tensors = tensors
+        self.batch_size = batch_size
+
+    def to(self, device: torch.device) -> Tensors:
+        return Tensors(tuple(tensor.to(device) for tensor in self.tensors), self.batch_size)
+
+    def order(self, generator: Generator) -> tuple[Tensor, ...]:
+        """Return the rows of each batch of the generator's next epoch."""
+        rows = torch.randperm(len(self.tensors[0]), generator=generator)
+        return torch.split(rows.to(self.tensors[0].device), self.batch_size)
+
+    def rows(self, rows: Tensor) -> tuple[Tensor, ...]:
+        return tuple(tensor[rows] for tensor in self.tensors)
+
+    def shuffled(self, generator: Generator) -> Iterator[tuple[Tensor, ...]]:
+        return map(self.rows, self.order(generator))
+
+    def in_order(self) -> Iterable[tuple[Tensor, ...]]:
+        return zip(*(torch.split(tensor, self.batch_size) for tensor in self.tensors), strict=True)
+
+    def description(self) -> str:
+        """Return shapes, types and a hash of the content."""
+        digest = hashlib.sha256()
+        for tensor in self.tensors:
+            digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().data)
+        kinds = ", ".join(f"{tuple(tensor.shape)} {tensor.dtype}" for tensor in self.tensors)
+        return f"{kinds}, sha256 {digest.hexdigest()[:16]}"
+
+
+class Function:
+    """Batches from a function, called anew for each epoch with torch's random state set from the generator."""
+
+    def __init__(self, function: Callable[[], Iterable[Any]], device: torch.device | None = None) -> None:
+        self.function = function
+        self.device = device
+
+    def to(self, device: torch.device) -> Function:
+        return Function(self.function, device)
+
+    def shuffled(self, generator: Generator) -> Iterator[Any]:
+        torch.manual_seed(int(torch.randint(2**62, (), generator=generator)))
+        return iter(self.in_order())
+
+    def in_order(self) -> Iterable[Any]:
+        return (moved(batch, self.device) for batch in self.function())
+
+    def description(self) -> str:
+        return f"function {getattr(self.function, '__qualname__', type(self.function).__qualname__)}"
+
+
+Batches = Tensors | Function
+
+
+def batches(name: str, data: object, batch_size: int) -> Batches:
+    """Return the batches of `train` or `valid`; raises TypeError or ValueError naming it."""
+    if callable(data):
+        return Function(data)
+    if not isinstance(data, tuple) or not data or not all(isinstance(part, Tensor) for part in data):
+        raise TypeError(
+            f"{name} must be a tuple of tensors (inputs, targets) or a function that returns an iterable of batches, "
+            f"got {type(data).__name__}"
+        )
+    sizes = [len(part) if part.ndim else 0 for part in data]
+    if min(sizes) == 0 or len(set(sizes)) > 1:
+        raise ValueError(f"{name}: its tensors must have as many rows each, and at least one, got {sizes}")
+    return Tensors(data, batch_size)
+
+
+def moved(batch: Any, device: torch.device | None) -> Any:
+    """Return a batch with its tensors, at any depth of tuples, lists and dicts, on the device."""
+    if isinstance(batch, Tensor):
+        return batch.to(device)
+    if isinstance(batch, Mapping):
+        return {key: moved(item, device) for key, item in batch.items()}
+    if isinstance(batch, tuple) and hasattr(batch, "_fields"):
+        return type(batch)(*(moved(item, device) for item in batch))
+    if isinstance(batch, (tuple, list)):
+        return type(batch)(moved(item, device) for item in batch)
+    return batch
+
+
+def length(batch: Any) -> int:
+    """Return the number of samples in a batch: the rows of the first tensor in it, or 1 where there is none."""
+    found = next(_tensors(batch), None)
+    return 1 if found is None or not found.ndim else len(found)
+
+
+def _tensors(batch: Any) -> Iterator[Tensor]:
+    if isinstance(batch, Tensor):
+        yield batch
+    elif isinstance(batch, (Mapping, tuple, list)):
+        for item in batch.values() if isinstance(batch, Mapping) else batch:
+            yield from _tensors(item)

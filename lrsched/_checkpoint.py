@@ -1,0 +1,77 @@
+"""Runs in training on the disk, so that a killed comparison goes on in the middle of them."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ._members import Member
+
+PAUSE = 10.0  # seconds at least between two checkpoints
+
+
+class Checkpoint:
+    """Where runs in training are kept, an epoch at a time, beside the file of the finished ones; nowhere for None."""
+
+    def __init__(self, path: Path | None) -> None:
+        self.path = path
+        self.written = time.monotonic()
+        self.held = self._read()
+
+    def pairs(self, configs: Mapping[str, Any]) -> list[tuple[str, int]]:
+        """Return the (setting, seed) pairs that were in training, none if it was with other configurations."""
+        if self.held and all(self.held["configs"][name] == configs.get(name) for name, _ in self.held["pairs"]):
+            return [*self.held["pairs"]]
+        return []
+
+    def resume(self, members: list[Member]) -> None:
+        """Bring members to where the checkpoint left them, if it is theirs."""
+        held, self.held = self.held, None
+        if held and held["pairs"] == _pairs(members):
+            for member, state in zip(members, held["members"], strict=True):
+                member.load_state_dict(state)
+            torch.set_rng_state(held["random"])
+            if held["cuda"] is not None:
+                torch.cuda.set_rng_state(held["cuda"], members[0].task.device)
+
+    def save(self, members: list[Member], configs: Mapping[str, Any]) -> None:
+        """Replace the checkpoint, if the last one is old enough; an interruption leaves the old one."""
+        if self.path is None or time.monotonic() - self.written < PAUSE:
+            return
+        device = members[0].task.device
+        state = {
+            "pairs": _pairs(members),
+            "configs": {member.run.setting: configs[member.run.setting] for member in members},
+            "members": [member.state_dict() for member in members],
+            "random": torch.get_rng_state(),
+            "cuda": torch.cuda.get_rng_state(device) if device.type == "cuda" else None,
+        }
+        part = self.path.with_name(f"{self.path.name}.part")
+        try:
+            torch.save(state, part)
+            os.replace(part, self.path)
+        except OSError as error:
+            raise OSError(f"cannot write the checkpoint {self.path}: {error}; the finished runs are kept") from error
+        self.written = time.monotonic()
+
+    def drop(self) -> None:
+        if self.path is not None:
+            self.path.unlink(missing_ok=True)
+
+    def _read(self) -> Any:
+        if self.path is None or not self.path.exists():
+            return None
+        try:
+            return torch.load(self.path, map_location="cpu", weights_only=False)  # schedulers keep what they like in it
+        except (OSError, RuntimeError, EOFError, pickle.UnpicklingError):
+            return None  # then those runs begin again
+
+
+def _pairs(members: list[Member]) -> list[tuple[str, int]]:
+    return [(member.run.setting, member.run.seed) for member in members]

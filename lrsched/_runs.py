@@ -1,0 +1,118 @@
+"""Records of runs, and the JSON-lines file that keeps the finished ones: appended as they end, read when resumed."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+Series = list[float | None]
+
+
+@dataclass
+class Run:
+    """What one run, a setting with a seed, came to: one value an epoch, None where it was not finite.
+
+    `metrics` has a list for each metric, the first of them the one that reports compare; `lrs` the learning rates of
+    the param groups at the start of each epoch; `events` the advances of a PlateauSequence, as plain Python; `final`
+    what `final_fn` returned; `stopped` the epoch after which `stop` ended the run, or None; `resumed` the epochs after
+    which the run was resumed from a checkpoint; `method` and `reason` how it was trained and why so; `config` all
+    that decides how it ends, but the seed; `finished` whether it has ended and, where there is a file, is on the disk.
+    """
+
+    setting: str
+    seed: int
+    train_loss: Series = field(default_factory=list)
+    val_loss: Series = field(default_factory=list)
+    metrics: dict[str, Series] = field(default_factory=dict)
+    lrs: list[list[float]] = field(default_factory=list)
+    events: list[dict[str, Any]] = field(default_factory=list)
+    final: dict[str, Any] = field(default_factory=dict)
+    stopped: int | None = None
+    resumed: list[int] = field(default_factory=list)
+    seconds: float = 0.0
+    method: str = ""
+    reason: str = ""
+    note: str = ""
+    config: dict[str, Any] = field(default_factory=dict)
+    finished: bool = False
+
+    @property
+    def metric(self) -> Series:
+        """The first metric, an empty list where there is none."""
+        return next(iter(self.metrics.values()), [])
+
+
+class RunFile:
+    """The finished runs of one comparison, by setting and seed; in memory only where `path` is None.
+
+    `configs` says of each setting all that decides how its runs end. Lines of other configurations stay in the file
+    and are not looked at. A line counts once its newline is written: what a killed process left of one is cut off.
+    Raises OSError naming the file where it cannot be used or has a line that is no run.
+    """
+
+    def __init__(self, path: Path | None, configs: Mapping[str, dict[str, Any]]) -> None:
+        self.path = path
+        self.configs = plain(dict(configs))
+        self.runs: dict[tuple[str, int], Run] = {}
+        if path is None:
+            return
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("ab"):
+                pass
+            *lines, unfinished = path.read_bytes().split(b"\n")
+            if unfinished:
+                os.truncate(path, path.stat().st_size - len(unfinished))
+        except OSError as error:
+            raise OSError(f"cannot write to out, {path}: {error}") from error
+        for number, line in enumerate(lines, start=1):
+            self._take(number, line)
+
+    def _take(self, number: int, line: bytes) -> None:
+        try:
+            record = json.loads(line)
+            if record["config"] == self.configs.get(record["setting"]):
+                run = Run(**record, finished=True)
+                self.runs[run.setting, run.seed] = run
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise OSError(f"{self.path}, line {number}, is no run: {error!r}; remove that line") from error
+
+    def add(self, runs: Iterable[Run]) -> None:
+        """Append runs to the file, and see them onto the disk; from then on they are finished."""
+        runs = [run for run in runs if (run.setting, run.seed) not in self.runs]
+        for run in runs:
+            run.config = self.configs[run.setting]
+        lines = "".join(json.dumps(_record(run), allow_nan=False) + "\n" for run in runs)
+        if self.path is not None:
+            try:
+                with self.path.open("ab") as file:
+                    file.write(lines.encode())
+                    file.flush()
+                    os.fsync(file.fileno())
+            except OSError as error:
+                raise OSError(f"cannot write to out, {self.path}: {error}; the runs before are kept") from error
+        for run in runs:
+            run.finished = True
+            self.runs[run.setting, run.seed] = run
+
+
+def _record(run: Run) -> Any:
+    record = asdict(run)
+    del record["finished"]  # it is, since it stands there
+    return plain(record)
+
+
+def plain(value: Any) -> Any:
+    """Return the value as JSON would give it back, with None for NaN and infinity, which JSON does not have."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    return value
