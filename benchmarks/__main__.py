@@ -14,6 +14,7 @@ BENCHMARKS = {
     "step_cost": "the time of one scheduler.step(), ours against torch's",
     "range_test_cost": "the time of a range test against the bare loop, ours and other libraries'",
     "range_test_quality": "how good the suggested learning rates are, on small tasks of many kinds",
+    "functions": "which learning rates six simple functions want, before and after training (claims C1 to C5, C7)",
     "range_noise": "does the bump in a range-test curve go away with more data a rate? (claim E1)",
 }
 

@@ -1,0 +1,107 @@
+"""The function study's table: sweet spots by function and state, and the claims' figures over seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timezone
+from statistics import fmean, median
+from typing import Any
+
+import numpy as np
+
+from . import function_claims as claims
+from . import machine
+from .function_claims import Record
+from .function_plots import function_picture, long_picture
+from .function_tasks import FUNCTIONS, UNIT
+from .records import Records
+from .report import markdown, show
+from .results import write
+from .stats import mean_interval
+
+TITLE = "Which learning rates simple functions want"
+NOTES = [
+    "Loss: as published, the sum of the two batches' means / 1280, which is the mean squared error / 640; median over "
+    "seeds. Best rate: the one of lowest loss, geometric mean over seeds. Sweet spot: the run of rates around the best "
+    "with at most 1.1 × its loss, 8 epochs ahead, geometric means of its ends. Rates count up to the first whose loss "
+    "is above 1.1 × that before the sweep.",
+    "The source does not say how long it trained before its second sweeps. 1000 epochs at 0.001 come near the only "
+    "loss that it names, 2.1e-6 on log: C2 and C7 are taken from there; the other states show how much depends on it.",
+]
+
+
+def geometric(values: Iterable[float]) -> float:
+    return float(np.exp(fmean(np.log(list(values)))))
+
+
+def spots(records: list[Record]) -> list[list[str]]:
+    """Return the header and a line for each function and state."""
+    lines = [["Function", "Sweep from", "n", "Loss", *(f"best {m} ahead" for m in claims.MARKS), "Sweet spot"]]
+    for function in FUNCTIONS:
+        named = function
+        for state in (claims.UNTRAINED, *claims.TRAINED):
+            seeds = [record for (name, _), record in claims.of(records, state).items() if name == function]
+            if not seeds:
+                continue
+            found = {m: [claims.sweet_spot(claims.column(record, m)) for record in seeds] for m in claims.MARKS}
+            best = [f"{geometric(spot[2] for spot in found[m]):.1e}" for m in claims.MARKS]
+            low, high = (geometric(spot[i] for spot in found[claims.MARKS[-1]]) for i in (0, 1))
+            loss = median(record["loss"] for record in seeds) * UNIT
+            lines.append([named, state, str(len(seeds)), f"{loss:.2g}", *best, f"{low:.1e} … {high:.1e}"])
+            named = ""
+    return lines
+
+
+def figures(records: list[Record]) -> list[list[str]]:
+    """Return the header and a line for each claim, or claim and function, that has records."""
+    lines = [["Claim", "Function", "n", "holds for", "figure", "value"]]
+    add = lines.append
+    for name, found, label, value in (
+        ("C1", claims.c1(records), "best rate, decades", lambda seed: np.log10(seed["best"])),
+        ("C2", claims.c2(records), "shift, decades", lambda seed: seed["shift"]),
+        ("C4", claims.c4(records), "deepest dip before 8", lambda seed: max(seed["dips"][m] for m in (1, 2, 4))),
+        ("C7", claims.c7(records), "loss at 1e-3 / before, 8 ahead", lambda seed: seed["ratios"][8]),
+    ):
+        for function in FUNCTIONS:
+            seeds = [seed for seed in found if seed["function"] == function]
+            if seeds:
+                holds = f"{sum(seed['holds'] for seed in seeds)} of {len(seeds)}"
+                add([name, function, str(len(seeds)), holds, label, mean_interval([*map(value, seeds)]).text(3)])
+    equal, late = claims.c3(records), claims.c5(records)
+    if equal:
+        mean = mean_interval([np.log10(seed["factor"]) for seed in equal])
+        span = f"{10**mean.mean:.1f} ({10 ** (mean.mean - mean.half):.1f} … {10 ** (mean.mean + mean.half):.1f})"
+        add(["C3", "log", str(len(equal)), "", "epochs at 1e-3 / 30 at 5e-2", span])
+    if late:
+        mean = mean_interval([np.log10(seed["factor"]) for seed in late])
+        span = f"{10**mean.mean:.2f} ({10 ** (mean.mean - mean.half):.2f} … {10 ** (mean.mean + mean.half):.2f})"
+        holds = f"{sum(seed['holds'] for seed in late)} of {len(late)}"
+        add(["C5", "log", str(len(late)), holds, "loss, rate kept / lowered", span])
+        kept, lowered = (fmean(seed[name] for seed in late) for name in ("spikes", "spikes_lowered"))
+        add(["", "", "", "", "spikes in 100 epochs, kept, lowered", f"{kept:.1f}, {lowered:.1f}"])
+    return lines
+
+
+def report(records: Records, facts: dict[str, Any]) -> None:
+    """Write and print the tables, and draw the pictures; with no record, nothing."""
+    found = list(records.found.values())
+    if not found:
+        return
+    tables = spots(found), figures(found)
+    took = f"{len(found)} sweeps and long trainings in {sum(record['seconds'] for record in found):.0f} s"
+    notes = [
+        *NOTES,
+        "Values: mean ± half of the 95 % interval (Student's t) over n seeds; C3 and C5 on the scale of factors.",
+        f"{took}. Hardware: {facts['hardware']}.",
+    ]
+    folder = records.folder
+    write(folder / "table.md", "\n\n".join([f"# {TITLE}", *map(markdown, tables), *notes]) + "\n")
+    where = {"date": datetime.now(timezone.utc).isoformat(timespec="seconds"), "versions": machine.versions()}
+    write(folder / "info.json", {**facts, **where, "commit": machine.commit(), "configuration": records.config})
+    pictures = {name.replace("/", "-"): function_picture(name, found) for name in FUNCTIONS}
+    for name, content in {**pictures, "long": long_picture(found)}.items():
+        if content:
+            write(folder / f"{name}.png", content)
+    for lines in tables:
+        show(lines, TITLE, right=lines[0][2:])
+    print(*notes, f"Written to {folder}: table.md, runs.jsonl, info.json and the pictures", sep="\n")
