@@ -16,6 +16,7 @@ BENCHMARKS = {
     "range_test_quality": "how good the suggested learning rates are, on small tasks of many kinds",
     "functions": "which learning rates six simple functions want, before and after training (claims C1 to C5, C7)",
     "range_noise": "does the bump in a range-test curve go away with more data a rate? (claim E1)",
+    "claims": "a verdict on every published claim, from the results that there are",
 }
 
 
