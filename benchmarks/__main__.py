@@ -11,6 +11,7 @@ BENCHMARKS = {
     "digits": "the 14 published settings on scikit-learn's 8x8 digits, in one to two minutes",
     "mnist": "the same on MNIST, with the published network and columns",
     "cifar10": "the same on CIFAR-10, with its own network and columns",
+    "images": "pictures as schedules, beside others, on CIFAR-10 or MNIST",
     "step_cost": "the time of one scheduler.step(), ours against torch's",
     "range_test_cost": "the time of a range test against the bare loop, ours and other libraries'",
     "range_test_quality": "how good the suggested learning rates are, on small tasks of many kinds",
