@@ -1,5 +1,6 @@
 import gzip
 import hashlib
+import json
 import os
 import struct
 import threading
@@ -12,9 +13,8 @@ import pytest
 import torch
 from torch import nn
 
-from benchmarks import datasets, mnist, table, training
+from benchmarks import datasets, mnist, table
 from benchmarks.errors import BenchmarkError
-from benchmarks.settings import SETTINGS
 
 IMAGES = np.arange(3 * 28 * 28, dtype=np.uint8).reshape(3, 28, 28)
 LABELS = np.array([5, 0, 4], dtype=np.uint8)
@@ -196,15 +196,13 @@ def test_the_network_of_mnist_is_the_published_one():
 
 
 @pytest.mark.skipif("LRSCHED_DATA" not in os.environ, reason="LRSCHED_DATA does not name the folder of the real data")
-def test_the_real_mnist_files():
+def test_the_real_mnist_files(tmp_path):
     train, valid = datasets.mnist(Path(os.environ["LRSCHED_DATA"], "mnist"))
     assert train.images.shape == (60_000, 1, 28, 28)
     assert valid.images.shape == (10_000, 1, 28, 28)
     assert train.labels[:5].tolist() == [5, 0, 4, 1, 9]
     assert (train.images.min(), train.images.max()) == (-1, 1)
-    first = training.Split(train.images[:3200], train.labels[:3200])
-    task = training.Task(
-        mnist.network, nn.functional.cross_entropy, first, training.Split(valid.images[:500], valid.labels[:500]), 64
-    )
-    run = training.train(task, "adam", SETTINGS["adam"], seed=0, epochs=2)
-    assert run.val_accuracy[-1] > 0.5
+    out = ["--data", str(Path(os.environ["LRSCHED_DATA"], "mnist")), "--out", str(tmp_path), "--epochs", "2"]
+    assert table.run(mnist.BENCHMARK, [*out, "--seeds", "1", "--settings", "adam", "--limit", "3200"]) == 0
+    run = json.loads((tmp_path / "runs.jsonl").read_text())
+    assert run["metrics"]["accuracy"][-1] > 0.5
