@@ -201,7 +201,11 @@ def test_more_seeds_and_settings_train_only_those(tmp_path):
         ({"settings": {}}, ValueError, "settings must not be empty"),
         ({"settings": {"a": sgd()}}, TypeError, "settings must map names to Setting objects, got 'a': function"),
         ({"settings": {1: Setting(sgd())}}, TypeError, "settings must map names to Setting objects, got 1: Setting"),
-        ({"model_fn": hidden()}, TypeError, "model_fn must be a function that makes a new model each time, got a model"),
+        (
+            {"model_fn": hidden()},
+            TypeError,
+            "model_fn must be a function that makes a new model each time, got a model",
+        ),
         ({"model_fn": "net"}, TypeError, "model_fn must be callable, got str"),
         ({"model_fn": lambda: 3}, TypeError, "model_fn must return a torch.nn.Module, got int"),
         ({"loss_fn": None}, TypeError, "loss_fn must be callable, got NoneType"),
