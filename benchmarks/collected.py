@@ -10,20 +10,17 @@ from typing import Any
 
 from lrsched import Run
 
-from . import cifar10, digits, mnist
+from . import cifar10, digits, images, mnist
 from .errors import BenchmarkError
 from .report import Row, summary
 from .table import Benchmark
 from .verdicts import Judgement
 
-BENCHMARKS = {
-    benchmark.name: benchmark
-    for module in (mnist, cifar10, digits)
-    for benchmark in (module.BENCHMARK, module.BENCHMARK.as_written)
-    if benchmark
-}
+RUN = (mnist.BENCHMARK, cifar10.BENCHMARK, images.BENCHMARK, images.MNIST, digits.BENCHMARK)
+WRITTEN = tuple(benchmark.as_written for benchmark in RUN if benchmark.as_written)
+BENCHMARKS = {benchmark.name: benchmark for benchmark in RUN + WRITTEN}
+AS_WRITTEN = "-as-written"  # ends the name of such a table
 STAND_IN = "digits"  # for MNIST
-AS_WRITTEN = "-as-written"  # ends the name of a table of that kind
 EPOCHS = {"mnist": 50, "cifar10": 25, "digits": 50, "images": 250}  # of the published runs
 STUDIES = ("functions", "lr_scan")  # whose runs.jsonl holds records of another kind
 OWN = ("optimizer", "scheduler", "per")  # what a configuration says of its setting alone
@@ -143,8 +140,8 @@ def _run(path: Path, record: dict[str, Any]) -> Run:
 def _table(path: Path, config: dict[str, Any], runs: dict[str, list[Run]]) -> Table:
     try:
         benchmark = BENCHMARKS[config["key"]["benchmark"]]
-        settings = {name: setting for name, setting in benchmark.settings.items() if name in runs}
-        rows = {name: summary(name, setting, runs[name], benchmark.columns) for name, setting in settings.items()}
+        order = sorted(runs, key=[*benchmark.settings].index)
+        rows = {name: summary(name, benchmark.settings[name], runs[name], benchmark.columns) for name in order}
         return Table(path.parent, benchmark, config["key"]["data"], config["epochs"], rows)
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise BenchmarkError(f"{path} has a run that is of no benchmark here: {error!r}") from error

@@ -1,13 +1,16 @@
 """The published settings, as run and as written, against learning rates worked out by hand."""
 
+import json
 import math
 
 import pytest
 import torch
 from torch import nn
 
+from benchmarks import cifar10, digits, mnist
 from benchmarks.errors import BenchmarkError
 from benchmarks.settings import AS_WRITTEN, SETTINGS, chosen
+from benchmarks.training import stands_still
 from lrsched import PlateauSequence
 
 RATES = {  # over r₀, after k = 0, 1, … 12 advances
@@ -111,6 +114,35 @@ def test_the_optimizers(version):
     assert (adam.param_groups[0]["lr"], adam.param_groups[0]["betas"]) == (0.001, (0.9, 0.999))
     for name in ("sgd", "adam"):
         assert follow(TABLES[version][name], LOSSES["epoch"][:5])[0] == [0.001] * 5
+
+
+@pytest.mark.parametrize("module", [mnist, cifar10, digits])
+def test_as_written_is_a_table_of_its_own(module):
+    benchmark, written = module.BENCHMARK, module.BENCHMARK.as_written
+    assert written.name == f"{benchmark.name}-as-written"
+    assert written.settings is AS_WRITTEN
+    assert (written.stop, benchmark.stop) == (None, stands_still)
+    assert written.loss is benchmark.loss is nn.functional.cross_entropy
+    softmaxes = [
+        sum(isinstance(layer, nn.Softmax) for layer in made()) for made in (written.network, benchmark.network)
+    ]
+    assert softmaxes == [0, module is mnist]  # beside the one in the loss
+
+
+def test_as_written_dropout_stays_on():
+    for benchmark, on in ((cifar10.BENCHMARK, False), (cifar10.BENCHMARK.as_written, True)):
+        network = benchmark.network()
+        assert network.training
+        network.eval()
+        assert [layer.training for layer in network.train() if isinstance(layer, nn.Dropout)] == [on, on]
+
+
+def test_the_option_trains_the_settings_as_written(tmp_path):
+    options = ["--as-written", "--epochs", "1", "--seeds", "1", "--settings", "seq3-epoch", "--limit", "64"]
+    assert digits.main([*options, "--out", str(tmp_path)]) == 0
+    run = json.loads((tmp_path / "runs.jsonl").read_text())
+    assert run["lrs"] == [pytest.approx([0.009])]
+    assert run["config"]["key"]["benchmark"] == "digits-as-written"
 
 
 def test_chosen_settings_keep_the_tables_order():
