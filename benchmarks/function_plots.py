@@ -41,7 +41,7 @@ def function_picture(function: str, records: Iterable[Record]) -> bytes | None:
     for ax in panels[-1, :-1]:
         ax.set_xlabel("learning rate", color=INK, fontsize=9)
     panels[-1, -1].set_xlabel("x", color=INK, fontsize=9)
-    seeds = f"{len(rows[0][2])} seeds, the first in blue"
+    seeds = f"seeds: {len(rows[0][2])}, the first in blue"
     band = "green: the claimed sweet spot" if function != "1/x" else "green: the sweet spot claimed of the others"
     title = f"{function}: 100 rates, each from the same weights; {seeds}; dot: its lowest loss; {band}"
     sheet.suptitle(title, x=0.01, ha="left", color=INK, fontsize=11)
@@ -121,7 +121,7 @@ def long_picture(records: Iterable[Record]) -> bytes | None:
         whole.annotate(f" {epoch}", (epoch, 1), xycoords=("data", "axes fraction"), va="top", color=INK, fontsize=8.5)
     for ax in (whole, end):
         ax.legend(frameon=False, fontsize=8.5, labelcolor="linecolor", title="learning rate", title_fontsize=8.5)
-    count = f"{len(seeds)} seeds, the first bold"
+    count = f"seeds: {len(seeds)}, the first bold"
     sheet.suptitle(f"Long trainings with Adam; {count}", x=0.01, ha="left", color=INK, fontsize=11)
     return png(sheet)
 
