@@ -22,7 +22,7 @@ BENCHMARKS = {benchmark.name: benchmark for benchmark in RUN + WRITTEN}
 AS_WRITTEN = "-as-written"  # ends the name of such a table
 STAND_IN = "digits"  # for MNIST
 EPOCHS = {"mnist": 50, "cifar10": 25, "digits": 50, "images": 250}  # of the published runs
-STUDIES = ("functions", "lr_scan")  # whose runs.jsonl holds records of another kind
+STUDIES = ("functions", "lr_scan")  # begin the names of folders whose runs.jsonl holds records of another kind
 OWN = ("optimizer", "scheduler", "per")  # what a configuration says of its setting alone
 
 
@@ -67,7 +67,7 @@ class Collected:
     """All that a folder of results holds: its tables, and the records of studies of other kinds, by their names."""
 
     tables: list[Table]
-    studies: dict[str, Any]
+    studies: dict[str, list[Any]]  # what was found, a folder each
 
     @property
     def names(self) -> set[str]:
@@ -88,14 +88,16 @@ class Answer:
 
 def collect(results: Path) -> Collected:
     """Read a folder of results; the tables in the benchmarks' order, the longest first."""
-    tables, studies = [], {}
+    tables: list[Table] = []
+    studies: dict[str, list[Any]] = {}
     for path in sorted(results.glob("*/runs.jsonl")):
-        if path.parent.name in STUDIES:
-            studies[path.parent.name] = latest(records(path))
+        study = next((name for name in STUDIES if path.parent.name.startswith(name)), None)
+        if study:
+            studies.setdefault(study, []).append(latest(records(path)))
         else:
             tables += _tables(path)
     for path in sorted(results.glob("*/range_noise.json")):
-        studies["range_noise"] = json.loads(path.read_text())["bumps"]
+        studies.setdefault("range_noise", []).append(json.loads(path.read_text())["bumps"])
     order = [*BENCHMARKS]
     tables.sort(key=lambda table: (order.index(table.benchmark.name), -table.epochs, table.data))
     return Collected(tables, studies)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from . import function_claims, range_noise
+from . import function_claims, range_noise, scan_claims
 from .collected import Answer, Collected, Found
 from .function_tasks import FUNCTIONS
 from .verdicts import Judgement, alike, missing, most, weakest
@@ -52,11 +52,26 @@ def c5(records: Records) -> Judgement:
     return weakest([late, about("loss with the rate kept / lowered", factors, PUBLISHED_GAIN)]) if factors else late
 
 
-def study(name: str, data: str, judge: Callable[[Any], Judgement]) -> Answer:
+def c6(records: Records) -> Judgement:
+    found = [line["holds"] for line in scan_claims.c6(records) if line["holds"] is not None]
+    if not found or records[0]["marks"][-1] <= 16:  # without a scan after training, or none that looks further ahead
+        return missing(1, 1)
+    return most("share of the seeds with 16 batches enough to choose and sweet spots that overlap", {"": found})
+
+
+def scanned(records: Records) -> str:
+    """Return what a scan was of, as every number from it must say."""
+    data, after = records[0]["config"]["data"], max(record["after_epochs"] for record in records)
+    stand_in = "" if data.startswith("CIFAR-10") else ", stand-in for CIFAR-10"
+    return f"{data}{stand_in}, {len(records[0]['lrs'])} rates, trained {after} epochs"
+
+
+def study(name: str, data: str | Callable[[Any], str], judge: Callable[[Any], Judgement]) -> Answer:
     """Return how to judge a claim from one study's records."""
 
     def judged(collected: Collected) -> Found:
-        return [(data, judge(collected.studies[name]))] if name in collected.studies else []
+        found = collected.studies.get(name, [])
+        return [(data if isinstance(data, str) else data(records), judge(records)) for records in found]
 
     return Answer((name,), judged)
 
@@ -70,7 +85,7 @@ STUDIES = {
     "C3": study("functions", "log(x)", c3),
     "C4": study("functions", "1/x", in_most_seeds(FLAT, function_claims.c4, ["1/x"])),
     "C5": study("functions", "log(x)", c5),
-    "C6": Answer(("lr_scan",), lambda collected: []),
+    "C6": study("lr_scan", scanned, c6),
     "C7": study("functions", "five functions", in_most_seeds(LATER, function_claims.c7, FIVE)),
     "E1": study("range_noise", "digits (8x8), range tests with SGD", range_noise.e1),
 }

@@ -78,12 +78,13 @@ def alike(pairs: Values, bound: float = 0.005) -> Judgement:
 
 
 def most(statistic: str, found: Mapping[str, Sequence[bool]]) -> Judgement:
-    """Judge whether something was found in more than half of the seeds, in every case; told of the rarest."""
+    """Judge whether something was found in more than half of the seeds, in every case; its mean is that of the rarest."""
     least = min(found, key=lambda name: fmean(found[name]))
     share = fmean(found[least])
     verdict = judged(REPRODUCED if share > 0.5 else NOT, found[least])
     value = Mean(share, math.nan, len(found[least]))
-    return Judgement(f"{statistic}; least often: {least}", value, math.nan, verdict, decimals=2)
+    counts = ", ".join(f"{name} {sum(seeds)} of {len(seeds)}" for name, seeds in found.items())
+    return Judgement(f"{statistic}: {counts}" if len(found) > 1 else statistic, value, math.nan, verdict, decimals=2)
 
 
 def weakest(judgements: Sequence[Judgement]) -> Judgement:

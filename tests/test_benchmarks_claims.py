@@ -253,12 +253,35 @@ def test_c4_needs_1_over_x_and_most_of_its_seeds():
         return {"function": "1/x", "seed": seed, "part": "untrained", "loss": 1.0, "losses": losses}
 
     def verdict(*records):
-        return [judgement.verdict for _, judgement in claims.ANSWERS["C4"].judge(Collected([], {"functions": records}))]
+        return [
+            judgement.verdict for _, judgement in claims.ANSWERS["C4"].judge(Collected([], {"functions": [records]}))
+        ]
 
     assert verdict(record(0, 0), record(1, 0), record(2, 0.2)) == [REPRODUCED]
     assert verdict(record(0, 0), record(1, 0.2), record(2, 0.2)) == [NOT]
     assert verdict(record(0, 0)) == ["not judged (n = 1)"]
     assert verdict() == ["not judged (1 of 1 missing)"]
+
+
+def test_c6_needs_a_scan_that_looks_further_than_16_and_one_after_training():
+    def scan(seed, after, marks=(16, 128), best=50):
+        losses = [[1.0, 1.0]] * 100
+        losses[best] = [0.5, 0.5]
+        lrs = [10 ** (-6 + 8 * i / 99) for i in range(100)]
+        config = {"data": "Digits (8x8)"}
+        return {"seed": seed, "after_epochs": after, "marks": [*marks], "lrs": lrs, "losses": losses, "config": config}
+
+    def answer(*records):
+        found = claims.ANSWERS["C6"].judge(Collected([], {"lr_scan": [records]}))
+        return [(data, judgement.verdict) for data, judgement in found]
+
+    label = "Digits (8x8), stand-in for CIFAR-10, 100 rates, trained 64 epochs"
+    assert answer(scan(0, 0), scan(0, 64), scan(1, 0), scan(1, 64)) == [(label, REPRODUCED)]
+    assert answer(scan(0, 0), scan(0, 64, best=20), scan(1, 0), scan(1, 64, best=20)) == [(label, NOT)]
+    assert answer(scan(0, 0), scan(0, 64)) == [(label, "not judged (n = 1)")]
+    assert answer(scan(0, 0))[0][1] == "not judged (1 of 1 missing)"
+    short = [scan(seed, after, marks=(8, 16)) for seed in (0, 1) for after in (0, 64)]
+    assert answer(*short) == [(label, "not judged (1 of 1 missing)")]
 
 
 def test_e1_wants_both_arms_below_half_the_bump():

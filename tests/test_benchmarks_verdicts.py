@@ -94,7 +94,12 @@ def test_of_several_pairs_the_one_that_is_furthest_from_alike_decides():
 def test_most_is_more_than_half_in_every_case(found, verdict, share):
     judgement = most("share", found)
     assert (judgement.verdict, judgement.value.mean) == (verdict, share)
-    assert judgement.statistic == "share; least often: log"
+
+
+def test_most_tells_every_case():
+    judgement = most("share", {"log": [True, True, False], "sin": [True, False, False]})
+    assert (judgement.statistic, judgement.value.mean) == ("share: log 2 of 3, sin 1 of 3", 1 / 3)
+    assert most("share", {"log": [True, False]}).statistic == "share"
 
 
 def test_the_weakest_part_is_what_a_claim_stands_by():
