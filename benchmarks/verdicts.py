@@ -78,7 +78,7 @@ def alike(pairs: Values, bound: float = 0.005) -> Judgement:
 
 
 def most(statistic: str, found: Mapping[str, Sequence[bool]]) -> Judgement:
-    """Judge whether something was found in more than half of the seeds, in every case; its mean is that of the rarest."""
+    """Judge whether something was found in more than half of the seeds, in every case; the mean is the rarest's."""
     least = min(found, key=lambda name: fmean(found[name]))
     share = fmean(found[least])
     verdict = judged(REPRODUCED if share > 0.5 else NOT, found[least])
