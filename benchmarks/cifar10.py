@@ -57,11 +57,11 @@ class DropoutInFirstEpoch(nn.Sequential):
     def train(self, mode: bool = True) -> DropoutInFirstEpoch:
         return super().train(mode and self.training)
 
-    def get_extra_state(self) -> bool:
-        return self.training
+    def get_extra_state(self) -> torch.Tensor:
+        return torch.tensor(self.training)
 
-    def set_extra_state(self, state: bool) -> None:
-        super().train(state)
+    def set_extra_state(self, state: torch.Tensor) -> None:
+        super().train(bool(state))
 
 
 def layers() -> list[nn.Module]:

@@ -85,6 +85,7 @@ def execute(benchmark: Benchmark, options: argparse.Namespace, argv: list[str]) 
             code = 130
             print(f"\nInterrupted: the finished runs are in {options.out}; the same command goes on from there.")
         if rank == 0:
+            print(f"{len(progress.finished)} runs are finished, {progress.trained} of them trained now.")
             report(benchmark, progress, options, {"command": command, "runs left": progress.left})
     return code
 
@@ -132,8 +133,8 @@ class Progress:
     def __init__(self, runs: int, epochs: int, quiet: bool = False) -> None:
         self.runs, self.epochs, self.quiet = runs, epochs, quiet
         self.finished: dict[tuple[str, int], Run] = {}
-        self.trained = 0
         self._seen: dict[tuple[str, int], int] = {}
+        self._trained: set[tuple[str, int]] = set()
 
     def __enter__(self) -> None:
         self.bar = tqdm(total=self.runs * self.epochs, unit="epoch", mininterval=0.5, disable=self.quiet)
@@ -147,11 +148,17 @@ class Progress:
         if run.finished:
             self.finished[pair] = run
         else:
+            self._trained.add(pair)
             self.bar.set_description(f"{run.setting} seed {run.seed}", refresh=False)
         if run.metric:
             self.bar.set_postfix(accuracy=f"{run.metric[-1]:.4f}", refresh=False)
         self.bar.update(epochs - self._seen.get(pair, 0))
         self._seen[pair] = epochs
+
+    @property
+    def trained(self) -> int:
+        """How many of the finished runs were trained now, not read."""
+        return len(self._trained & self.finished.keys())
 
     @property
     def left(self) -> int:

@@ -18,6 +18,7 @@ from .decays import (
     TimeDecay,
     Triangular,
 )
+from .ensemble import Ensemble
 from .image import Pixels
 from .plateau import PlateauSequence, preview
 from .ramp import range_test
@@ -36,6 +37,7 @@ from .schedulers import (
     TimeDecayLR,
 )
 from .sequences import Constant, Piecewise, Ramp, Sequence, Values, Warmup
+from .sweep import Sweep, lr_sweep
 
 __version__ = "0.1.0"
 
@@ -45,6 +47,7 @@ __all__ = [
     "Curve",
     "Cutoff",
     "CyclicLR",
+    "Ensemble",
     "Event",
     "Exponential",
     "ExponentialDecayLR",
@@ -73,12 +76,14 @@ __all__ = [
     "Setting",
     "StepDecay",
     "StepDecayLR",
+    "Sweep",
     "TimeDecay",
     "TimeDecayLR",
     "Triangular",
     "Values",
     "Warmup",
     "compare",
+    "lr_sweep",
     "preview",
     "range_test",
     "snapshot",
