@@ -14,6 +14,7 @@ from .decays import (
     TimeDecay,
     Triangular,
 )
+from .ensemble import Ensemble
 from .image import Pixels
 from .plateau import PlateauSequence, preview
 from .ramp import range_test
@@ -32,6 +33,7 @@ from .schedulers import (
     TimeDecayLR,
 )
 from .sequences import Constant, Piecewise, Ramp, Sequence, Values, Warmup
+from .sweep import Sweep, lr_sweep
 
 __version__ = "0.1.0"
 
@@ -41,6 +43,7 @@ __all__ = [
     "Curve",
     "Cutoff",
     "CyclicLR",
+    "Ensemble",
     "Event",
     "Exponential",
     "ExponentialDecayLR",
@@ -66,11 +69,13 @@ __all__ = [
     "SequenceLR",
     "StepDecay",
     "StepDecayLR",
+    "Sweep",
     "TimeDecay",
     "TimeDecayLR",
     "Triangular",
     "Values",
     "Warmup",
+    "lr_sweep",
     "preview",
     "range_test",
     "snapshot",

@@ -308,6 +308,50 @@ def range_test(
     return ax
 
 
+def sweep(
+    lrs: ArrayLike,
+    losses: ArrayLike,
+    labels: Sequence[str],
+    suggestion: float | None,
+    *,
+    ax: Axes | None = None,
+    title: str = "",
+    unit: str = "steps",
+) -> Axes:
+    """Draw losses over the learning rates they were restarted with, a line a mark, and return the axes.
+
+    The vertical axis ends at the highest loss of the lowest quarter of the rates, so that divergence does not flatten
+    the rest.
+
+    Args:
+        lrs: learning rates > 0, shape (rates,).
+        losses: shape (rates, marks), NaN where there is none.
+        labels: the marks, in `unit`.
+        suggestion: the learning rate to mark, or None.
+        ax: the axes to draw into, or None for new ones.
+        title: a line above the axes.
+        unit: what the labels count.
+
+    Raises ImportError without matplotlib.
+    """
+    order = np.argsort(np.asarray(lrs, dtype=float))
+    rates, heights = np.asarray(lrs, dtype=float)[order], np.asarray(losses, dtype=float)[order]
+    ax = frame(ax, title=title, xlabel="learning rate", ylabel="loss")
+    ax.set_xscale("log")
+    for i, (label, line) in enumerate(zip(labels, heights.T, strict=True)):
+        shade = 0.35 + 0.65 * (i + 1) / len(labels)  # the later the mark, the darker
+        ax.plot(rates, line, ".-", markersize=3, linewidth=1.2, color=COLOURS[0], alpha=shade, label=f"{label} {unit}")
+    finite = heights[np.isfinite(heights)]
+    if finite.size:
+        low, start = finite.min(), np.nanmax(heights[: max(1, len(rates) // 4)], initial=-np.inf)
+        high = start if np.isfinite(start) else finite.max()
+        ax.set_ylim(low - 0.05 * (high - low) - 1e-12, high + 0.15 * (high - low) + 1e-12)
+    if suggestion is not None:
+        ax.axvline(suggestion, color=INK, linewidth=1.8, label=f"suggestion {suggestion:.2g}")
+    ax.legend(fontsize=8, frameon=False, labelcolor=INK, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    return ax
+
+
 def save(drawing: Axes | Figure, path: str | os.PathLike[str]) -> None:
     """Write a figure, or the whole figure that axes belong to, to a file whose suffix is .pdf, .png or .svg.
 

@@ -16,7 +16,7 @@ SOURCES = {path.stem: path.read_text(encoding="utf-8") for path in PACKAGE.glob(
 LEVELS = {
     **dict.fromkeys(["_check", "_descent", "_state", "sequences", "rules", "plot"], 0),
     **dict.fromkeys(["decays", "image", "curve"], 1),
-    **dict.fromkeys(["_groups", "_processes", "_training", "restore", "ensemble"], 2),
+    **dict.fromkeys(["_groups", "_processes", "_stacked", "_training", "restore", "ensemble"], 2),
     **dict.fromkeys(["schedulers", "plateau", "ramp", "sweep"], 3),
     "comparison": 4,
     "__init__": 5,  # stands for the package itself: `import lrsched`
@@ -74,7 +74,7 @@ def fault(module, target, lazy):
             return "has no level"
         if module == "plot":
             return "plot imports nothing of ours"
-        if LEVELS[inner] < level or (inner in helpers(module) and level == 0):
+        if LEVELS[inner] < level or (inner in helpers(module) and level == LEVELS[inner]):
             return None
         return f"level {level} must not import level {LEVELS[inner]}"
     if top == "matplotlib" and module == "plot":
@@ -87,7 +87,7 @@ def fault(module, target, lazy):
 
 def helpers(module):
     """Return what a module may import at its own level: the shared helpers, in their order."""
-    shared = ["_check", "_state"]
+    shared = ["_check", "_state", "_stacked"]
     return shared[: shared.index(module)] if module in shared else shared
 
 
