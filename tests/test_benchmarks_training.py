@@ -141,7 +141,8 @@ def test_a_class_is_unlearned_below_one_image_in_ten():
     assert unlearned(split, 4, Reads()) == {"unlearned": 1}
 
 
-def test_only_the_first_samples():
-    split = Split(torch.arange(4.0).reshape(4, 1, 1, 1), torch.arange(4))
-    assert split.first(3).labels.tolist() == [0, 1, 2]
-    assert split.first(None).labels.tolist() == [0, 1, 2, 3]
+def test_a_few_samples_are_spread_over_all():
+    split = Split(torch.arange(7.0).reshape(7, 1, 1, 1), torch.arange(7))
+    assert split.few(3).labels.tolist() == [0, 3, 6]
+    assert split.few(4).images.flatten().tolist() == [0, 2, 4, 6]
+    assert split.few(7).labels.tolist() == split.few(100).labels.tolist() == [*range(7)]
