@@ -11,6 +11,7 @@ BENCHMARKS = {
     "digits": "the 14 published settings on scikit-learn's 8x8 digits, in one to two minutes",
     "mnist": "the same on MNIST, with the published network and columns",
     "cifar10": "the same on CIFAR-10, with its own network and columns",
+    "images": "pictures as schedules, beside others, on CIFAR-10 or MNIST",
     "step_cost": "the time of one scheduler.step(), ours against torch's",
     "range_test_cost": "the time of a range test against the bare loop, ours and other libraries'",
     "range_test_quality": "how good the suggested learning rates are, on small tasks of many kinds",
@@ -18,6 +19,7 @@ BENCHMARKS = {
     "lr_scan": "which learning rate an image network wants, 1 to 128 batches ahead (claim C6)",
     "sweep_cost": "the time and memory of lr_sweep: side by side, one after another, and as published",
     "range_noise": "does the bump in a range-test curve go away with more data a rate? (claim E1)",
+    "claims": "a verdict on every published claim, from the results that there are",
 }
 
 

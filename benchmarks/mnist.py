@@ -1,15 +1,17 @@
-"""Table 1 of Yang & Huang, "Learning Rate Investigation" (2019): 14 settings on MNIST, as they were run.
+"""Table 1 of Yang & Huang, "Learning Rate Investigation" (2019): 14 settings on MNIST, as run or as written.
 
 As run, the network ends in a softmax and the loss is cross-entropy, which applies it again.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from torch import nn
 
 from . import columns, datasets, table
 from .report import Published
-from .settings import SETTINGS
+from .settings import AS_WRITTEN, SETTINGS
 
 PUBLISHED = {
     "sgd": Published(0.98264, 34),
@@ -42,7 +44,12 @@ def network() -> nn.Module:
     )
 
 
-BENCHMARK = table.Benchmark(
+def network_as_written() -> nn.Module:
+    """Return the network without its softmax, which the loss applies."""
+    return network()[:-1]
+
+
+AS_RUN = table.Benchmark(
     name="mnist",
     title="learning rates by sequence and strategy",
     claim="seq4 by cutoff is the most accurate (A2), seq3 by epoch converges fastest (A1); one run a setting.",
@@ -57,6 +64,8 @@ BENCHMARK = table.Benchmark(
     takes_data=True,
     published=PUBLISHED,
 )
+WRITTEN = replace(AS_RUN, name="mnist-as-written", settings=AS_WRITTEN, network=network_as_written, stop=None)
+BENCHMARK = replace(AS_RUN, as_written=WRITTEN)
 
 
 def main(argv: list[str]) -> int:

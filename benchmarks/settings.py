@@ -1,8 +1,9 @@
-"""The 14 settings of Yang & Huang, "Learning Rate Investigation" (2019), as they were run.
+"""The 14 settings of Yang & Huang, "Learning Rate Investigation" (2019), as they were run and as they were written.
 
 Four sequences, each advanced by epoch, by cutoff or by oscillate, with SGD from r₀ = 0.01; and SGD and Adam at a fixed
-0.001. The authors' validation loss before the first epoch was 0, hence `previous=0.0`, and their sawtooth used its
-first value twice, hence `delayed(1)`.
+0.001. `SETTINGS`, as run: the validation loss before the first epoch was 0, hence `previous=0.0`, and the sawtooth used
+its first value twice, hence `delayed(1)`. `AS_WRITTEN`: each advance gives the next of r₁, r₂, …, the first before
+epoch 1 where the epoch advances; the sawtooth is the unaligned one, and before the first loss there is none.
 """
 
 from __future__ import annotations
@@ -55,26 +56,44 @@ class Setting:
         return PlateauSequence(optimizer, self.sequence, on=self.rule)
 
 
-SEQUENCES: dict[str, Sequence] = {
+AS_RUN: dict[str, Sequence] = {  # after k advances
     "seq1": Inverse(),
     "seq2": InverseSqrt(),
     "seq3": Geometric(0.9),
     "seq4": Sawtooth(10, aligned=True).delayed(1),
 }
-STRATEGIES: dict[str, Rule | None] = {
-    "epoch": None,
-    "cutoff": Cutoff(relative=0.01, decay=0.2, previous=0.0),
-    "oscillate": Oscillation(previous=0.0),
+TERMS: dict[str, Sequence] = {  # r₁, r₂, … of the text, over r₀
+    "seq1": Inverse(),
+    "seq2": InverseSqrt(),
+    "seq3": 0.9 * Geometric(0.9),
+    "seq4": Sawtooth(10),
 }
-SETTINGS: dict[str, Setting] = {
-    "sgd": Setting("Benchmark", "SGD", Constant(), lr=0.001),
-    "adam": Setting("Benchmark", "Adam", Constant(), lr=0.001, adam=True),
-    **{
-        f"{row}-{strategy}": Setting(f"By {strategy}", row, sequence, rule)
-        for strategy, rule in STRATEGIES.items()
-        for row, sequence in SEQUENCES.items()
-    },
-}
+HELD = {row: Constant().then(terms, at=1) for row, terms in TERMS.items()}  # r₀ until the first advance gives r₁
+
+
+def by_strategy(sequences: Mapping[str, Mapping[str, Sequence]], previous: float | None) -> dict[str, Setting]:
+    """Return the 14 settings, in the table's order, for the sequences by strategy and row.
+
+    `previous` is the validation loss before the first one.
+    """
+    rules: dict[str, Rule | None] = {
+        "epoch": None,
+        "cutoff": Cutoff(relative=0.01, decay=0.2, previous=previous),
+        "oscillate": Oscillation(previous=previous),
+    }
+    return {
+        "sgd": Setting("Benchmark", "SGD", Constant(), lr=0.001),
+        "adam": Setting("Benchmark", "Adam", Constant(), lr=0.001, adam=True),
+        **{
+            f"{row}-{strategy}": Setting(f"By {strategy}", row, sequence, rule)
+            for strategy, rule in rules.items()
+            for row, sequence in sequences[strategy].items()
+        },
+    }
+
+
+SETTINGS = by_strategy({"epoch": AS_RUN, "cutoff": AS_RUN, "oscillate": AS_RUN}, previous=0.0)
+AS_WRITTEN = by_strategy({"epoch": TERMS, "cutoff": HELD, "oscillate": HELD}, previous=None)
 
 
 def chosen(settings: Mapping[str, Setting], names: str | None) -> Mapping[str, Setting]:

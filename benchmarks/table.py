@@ -35,10 +35,10 @@ from .training import Split, batch_loss, measure, stands_still, unlearned
 class Benchmark:
     """What makes one table: its rows, its data and network, and how its columns are computed.
 
-    `title` says what is compared; before it stands what the data are called. `batches` makes of the training images and
-    the batch size the function that returns an epoch's batches, None where they are only shuffled and cut. `stop` says
-    after which validation losses a run ends early; `as_written` is the table of `--as-written`, with a name of its own,
-    where the published text and the published runs differ.
+    `title` says what is compared; before it stands what the data are called. `drawings` makes the results' PNG files.
+    `batches` makes of the training images and the batch size the function that returns an epoch's batches, None where
+    they are only shuffled and cut. `stop` says after which validation losses a run ends early; `as_written` is the
+    table of `--as-written`, with a name of its own, where the published text and the published runs differ.
     """
 
     name: str
@@ -54,6 +54,7 @@ class Benchmark:
     batch_size: int
     takes_data: bool = False
     published: Mapping[str, Published] = field(default_factory=dict)
+    drawings: Mapping[str, Callable[[list[Row], str], bytes]] = field(default_factory=lambda: {"curves.png": curves})
     batches: Callable[[Split, int], Callable[[], Iterable[tuple[Tensor, Tensor]]]] | None = None
     stop: Callable[[list[float]], bool] | None = stands_still
     as_written: Benchmark | None = None
@@ -84,6 +85,7 @@ def execute(benchmark: Benchmark, options: argparse.Namespace, argv: list[str]) 
             code = 130
             print(f"\nInterrupted: the finished runs are in {options.out}; the same command goes on from there.")
         if rank == 0:
+            print(f"{len(progress.finished)} runs are finished, {progress.trained} of them trained now.")
             report(benchmark, progress, options, {"command": command, "runs left": progress.left})
     return code
 
@@ -131,8 +133,8 @@ class Progress:
     def __init__(self, runs: int, epochs: int, quiet: bool = False) -> None:
         self.runs, self.epochs, self.quiet = runs, epochs, quiet
         self.finished: dict[tuple[str, int], Run] = {}
-        self.trained = 0
         self._seen: dict[tuple[str, int], int] = {}
+        self._trained: set[tuple[str, int]] = set()
 
     def __enter__(self) -> None:
         self.bar = tqdm(total=self.runs * self.epochs, unit="epoch", mininterval=0.5, disable=self.quiet)
@@ -146,11 +148,17 @@ class Progress:
         if run.finished:
             self.finished[pair] = run
         else:
+            self._trained.add(pair)
             self.bar.set_description(f"{run.setting} seed {run.seed}", refresh=False)
         if run.metric:
             self.bar.set_postfix(accuracy=f"{run.metric[-1]:.4f}", refresh=False)
         self.bar.update(epochs - self._seen.get(pair, 0))
         self._seen[pair] = epochs
+
+    @property
+    def trained(self) -> int:
+        """How many of the finished runs were trained now, not read."""
+        return len(self._trained & self.finished.keys())
 
     @property
     def left(self) -> int:
@@ -177,9 +185,11 @@ def report(benchmark: Benchmark, progress: Progress, options: argparse.Namespace
     configs = {row.name: row.runs[0].config for row in rows}
     write(folder / "info.json", {**facts, **where(rows), "configurations": configs})
     write(folder / "table.md", "\n\n".join([f"# {title}", markdown(lines), *remarks, markdown(every)]) + "\n")
-    write(folder / "curves.png", curves(rows, title))
+    for name, draw in benchmark.drawings.items():
+        write(folder / name, draw(rows, title))
     show(lines, title)
-    print(*remarks, f"Written to {folder}: table.md, curves.png, runs.jsonl, info.json", sep="\n")
+    files = ["table.md", *benchmark.drawings, "runs.jsonl", "info.json"]
+    print(*remarks, f"Written to {folder}: {', '.join(files)}", sep="\n")
 
 
 def where(rows: list[Row]) -> dict[str, object]:

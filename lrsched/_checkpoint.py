@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from ._members import Member
+from ._members import Trainer
 
 PAUSE = 10.0  # seconds at least between two checkpoints
 
@@ -30,25 +30,25 @@ class Checkpoint:
             return [*self.held["pairs"]]
         return []
 
-    def resume(self, members: list[Member]) -> None:
-        """Bring members to where the checkpoint left them, if it is theirs."""
+    def resume(self, trainer: Trainer) -> None:
+        """Bring a trainer to where the checkpoint left it, if it is its own."""
         held, self.held = self.held, None
-        if held and held["pairs"] == _pairs(members):
-            for member, state in zip(members, held["members"], strict=True):
-                member.load_state_dict(state)
+        if held and held["pairs"] == _pairs(trainer) and held.get("method") == trainer.method:
+            trainer.load_state_dict(held["state"])
             torch.set_rng_state(held["random"])
             if held["cuda"] is not None:
-                torch.cuda.set_rng_state(held["cuda"], members[0].task.device)
+                torch.cuda.set_rng_state(held["cuda"], trainer.task.device)
 
-    def save(self, members: list[Member], configs: Mapping[str, Any]) -> None:
+    def save(self, trainer: Trainer, configs: Mapping[str, Any]) -> None:
         """Replace the checkpoint, if the last one is old enough; an interruption leaves the old one."""
         if self.path is None or time.monotonic() - self.written < PAUSE:
             return
-        device = members[0].task.device
+        device = trainer.task.device
         state = {
-            "pairs": _pairs(members),
-            "configs": {member.run.setting: configs[member.run.setting] for member in members},
-            "members": [member.state_dict() for member in members],
+            "pairs": _pairs(trainer),
+            "method": trainer.method,
+            "configs": {name: configs[name] for name, _ in _pairs(trainer)},
+            "state": trainer.state_dict(),
             "random": torch.get_rng_state(),
             "cuda": torch.cuda.get_rng_state(device) if device.type == "cuda" else None,
         }
@@ -73,5 +73,5 @@ class Checkpoint:
             return None  # then those runs begin again
 
 
-def _pairs(members: list[Member]) -> list[tuple[str, int]]:
-    return [(member.run.setting, member.run.seed) for member in members]
+def _pairs(trainer: Trainer) -> list[tuple[str, int]]:
+    return [(member.run.setting, member.run.seed) for member in trainer.members]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -115,9 +116,6 @@ class Member:
     def done(self) -> bool:
         return len(self.losses) >= self.task.epochs or self.run.stopped is not None
 
-    def note_rates(self) -> None:
-        self.run.lrs.append(read(self.optimizer))
-
     def end_epoch(self, train_loss: float, measured: dict[str, float]) -> None:
         """Step the scheduler, write down what the epoch came to, and see whether it was the last."""
         val_loss = measured["loss"]
@@ -170,6 +168,67 @@ def _one_number(name: str, value: Tensor) -> Tensor:
         source = "loss_fn must return a scalar tensor" if name == "loss" else f"metric_fn: {name} must be one number"
         raise TypeError(f"{source}, got {described(value)}")
     return value
+
+
+class Trainer:
+    """Members that are trained together, an epoch at a time; a subclass says how."""
+
+    method = ""
+
+    def __init__(self, task: Task, settings: Mapping[str, Setting], pairs: list[tuple[str, int]], reason: str) -> None:
+        self.task = task
+        self.members = [Member(task, name, settings[name], seed) for name, seed in pairs]
+        for member in self.members:
+            member.run.method, member.run.reason = self.method, reason
+
+    @property
+    def active(self) -> list[Member]:
+        """The members that are not done."""
+        return [member for member in self.members if not member.done]
+
+    def epoch(self) -> list[Run]:
+        """Train and validate the members that are not done, and return their records."""
+        started, members = time.perf_counter(), self.active
+        for member in members:
+            member.run.lrs.append(read(member.optimizer))
+        losses = self.train(members)
+        measured = self.validate(members)
+        for member, loss, values in zip(members, losses, measured, strict=True):
+            member.end_epoch(loss, values)
+        self.leave(members)
+        for member in members:
+            member.run.seconds += (time.perf_counter() - started) / len(members)
+        return [member.run for member in members]
+
+    def train(self, members: list[Member]) -> list[float]:
+        """Train on all batches once; return the members' training losses."""
+        raise NotImplementedError
+
+    def validate(self, members: list[Member]) -> list[dict[str, float]]:
+        """Return the members' validation losses and metrics."""
+        raise NotImplementedError
+
+    def leave(self, members: list[Member]) -> None:
+        """Take note that an epoch is over, and some members are done."""
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"members": [member.state_dict() for member in self.members]}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        for member, held in zip(self.members, state["members"], strict=True):
+            member.load_state_dict(held)
+
+
+def averages(measured: list[tuple[dict[str, Tensor], int]], members: int) -> list[dict[str, float]]:
+    """Return, for each member, the mean of the batches' losses, and of each metric the mean over samples."""
+    if not measured:
+        raise ValueError("valid gave no batches")
+    lengths = [length for _, length in measured]
+    means = {
+        name: average([values[name] for values, _ in measured], [1] * len(lengths) if name == "loss" else lengths)
+        for name in measured[0][0]
+    }
+    return [{name: column[i] for name, column in means.items()} for i in range(members)]
 
 
 def average(values: Iterable[Tensor], weights: list[int]) -> list[float]:

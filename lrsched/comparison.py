@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -10,15 +12,16 @@ from typing import Any
 import torch
 from torch import nn
 
-from ._batches import batches
-from ._check import choice, integer, items
+from ._batches import Tensors, batches
+from ._beside import Beside, OtherOptionsError, kind, why_not
+from ._check import integer, items
 from ._checkpoint import Checkpoint
-from ._loop import alone
-from ._members import Member, MetricFn, Setting, Task
+from ._loop import Alone
+from ._members import MetricFn, Setting, Task, Trainer
 from ._processes import gathered, rank
 from ._report import Report
 from ._runs import Run, RunFile
-from ._training import LossFn, described
+from ._training import LossFn, described, scalar
 
 Pair = tuple[str, int]
 
@@ -88,13 +91,17 @@ def compare(
     [('fixed', 0, 3), ('fixed', 1, 3), ('0.9^k', 0, 3), ('0.9^k', 1, 3)]
     """
     _check_settings(settings)
+    if isinstance(model_fn, nn.Module):
+        raise TypeError("model_fn must be a function that makes a new model each time, got a model")
     _check_functions(model_fn=model_fn, loss_fn=loss_fn)
     optional = {"metric_fn": metric_fn, "final_fn": final_fn, "stop": stop, "callback": callback}
     _check_functions(**{name: function for name, function in optional.items() if function is not None})
     epochs, batch_size = integer("epochs", epochs, low=1), integer("batch_size", batch_size, low=1)
     pairs = [(name, seed) for seed in _seeds(seeds) for name in settings]
-    if not isinstance(vectorize, bool):
-        choice("vectorize", vectorize, ("auto",))
+    if vectorize not in ("auto", True, False) or type(vectorize) is int:
+        kind_of_error = ValueError if isinstance(vectorize, str) else TypeError
+        raise kind_of_error(f"vectorize must be one of 'auto', True, False, got {vectorize!r}")
+    _check_key(key)
     data = batches("train", train, batch_size), batches("valid", valid, batch_size)
     with torch.random.fork_rng(range(torch.cuda.device_count())):
         torch.manual_seed(pairs[0][1])
@@ -108,73 +115,95 @@ def compare(
         configs = {name: {**common, **setting.description(model)} for name, setting in settings.items()}
         path = None if out is None else Path(out)
         file = _opened(path, configs)
-        _train(task, settings, pairs, file, Checkpoint(_beside(path)), callback or _quiet)
+        _try(task, model.to(place))
+        plan = Plan.make(task, settings, pairs, vectorize, model)
+        _train(plan, file, Checkpoint(_beside(path)), callback or _quiet)
     order = {name: i for i, name in enumerate(settings)}
     return Report([file.runs[pair] for pair in sorted(pairs, key=lambda pair: (order[pair[0]], pair[1]))])
 
 
-def _train(
-    task: Task,
-    settings: Mapping[str, Setting],
-    pairs: list[Pair],
-    file: RunFile,
-    checkpoint: Checkpoint,
-    callback: Callable[[Run], object],
-) -> None:
+def _train(plan: Plan, file: RunFile, checkpoint: Checkpoint, callback: Callable[[Run], object]) -> None:
     """Train what the file does not hold yet, each process its share, and add it to the file."""
-    for pair in pairs:
+    for pair in plan.pairs:
         if pair in file.runs:
             callback(file.runs[pair])
-    units = _units(pairs, file, checkpoint)
+    units = plan.units(file, checkpoint)
     while True:
         new = []
         if units:
             unit = units.pop(0)
-            members = [Member(task, name, settings[name], seed) for name, seed in unit]
-            for member in members:
-                member.run.method, member.run.reason = (
-                    "one after another",
-                    "on a CPU a model with Conv2d is faster alone",
-                )
-            new = _trained(task, members, checkpoint, file, callback)
+            try:
+                new = _trained(plan.trainer(unit), checkpoint, file, callback)
+            except OtherOptionsError as error:
+                plan.reasons[error.setting] = str(error)
+                units = plan.split(unit) + units
         shares = gathered((new, len(units)))
         new = [run for runs, _ in shares for run in runs]
         file.add(new)
-        checkpoint.drop()
+        if new:
+            checkpoint.drop()
         for run in new:
             callback(file.runs[run.setting, run.seed])
         if not any(left for _, left in shares):
             return
 
 
-def _trained(
-    task: Task,
-    members: list[Member],
-    checkpoint: Checkpoint,
-    file: RunFile,
-    callback: Callable[[Run], object],
-) -> list[Run]:
-    checkpoint.resume(members)
-
-    def after_epoch() -> None:
-        checkpoint.save(members, file.configs)
-        for member in members:
-            callback(member.run)
-
-    alone(task, members[0], after_epoch)
-    return [member.finish() for member in members]
+def _trained(trainer: Trainer, checkpoint: Checkpoint, file: RunFile, callback: Callable[[Run], object]) -> list[Run]:
+    checkpoint.resume(trainer)
+    while trainer.active:
+        runs = trainer.epoch()
+        checkpoint.save(trainer, file.configs)
+        for run in runs:
+            callback(run)
+    return [member.finish() for member in trainer.members]
 
 
-def _units(pairs: list[Pair], file: RunFile, checkpoint: Checkpoint) -> list[list[Pair]]:
-    """Return what this process is to train, first of all what it was training when it was killed."""
-    missing = [pair for pair in pairs if pair not in file.runs]
-    held = checkpoint.pairs(file.configs)
-    if not set(held) & set(missing) or not set(held) <= set(pairs):
-        held = []
-    shares = gathered(held)
-    taken = {pair for share in shares for pair in share}
-    mine = [pair for pair in missing if pair not in taken][rank() :: len(shares)]
-    return [held] * bool(held) + [[pair] for pair in mine]
+@dataclass
+class Plan:
+    """Which runs are trained side by side, and why others are not."""
+
+    task: Task
+    settings: Mapping[str, Setting]
+    pairs: list[Pair]
+    kinds: dict[str, str]
+    reasons: dict[str, str | None]
+
+    @classmethod
+    def make(cls, task: Task, settings: Mapping[str, Setting], pairs: list[Pair], vectorize: Any, model: Any) -> Plan:
+        """Return the plan; raises ValueError where vectorize=True cannot be."""
+        kinds = {name: kind(setting, model) for name, setting in settings.items()}
+        found: dict[str, str | None] = {}
+        for name, setting in settings.items():
+            if kinds[name] not in found:
+                found[kinds[name]] = why_not(task, model, setting, vectorize)
+            if vectorize is True and found[kinds[name]]:
+                raise ValueError(f"vectorize=True, but setting {name!r} cannot: {found[kinds[name]]}")
+        return cls(task, settings, pairs, kinds, {name: found[kinds[name]] for name in settings})
+
+    def units(self, file: RunFile, checkpoint: Checkpoint) -> list[list[Pair]]:
+        """Return what this process is to train, first of all what it was training when it was killed."""
+        missing = [pair for pair in self.pairs if pair not in file.runs]
+        held = checkpoint.pairs(file.configs)
+        if not set(held) & set(missing) or not set(held) <= set(self.pairs):
+            held = []
+        shares = gathered(held)
+        taken = {pair for share in shares for pair in share}
+        mine = [pair for pair in missing if pair not in taken][rank() :: len(shares)]
+        return [held] * bool(held) + self.split(mine)
+
+    def split(self, pairs: list[Pair]) -> list[list[Pair]]:
+        """Return pairs in groups that can be trained together, in the order of their first ones."""
+        groups: dict[Any, list[Pair]] = {}
+        for pair in pairs:
+            groups.setdefault(pair if self.reasons[pair[0]] else self.kinds[pair[0]], []).append(pair)
+        return [*groups.values()]
+
+    def trainer(self, pairs: list[Pair]) -> Trainer:
+        """Return what trains these pairs."""
+        reason = self.reasons[pairs[0][0]]
+        if reason is None and len(pairs) > 1:
+            return Beside(self.task, self.settings, pairs, f"{len(pairs)} runs with one optimizer but for the lr")
+        return Alone(self.task, self.settings, pairs, reason or "no other run is of its kind")
 
 
 def _opened(path: Path | None, configs: dict[str, Any]) -> RunFile:
@@ -215,6 +244,15 @@ def _configuration(task: Task, model: nn.Module, batch_size: int, key: Any) -> d
     }
 
 
+@torch.no_grad()
+def _try(task: Task, model: nn.Module) -> None:
+    """Ask the functions once for what they must return, where that takes no batch away."""
+    if isinstance(task.train, Tensors):
+        scalar(task.loss_fn(model, next(iter(task.train.in_order()))))
+    if isinstance(task.valid, Tensors):
+        task.measure(model.eval(), next(iter(task.valid.in_order())))
+
+
 def _name(function: object) -> str | None:
     return None if function is None else getattr(function, "__qualname__", type(function).__qualname__)
 
@@ -233,6 +271,13 @@ def _check_functions(**functions: object) -> None:
     for name, function in functions.items():
         if not callable(function):
             raise TypeError(f"{name} must be callable, got {described(function)}")
+
+
+def _check_key(key: object) -> None:
+    try:
+        json.dumps(key)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"key must be what JSON can hold, got {key!r}: {error}") from error
 
 
 def _seeds(seeds: int | Sequence[int]) -> list[int]:

@@ -43,13 +43,13 @@ def test_digits_writes_its_files_and_trains_nothing_twice(tmp_path, capsys):
     command = [*SMOKE, "--out", str(tmp_path)]
     assert main(command) == 0
     printed = capsys.readouterr().out
-    for part in ("2 runs of 1 epochs, 2 of them still to do", "Claim: ", "Student's t", "Hardware: "):
+    for part in ("2 runs of 1 epochs.", "2 of them trained now", "Claim: ", "Student's t", "Hardware: "):
         assert part in printed
     runs = lines(tmp_path)
     assert [(run["setting"], run["seed"]) for run in runs] == [("sgd", 0), ("seq4-cutoff", 0)]
     for run in runs:
-        assert len(run["train_loss"]) == len(run["val_loss"]) == len(run["val_accuracy"]) == len(run["lr"]) == 1
-    assert [run["lr"] for run in runs] == [[0.001], [0.01]]
+        assert len(run["train_loss"]) == len(run["val_loss"]) == len(run["metrics"]["accuracy"]) == len(run["lrs"]) == 1
+    assert [run["lrs"] for run in runs] == [[[0.001]], [[0.01]]]
     table = (tmp_path / "table.md").read_text()
     assert re.search(r"\| Benchmark \| SGD \| 0\.\d{4} \| -1\.0 \| 1 \| \d \|", table)
     assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
@@ -60,14 +60,14 @@ def test_digits_writes_its_files_and_trains_nothing_twice(tmp_path, capsys):
 
     before = (tmp_path / "runs.jsonl").read_bytes()
     assert main(command) == 0
-    assert "2 runs of 1 epochs, 0 of them still to do" in capsys.readouterr().out
+    assert "0 of them trained now" in capsys.readouterr().out
     assert (tmp_path / "runs.jsonl").read_bytes() == before
     assert (tmp_path / "table.md").read_text() == table
 
     command[command.index("--epochs") + 1] = "2"
     assert main(command) == 0
-    assert "2 runs of 2 epochs, 2 of them still to do" in capsys.readouterr().out
-    assert [len(run["lr"]) for run in lines(tmp_path)] == [1, 1, 2, 2]
+    assert "2 of them trained now" in capsys.readouterr().out
+    assert [len(run["lrs"]) for run in lines(tmp_path)] == [1, 1, 2, 2]
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_digits_writes_its_files_and_trains_nothing_twice(tmp_path, capsys):
     ],
 )
 def test_what_cannot_be_is_said_before_any_training(options, message, capsys, tmp_path, monkeypatch):
-    monkeypatch.setattr("benchmarks.table.train", None)
+    monkeypatch.setattr("lrsched.compare", None)
     monkeypatch.chdir(tmp_path)
     assert main(["digits", *options]) == 1
     assert message in capsys.readouterr().err
@@ -144,16 +144,16 @@ def lines_so_far(folder):
 def test_an_interrupted_table_ends_as_an_uninterrupted_one(tmp_path, monkeypatch):
     command = ["digits", "--epochs", "2", "--seeds", "2", "--settings", "adam,seq1-oscillate", "--out"]
     assert main([*command, str(tmp_path / "whole")]) == 0
-    calls = iter(range(100))
+    see = digits.table.Progress.see
 
-    def interrupt(*arguments):
-        if next(calls) == 2:
+    def interrupt(progress, run):
+        see(progress, run)
+        if len(progress.finished) == 2:
             raise KeyboardInterrupt
-        return trained(*arguments)
 
-    trained = digits.table.train
-    monkeypatch.setattr("benchmarks.table.train", interrupt)
-    assert main([*command, str(tmp_path / "parts")]) == 130
+    with monkeypatch.context() as patch:
+        patch.setattr(digits.table.Progress, "see", interrupt)
+        assert main([*command, str(tmp_path / "parts")]) == 130
     assert len(lines(tmp_path / "parts")) == 2
     assert main([*command, str(tmp_path / "parts")]) == 0
     whole, parts = ([{**run, "seconds": 0} for run in lines(tmp_path / name)] for name in ("whole", "parts"))

@@ -1,14 +1,15 @@
+import argparse
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import nn
 from torch.optim.lr_scheduler import ExponentialLR
 
-from benchmarks import datasets, digits
-from benchmarks.errors import BenchmarkError
-from benchmarks.settings import SETTINGS, Setting, chosen
-from benchmarks.training import Split, Task, train, validate
+from benchmarks import datasets, digits, table
+from benchmarks.settings import SETTINGS, Setting
+from benchmarks.training import Split, batch_loss, measure, stands_still, unlearned
 from lrsched import Constant
 
 # (1 − ((k−1) mod 10)/10) / (⌊(k−1)/10⌋ + 1), its first value used twice
@@ -22,13 +23,22 @@ BY_HAND = {
 
 
 @pytest.fixture(scope="module")
-def task():
-    return Task(digits.network, nn.functional.cross_entropy, *datasets.digits()[:2], batch_size=64)
+def splits():
+    return datasets.digits()
 
 
-def test_the_fourteen_settings_and_their_names():
-    strategies = ("epoch", "cutoff", "oscillate")
-    assert list(SETTINGS) == ["sgd", "adam"] + [f"seq{i}-{how}" for how in strategies for i in (1, 2, 3, 4)]
+@pytest.fixture
+def train(splits, tmp_path):
+    """Train one setting of digits, with one seed, and return its run."""
+
+    def train(setting, seed=0, epochs=1):
+        benchmark = replace(digits.BENCHMARK, settings={"it": setting})
+        options = argparse.Namespace(epochs=epochs, seeds=seed + 1, plain=True, out=tmp_path)
+        progress = table.Progress(1, epochs, quiet=True)
+        table.train(benchmark, benchmark.settings, splits, torch.device("cpu"), options, progress)
+        return progress.finished["it", seed]
+
+    return train
 
 
 @pytest.mark.parametrize("row", BY_HAND)
@@ -37,26 +47,7 @@ def test_sequences_as_they_were_run(row):
     assert SETTINGS[f"{row}-cutoff"].sequence == SETTINGS[f"{row}-epoch"].sequence
 
 
-def test_optimizers_as_they_were_run():
-    parameters = [nn.Parameter(torch.zeros(1))]
-    sgd = SETTINGS["sgd"].optimizer(parameters).param_groups[0]
-    assert (sgd["lr"], sgd["momentum"], sgd["weight_decay"]) == (0.001, 0.9, 0)
-    assert SETTINGS["seq1-epoch"].optimizer(parameters).param_groups[0]["lr"] == 0.01
-    adam = SETTINGS["adam"].optimizer(parameters)
-    assert type(adam) is torch.optim.Adam
-    assert (adam.param_groups[0]["lr"], adam.param_groups[0]["betas"]) == (0.001, (0.9, 0.999))
-
-
-def test_chosen_settings_keep_the_tables_order():
-    assert list(chosen(SETTINGS, " seq4-cutoff,sgd")) == ["sgd", "seq4-cutoff"]
-    assert chosen(SETTINGS, None) is SETTINGS
-    with pytest.raises(BenchmarkError, match=r"unknown setting 'seq5-epoch', 'x'; there are sgd, adam, seq1-epoch"):
-        chosen(SETTINGS, "sgd,seq5-epoch,x")
-    with pytest.raises(BenchmarkError, match="--settings names no setting; there are sgd"):
-        chosen(SETTINGS, " , ")
-
-
-def test_a_run_is_the_loop_that_anyone_would_write(task):
+def test_a_run_is_the_loop_that_anyone_would_write(splits, train):
     torch.manual_seed(1)
     model = digits.network()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
@@ -64,7 +55,7 @@ def test_a_run_is_the_loop_that_anyone_would_write(task):
     generator = torch.Generator().manual_seed(1)
     losses, accuracies = [], []
     for _ in range(3):
-        dataset = torch.utils.data.TensorDataset(*task.train)
+        dataset = torch.utils.data.TensorDataset(*splits[0])
         order = torch.randperm(1437, generator=generator).tolist()
         for images, labels in torch.utils.data.DataLoader(dataset, batch_size=64, sampler=order):
             optimizer.zero_grad()
@@ -72,24 +63,23 @@ def test_a_run_is_the_loop_that_anyone_would_write(task):
             optimizer.step()
         scheduler.step()
         with torch.no_grad():
-            loader = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(*task.valid), batch_size=64)
+            loader = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(*splits[1]), batch_size=64)
             batches = [(model(images), labels) for images, labels in loader]
         losses.append(sum(nn.functional.cross_entropy(*batch).item() for batch in batches) / 6)
         accuracies.append(sum((guess.argmax(1) == labels).sum().item() for guess, labels in batches) / 360)
-    run = train(task, "seq3-epoch", SETTINGS["seq3-epoch"], seed=1, epochs=3)
+    run = train(SETTINGS["seq3-epoch"], seed=1, epochs=3)
     assert run.val_loss == pytest.approx(losses, rel=1e-6)
-    assert run.val_accuracy == accuracies
-    assert run.lr == pytest.approx([0.01, 0.009, 0.0081], rel=1e-12)
+    assert run.metrics["accuracy"] == pytest.approx(accuracies, abs=1e-12)
+    assert [lr for (lr,) in run.lrs] == pytest.approx([0.01, 0.009, 0.0081], rel=1e-12)
     assert run.events == []
     assert run.train_loss[0] > run.train_loss[2]
 
 
 @pytest.mark.parametrize("row", ["seq2", "seq4"])
 @pytest.mark.parametrize("strategy", ["cutoff", "oscillate"])
-def test_a_run_follows_its_validation_loss(task, row, strategy):
+def test_a_run_follows_its_validation_loss(train, row, strategy):
     """The published algorithms, replayed in plain Python on the losses that the run recorded."""
-    name = f"{row}-{strategy}"
-    run = train(task, name, SETTINGS[name], seed=0, epochs=14)
+    run = train(SETTINGS[f"{row}-{strategy}"], epochs=14)
     position, previous, cutoff, lrs, advanced = 0, 0.0, 0.01 * run.val_loss[0], [], []
     for epoch, loss in enumerate(run.val_loss, start=1):
         lrs.append(0.01 * BY_HAND[row][position])
@@ -98,25 +88,28 @@ def test_a_run_follows_its_validation_loss(task, row, strategy):
             advanced.append(epoch)
         previous = loss
     assert advanced, "the test wants a run that advances"
-    assert run.lr == pytest.approx(lrs, rel=1e-12)
+    assert [lr for (lr,) in run.lrs] == pytest.approx(lrs, rel=1e-12)
     assert [event["epoch"] for event in run.events] == advanced
     assert [event["position"] for event in run.events] == list(range(1, len(advanced) + 1))
 
 
-def test_settings_of_a_seed_share_weights_and_batches(task):
-    def first_losses(name, seed):
-        run = train(task, name, SETTINGS[name], seed, epochs=1)
-        return run.train_loss, run.val_loss
-
-    assert first_losses("seq1-epoch", 0) == first_losses("seq4-oscillate", 0)  # both at 0.01 in the first epoch
-    assert first_losses("seq1-epoch", 0) != first_losses("seq1-epoch", 1)
+def test_a_run_stops_where_the_loss_stands_still(train):
+    run = train(Setting("Benchmark", "still", Constant(), lr=0.0), epochs=6)
+    assert run.stopped == len(run.val_loss) == len(run.lrs) == 3
 
 
-def test_a_run_stops_where_the_loss_stands_still(task):
-    still = Setting("Benchmark", "still", Constant(), lr=0.0)
-    run = train(task, "still", still, seed=0, epochs=6)
-    assert run.stopped == len(run.val_loss) == len(run.lr) == 3
-    assert train(task, "still", still, seed=0, epochs=2).stopped is None
+@pytest.mark.parametrize(
+    ("losses", "still"),
+    [
+        ([0.5, 0.5], False),  # there is no loss two epochs before
+        ([0.5, 0.9, 0.5], True),
+        ([0.5, 0.9, 0.5 + 2e-7], False),
+        ([0.5, 0.9, 0.5 - 0.5e-7], True),
+        ([0.5, 0.5, math.nan], False),
+    ],
+)
+def test_the_published_early_stop(losses, still):
+    assert stands_still(losses) is still
 
 
 class Guess(nn.Module):
@@ -126,11 +119,30 @@ class Guess(nn.Module):
         return torch.tensor([0.0, 1.0, 0.0]).expand(len(images), 3)
 
 
-def test_validation_by_hand():
+def test_what_is_measured_by_hand():
     labels = torch.tensor([0, 1, 1, 2, 1])
     split = Split(torch.zeros(5, 1, 2, 2), labels)
-    loss, accuracy, unlearned = validate(Guess(), Task(Guess, nn.functional.cross_entropy, split, split, batch_size=4))
+    found = measure(nn.functional.cross_entropy, Guess(), split)
     wrong = math.log(math.e + 2)
-    assert loss == pytest.approx(((4 * wrong - 2) / 4 + (wrong - 1)) / 2, abs=1e-6)  # the mean of two batches' means
-    assert accuracy == 0.6
-    assert unlearned == 2
+    assert found["loss"].item() == pytest.approx((5 * wrong - 3) / 5, abs=1e-6)
+    assert found["accuracy"].item() == pytest.approx(0.6, abs=1e-15)
+    assert batch_loss(nn.functional.cross_entropy, Guess(), split) == found["loss"]
+    assert unlearned(split, 4, Guess()) == {"unlearned": 2}
+
+
+def test_a_class_is_unlearned_below_one_image_in_ten():
+    class Reads(nn.Module):
+        def forward(self, images):
+            return nn.functional.one_hot(images[:, 0, 0, 0].long(), 3).float()
+
+    labels = torch.tensor([0] * 10 + [1] * 11 + [2] * 3)
+    guesses = torch.tensor([0.0] + [1.0] * 9 + [1.0] + [0.0] * 10 + [2.0] * 3)  # 1 of 10, 1 of 11, 3 of 3
+    split = Split(guesses.reshape(-1, 1, 1, 1), labels)
+    assert unlearned(split, 4, Reads()) == {"unlearned": 1}
+
+
+def test_a_few_samples_are_spread_over_all():
+    split = Split(torch.arange(7.0).reshape(7, 1, 1, 1), torch.arange(7))
+    assert split.few(3).labels.tolist() == [0, 3, 6]
+    assert split.few(4).images.flatten().tolist() == [0, 2, 4, 6]
+    assert split.few(7).labels.tolist() == split.few(100).labels.tolist() == [*range(7)]

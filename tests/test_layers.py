@@ -18,7 +18,7 @@ LEVELS = {
     **dict.fromkeys(["_report", "decays", "image", "curve"], 1),
     **dict.fromkeys(["_batches", "_groups", "_processes", "_stacked", "_training", "restore", "ensemble"], 2),
     **dict.fromkeys(["_members", "schedulers", "plateau", "ramp", "sweep"], 3),
-    **dict.fromkeys(["_checkpoint", "_loop"], 3.5),
+    **dict.fromkeys(["_beside", "_checkpoint", "_loop"], 3.5),
     "comparison": 4,
     "__init__": 5,  # stands for the package itself: `import lrsched`
     "__main__": 6,

@@ -1,0 +1,108 @@
+"""Verdicts by rule: what values of several seeds, the same seeds for all settings, say of a published claim.
+
+No verdict is anybody's opinion: these functions are all that decides one. With a single seed nothing is judged.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from statistics import fmean
+
+from .stats import Mean, differences, mean_interval, p_value
+
+REPRODUCED, NOISE, NOT = "reproduced", "within noise", "not reproduced"
+ORDER = [REPRODUCED, NOISE, NOT]  # from the strongest
+Values = Mapping[str, Sequence[float]]  # of each setting, one value a seed
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """A statistic in words, its mean over n seeds, the p of its test (NaN where there is none), and the verdict."""
+
+    statistic: str
+    value: Mean
+    p: float
+    verdict: str
+    decimals: int = 4
+
+    def cells(self) -> list[str]:
+        value, places = self.value, self.decimals
+        interval = "–" if math.isnan(value.half) else f"{value.low:.{places}f} … {value.high:.{places}f}"
+        p = "–" if math.isnan(self.p) else "< 0.0001" if self.p < 1e-4 else f"{self.p:.2g}"
+        mean = "–" if math.isnan(value.mean) else f"{value.mean:.{places}f}"
+        return [self.statistic, str(value.n), mean, interval, p, self.verdict]
+
+
+def against(
+    statistic: str, values: Sequence[float], bound: float = 0.0, above: bool = True, decimals: int = 4
+) -> Judgement:
+    """Judge whether the mean is above a bound, or below it.
+
+    Reproduced where it is, with p < 0.05; within noise where p is larger; not reproduced where it lies on the other
+    side with p < 0.05.
+    """
+    value, p = mean_interval(values), p_value(values, bound)
+    right = value.mean > bound if above else value.mean < bound
+    verdict = NOISE if p >= 0.05 else REPRODUCED if right else NOT
+    return Judgement(statistic, value, p, judged(verdict, values), decimals)
+
+
+def best(
+    values: Values, claimed: str, what: str, lowest: bool = False, tied: Sequence[str] = (), decimals: int = 4
+) -> Judgement:
+    """Judge whether a setting is the best, `against` its best rival; who is tied by the claim itself is none."""
+    rivals = {name: series for name, series in values.items() if name != claimed and name not in tied}
+    rival = (min if lowest else max)(rivals, key=lambda name: fmean(rivals[name]))
+    statistic = f"{what}: {claimed} − {rival}"
+    return against(statistic, differences(values[claimed], values[rival]), above=not lowest, decimals=decimals)
+
+
+def alike(pairs: Values, bound: float = 0.005) -> Judgement:
+    """Judge whether the two settings of each pair, whose differences stand under its name, are within a bound.
+
+    Reproduced where the 95 % interval of every mean difference lies within ±bound, not reproduced where one lies wholly
+    outside; told of the pair that is furthest apart.
+    """
+
+    def judge(statistic: str, values: Sequence[float]) -> Judgement:
+        value = mean_interval(values)
+        inside = -bound < value.low and value.high < bound
+        outside = value.high < -bound or value.low > bound
+        verdict = judged(REPRODUCED if inside else NOT if outside else NOISE, values)
+        return Judgement(statistic, value, p_value(values), verdict)
+
+    furthest_first = sorted(pairs, key=lambda name: -abs(fmean(pairs[name])))
+    return weakest([judge(name, pairs[name]) for name in furthest_first])
+
+
+def most(statistic: str, found: Mapping[str, Sequence[bool]]) -> Judgement:
+    """Judge whether something was found in more than half of the seeds, in every case; the mean is the rarest's."""
+    least = min(found, key=lambda name: fmean(found[name]))
+    share = fmean(found[least])
+    verdict = judged(REPRODUCED if share > 0.5 else NOT, found[least])
+    value = Mean(share, math.nan, len(found[least]))
+    counts = ", ".join(f"{name} {sum(seeds)} of {len(seeds)}" for name, seeds in found.items())
+    return Judgement(f"{statistic}: {counts}" if len(found) > 1 else statistic, value, math.nan, verdict, decimals=2)
+
+
+def weakest(judgements: Sequence[Judgement]) -> Judgement:
+    """Return the judgement that a claim made of several parts stands by: its first weakest."""
+    return max(judgements, key=lambda judgement: ORDER.index(judgement.verdict) if judgement.verdict in ORDER else 9)
+
+
+def judged(verdict: str, values: Sequence[float]) -> str:
+    """Return the verdict, unless there is too little to judge by."""
+    if not all(map(math.isfinite, values)):
+        return "not judged (a run without a finite value)"
+    return verdict if len(values) > 1 else "not judged (n = 1)"
+
+
+def missing(count: int, of: int) -> Judgement:
+    """Return what is said of a claim where some of what it speaks of was not run."""
+    return Judgement("–", Mean(math.nan, math.nan, 0), math.nan, f"not judged ({count} of {of} missing)")
+
+
+def qualified(judgement: Judgement, remark: str) -> Judgement:
+    return replace(judgement, verdict=f"{judgement.verdict} ({remark})")

@@ -1,0 +1,146 @@
+"""Members side by side: which of them can be trained in one ensemble, and the loop that trains them so."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.optim import Optimizer
+
+from ._batches import Tensors, length
+from ._groups import read
+from ._members import Member, Setting, Task, Trainer, average, averages
+from .ensemble import Ensemble, obstacle, unprofitable
+
+
+class OtherOptionsError(Exception):
+    """A scheduler changes more of its param groups than the lr, so that its setting cannot go on side by side."""
+
+    def __init__(self, setting: str, option: str) -> None:
+        super().__init__(f"its scheduler changes {option} besides lr")
+        self.setting = setting
+
+
+class Beside(Trainer):
+    """Trains its members as one ensemble, each at the learning rates that its own scheduler wrote."""
+
+    method = "side by side"
+
+    def __init__(self, task: Task, settings: Mapping[str, Setting], pairs: list[tuple[str, int]], reason: str) -> None:
+        super().__init__(task, settings, pairs, reason)
+        self._make_optimizer = settings[pairs[0][0]].optimizer
+        self._ensemble = self._new_ensemble()
+        self._options = options(self._ensemble.optimizer)
+        self._check_options(self.members)
+        torch.manual_seed(pairs[0][1])
+
+    def _new_ensemble(self) -> Ensemble:
+        models = [member.model for member in self.active]
+        return Ensemble(models, self._make_optimizer, len(models))
+
+    def train(self, members: list[Member]) -> list[float]:
+        """Train on all batches once, each member in its own order; return the means of their losses."""
+        data: Any = self.task.train
+        self._ensemble.model.train()
+        orders = [data.order(member.generator) for member in members]
+        alike = len({member.run.seed for member in members}) == 1
+        moving = [member for member in members if member.per_batch]
+        losses, lrs = [], rates(members)
+        for rows in zip(*orders, strict=True):
+            batch = data.rows(rows[0] if alike else torch.stack(rows))
+            losses.append(self._ensemble.step(self.task.loss_fn, batch, lrs, batch_dim=None if alike else 0))
+            for member in moving:
+                member.optimizer.step()  # without gradients: for its hooks, and for torch's warning about the order
+                member.scheduler.step()
+            if moving:
+                self._check_options(moving)
+                lrs = rates(members)
+        for member in members:
+            if not member.per_batch:
+                member.optimizer.step()
+        return average(losses, [1] * len(losses))
+
+    def validate(self, members: list[Member]) -> list[dict[str, float]]:
+        """Return each member's means over the validation batches."""
+        self._ensemble.model.eval()
+        batches = self.task.valid.in_order()
+        measured = [(self._ensemble.evaluate(self.task.measure, batch), length(batch)) for batch in batches]
+        return averages(measured, len(members))
+
+    def leave(self, members: list[Member]) -> None:
+        """Take the weights of members that are done out of the ensemble."""
+        self._check_options(members)
+        done = [member.done for member in members]
+        if any(done):
+            self._write_back(members)
+        if any(done) and not all(done):
+            self._ensemble.keep([not one for one in done])
+
+    def state_dict(self) -> dict[str, Any]:
+        self._write_back(self.active)
+        return {**super().state_dict(), "optimizer": self._ensemble.optimizer.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        super().load_state_dict(state)
+        if self.active:
+            self._ensemble = self._new_ensemble()
+            self._ensemble.optimizer.load_state_dict(state["optimizer"])
+
+    def _write_back(self, members: list[Member]) -> None:
+        for i, member in enumerate(members):
+            member.model.load_state_dict(self._ensemble.state(i))
+
+    def _check_options(self, members: list[Member]) -> None:
+        for member in members:
+            for before, now in zip(self._options, options(member.optimizer), strict=True):
+                changed = [name for name in before if now[name] != before[name]]
+                if changed:
+                    raise OtherOptionsError(member.run.setting, changed[0])
+
+
+def rates(members: list[Member]) -> np.ndarray:
+    return np.array([read(member.optimizer) for member in members])
+
+
+def options(optimizer: Optimizer) -> list[dict[str, Any]]:
+    """Return what the param groups say besides their parameters and learning rates."""
+    return [
+        {name: value for name, value in group.items() if name not in ("params", "lr", "initial_lr")}
+        for group in optimizer.param_groups
+    ]
+
+
+def kind(setting: Setting, model: nn.Module) -> str:
+    """Return what must be the same for settings that train in one ensemble: all of the optimizer but the lr."""
+    optimizer = setting.optimizer([*model.parameters()])
+    places = {parameter: i for i, parameter in enumerate(model.parameters())}
+    groups = [[places[parameter] for parameter in group["params"]] for group in optimizer.param_groups]
+    return f"{type(optimizer).__module__}.{type(optimizer).__qualname__} {options(optimizer)} {groups}"
+
+
+def why_not(task: Task, model: nn.Module, setting: Setting, vectorize: str | bool) -> str | None:
+    """Return why a setting's runs are trained one after another, or None."""
+    if vectorize is False:
+        return "vectorize=False"
+    if not isinstance(task.train, Tensors):
+        return "train is a function"
+    if vectorize == "auto" and (reason := unprofitable(model)):
+        return reason
+    model.train()
+    batch = next(iter(task.train.in_order()))
+    return obstacle(model, setting.optimizer, task.loss_fn, batch) or _unmeasured(task, model, setting)
+
+
+def _unmeasured(task: Task, model: nn.Module, setting: Setting) -> str | None:
+    """Return why the metrics cannot be measured for several members at once, or None."""
+    model.eval()
+    try:
+        for batch in task.valid.in_order():
+            Ensemble(model, setting.optimizer, 2).evaluate(task.measure, batch)
+            break
+    except Exception as error:  # whatever a function does that vmap cannot do
+        return f"metric_fn cannot be stacked: {str(error).strip().splitlines()[0]}"
+    return None

@@ -1,0 +1,356 @@
+"""Claims judged from results made by hand; the pages of this repository against its own results."""
+
+import json
+import math
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+
+from benchmarks import claims, range_noise
+from benchmarks.__main__ import main
+from benchmarks.collected import BENCHMARKS, STAND_IN, Collected, collect
+from benchmarks.errors import BenchmarkError
+from benchmarks.function_claims import FAST, LOWERED, SLOW
+from benchmarks.verdicts import NOISE, NOT, REPRODUCED
+from lrsched import Run
+
+PAGES = Path(claims.__file__).parent
+DATA = {"mnist": "MNIST", "cifar10": "CIFAR-10 (JPEG)", "digits": "Digits (8x8)"}
+LOW = ("seq2_cutoff", "seq3_cutoff", "seq4_cutoff")
+LEVEL = (-0.001, 0.0, 0.001)  # what three seeds add to an accuracy
+
+
+def series(final, settled):
+    """Return 50 accuracies that reach `final` at epoch `settled` + 1, so that MNIST's convergence is `settled`."""
+    return [final - 0.1] * (settled + 1) + [final] * (49 - settled)
+
+
+def put(results, benchmark, accuracies, epochs=50):
+    """Write a table's results: of each setting, of each seed, the accuracies by epoch."""
+    config = {"epochs": epochs, "key": {"benchmark": benchmark, "data": DATA[benchmark]}}
+    runs = [
+        Run(name, seed, metrics={"accuracy": values}, final={"unlearned": 0}, note="an abacus", finished=True)
+        for name, seeds in accuracies.items()
+        for seed, values in enumerate(seeds)
+    ]
+    lines = [json.dumps({**asdict(run), "config": {**config, "optimizer": run.setting}}) + "\n" for run in runs]
+    folder = results / f"{benchmark}-{epochs}"
+    folder.mkdir(parents=True)
+    (folder / "runs.jsonl").write_text("".join(lines))
+
+
+def levels(benchmark="mnist", seeds=LEVEL, **others):
+    """Return the series of all settings, at 0.9 but for those given, whose seeds differ by `seeds`."""
+    names = BENCHMARKS[benchmark].settings
+    final = dict.fromkeys(names, 0.9) | {name.replace("_", "-"): value for name, value in others.items()}
+    return {name: [series(value + seed, 20) for seed in seeds] for name, value in final.items()}
+
+
+def judge(name, results):
+    """Return data, statistic and verdict of each line of a claim."""
+    return [(line[0], line[1], line[-1]) for line in claims.judged(name, collect(results))]
+
+
+# --- A1 to A7
+
+
+def test_without_results_every_claim_says_what_to_run(tmp_path):
+    for name in claims.CLAIMS:
+        lines = claims.judged(name, collect(tmp_path))
+        assert lines
+        for line in lines:
+            assert line[-1].startswith("not run: `python -m benchmarks "), name
+    assert judge("A6", tmp_path) == [
+        ("–", "–", "not run: `python -m benchmarks mnist`"),
+        ("–", "–", "not run: `python -m benchmarks cifar10`"),
+    ]
+    assert judge("B4", tmp_path)[0][2] == "not run: `python -m benchmarks images --dataset mnist`"
+
+
+@pytest.mark.parametrize(
+    ("seq4", "rival", "verdict"), [(0.95, 0.93, REPRODUCED), (0.93, 0.93, NOISE), (0.93, 0.95, NOT)]
+)
+def test_a2_is_judged_against_the_best_rival(tmp_path, seq4, rival, verdict):
+    put(tmp_path, "mnist", levels(seq4_cutoff=seq4, seq2_epoch=rival))
+    assert judge("A2", tmp_path) == [("MNIST, 50 epochs", "accuracy: seq4-cutoff − seq2-epoch", verdict)]
+
+
+def test_a1_compares_epochs_seed_by_seed(tmp_path):
+    settled = {"seq3-epoch": [10, 12, 11], "seq1-cutoff": [15, 18, 16]}  # − 5, 6, 5
+    table = {
+        name: [series(0.9, epoch) for epoch in settled.get(name, [30, 31, 32])] for name in BENCHMARKS["mnist"].settings
+    }
+    put(tmp_path, "mnist", table)
+    found = claims.judged("A1", collect(tmp_path))[0]
+    half = 4.302653 * math.sqrt(1 / 3) / math.sqrt(3)
+    assert found[1:5] == [
+        "convergence: seq3-epoch − seq1-cutoff",
+        "3",
+        "-5.3",
+        f"{-16 / 3 - half:.1f} … {-16 / 3 + half:.1f}",
+    ]
+    assert found[-1] == REPRODUCED
+
+
+def test_only_seeds_that_all_settings_have_are_compared(tmp_path):
+    table = levels(seq4_cutoff=0.95)
+    table["adam"] = table["adam"][:2]
+    put(tmp_path, "mnist", table)
+    assert claims.judged("A2", collect(tmp_path))[0][2] == "2"
+    other = tmp_path / "other"
+    table["adam"] = table["adam"][:1]
+    put(other, "mnist", table)
+    assert judge("A2", other)[0][2] == "not judged (n = 1)"
+
+
+def test_a_table_with_settings_missing_is_not_judged(tmp_path):
+    table = levels(seq4_cutoff=0.95)
+    del table["adam"], table["sgd"]
+    put(tmp_path, "mnist", table)
+    assert judge("A2", tmp_path) == [("MNIST, 50 epochs", "–", "not judged (2 of 14 missing)")]
+    assert judge("A7", tmp_path)[0][2] == NOT  # which needs no others: 0.9 and 0.95 by cutoff
+
+
+def test_a3_does_not_count_the_one_that_is_tied(tmp_path):
+    table = levels("cifar10")
+    quiet = {"seq1-epoch": 2, "seq1-oscillate": 3}  # the epoch from which nothing changes any more
+    for name in table:
+        calm = quiet.get(name, 12)
+        table[name] = [[0.1 * (i % 2) for i in range(calm + s)] + [0.7] * (25 - calm - s) for s in range(3)]
+    put(tmp_path, "cifar10", table, epochs=25)
+    (found,) = judge("A3", tmp_path)
+    assert found[0] == "CIFAR-10 (JPEG), 25 epochs"
+    assert found[1].startswith("convergence: seq1-oscillate − ")
+    assert "seq1-epoch" not in found[1]
+    assert found[2] == REPRODUCED
+
+
+@pytest.mark.parametrize(
+    ("others", "verdict", "told"),
+    [
+        (dict.fromkeys(LOW, 0.6), REPRODUCED, "seq1-cutoff, claimed > 0.65"),
+        (dict.fromkeys(LOW, 0.6) | {"seq4_cutoff": 0.7}, NOT, "seq4-cutoff, claimed ≤ 0.65"),
+        (dict.fromkeys(LOW, 0.6) | {"seq3_cutoff": 0.65}, NOISE, "seq3-cutoff, claimed ≤ 0.65"),
+        (
+            {"seq1_cutoff": 0.5, "seq2_cutoff": 0.6, "seq3_cutoff": 0.6, "seq4_cutoff": 0.6},
+            NOT,
+            "seq1-cutoff, claimed > 0.65",
+        ),
+    ],
+)
+def test_a5_needs_three_bad_and_one_good(tmp_path, others, verdict, told):
+    put(tmp_path, "cifar10", levels("cifar10", **others), epochs=25)
+    assert judge("A5", tmp_path) == [("CIFAR-10 (JPEG), 25 epochs", f"accuracy: {told}", verdict)]
+
+
+def test_a5_is_also_judged_with_the_same_cutoff_for_all(tmp_path):
+    low = dict.fromkeys([*LOW, "seq1_cutoff_0.01"], 0.6)
+    put(tmp_path, "cifar10", levels("cifar10", **low), epochs=25)
+    assert judge("A5", tmp_path)[0][2] == REPRODUCED
+    assert judge("A5, c₀ = 0.01", tmp_path)[0][1:] == ("accuracy: seq1-cutoff-0.01, claimed > 0.65", NOT)
+
+
+@pytest.mark.parametrize(
+    ("benchmark", "gain", "verdict"),
+    [
+        ("mnist", 0.0, REPRODUCED),
+        ("mnist", 0.02, NOT),
+        ("cifar10", 0.02, REPRODUCED),
+        ("cifar10", 0.0, NOT),
+    ],
+)
+def test_a6_wants_much_on_cifar10_and_little_on_mnist(tmp_path, benchmark, gain, verdict):
+    epochs = BENCHMARKS[benchmark].epochs
+    put(tmp_path, benchmark, levels(benchmark, seq3_epoch=0.92 + gain, adam=0.92, sgd=0.91), epochs)
+    statistic = f"accuracy: seq3-epoch − adam, claimed {'≥ 0.01' if benchmark == 'cifar10' else '< 0.005'}"
+    assert judge("A6", tmp_path)[0][1:] == (statistic, verdict)
+
+
+def test_a7_is_told_by_the_pair_that_is_further_apart(tmp_path):
+    put(tmp_path, "mnist", levels(seq3_cutoff=0.903, seq4_oscillate=0.92))
+    statistic = "accuracy: seq3-oscillate − seq4-oscillate, claimed within ±0.005"
+    assert judge("A7", tmp_path)[0] == ("MNIST, 50 epochs", statistic, NOT)
+
+
+def test_what_was_trained_on_is_always_said(tmp_path):
+    put(tmp_path, "digits", levels())
+    put(tmp_path, "mnist", levels(), epochs=5)
+    put(tmp_path, "cifar10", levels("cifar10"), epochs=25)
+    assert [table.label for table in collect(tmp_path).tables] == [
+        "MNIST, reduced length: 5 of 50 epochs",
+        "CIFAR-10 (JPEG), 25 epochs",
+        "Digits (8x8), 50 epochs, stand-in for MNIST",
+    ]
+
+
+# --- B, C and E
+
+
+def schedules(**others):
+    final = {"baseline": 0.9, "fixed": 0.5, "andrej": 0.7, "cyclic": 0.8, "china": 0.85, **others}
+    return {name: [value + seed for seed in LEVEL] for name, value in final.items()}
+
+
+class Pictures:
+    """What the judges of B1 to B4 look at in a table."""
+
+    def __init__(self, **others):
+        self.rows = schedules(**others)
+
+    def accuracies(self, names):
+        return {name: self.rows[name] for name in names}
+
+
+@pytest.mark.parametrize(
+    ("judged", "others", "verdict", "statistic"),
+    [
+        ("own_schedule_best", {}, REPRODUCED, "accuracy: baseline − china"),
+        ("own_schedule_best", {"cyclic": 0.95}, NOT, "accuracy: baseline − cyclic"),
+        ("a_picture_beats", {}, f"{REPRODUCED} (in kind: other pictures)", "accuracy: china − cyclic"),
+        ("a_picture_beats", {"andrej": 0.87}, f"{NOT} (in kind: other pictures)", "accuracy: china − andrej"),
+        ("fixed_is_worst", {}, REPRODUCED, "accuracy: fixed − andrej"),
+        ("fixed_is_worst", {"noise": 0.5}, NOISE, "accuracy: fixed − noise"),
+        ("all_alike", {}, NOT, "accuracy: baseline − fixed, claimed within ±0.005"),
+    ],
+)
+def test_b_claims(judged, others, verdict, statistic):
+    judgement = getattr(claims.table_claims, judged)(Pictures(**others))
+    assert (judgement.verdict, judgement.statistic) == (verdict, statistic)
+
+
+def test_b4_holds_where_all_rows_are_alike():
+    alike = dict.fromkeys(["baseline", "fixed", "andrej", "cyclic", "china"], 0.98)
+    assert claims.table_claims.all_alike(Pictures(**alike)).verdict == REPRODUCED
+
+
+def long(seed, equal_at, gain):
+    """Return a record: the slow training reaches the fast one's loss at an epoch, and lowering divides the loss."""
+    fast = [1.0] * FAST[1]
+    slow = [2.0] * (equal_at - 1) + [1.0] * (SLOW[1] - equal_at + 1)
+    lowered = [1.0 / gain] * LOWERED[1]
+    return {"function": "log", "seed": seed, "part": "long", "fast": fast, "slow": slow, "lowered": lowered}
+
+
+@pytest.mark.parametrize(
+    ("equal_at", "verdict"),
+    [([424, 425, 426], REPRODUCED), ([200, 400, 800], NOISE), ([29, 30, 31], NOT), ([1001] * 3, NOT)],
+)
+def test_c3_is_a_factor_of_about_14(equal_at, verdict):
+    records = [long(seed, epoch, 1.3) for seed, epoch in enumerate(equal_at)]
+    assert claims.study_claims.c3(records).verdict == verdict
+
+
+@pytest.mark.parametrize(("gain", "verdict"), [(1.3, REPRODUCED), (0.8, NOT), (20.0, NOT)])
+def test_c5_is_a_gain_of_about_1_3(gain, verdict):
+    records = [long(seed, 425, gain) for seed in range(3)]
+    assert claims.study_claims.c5(records).verdict == verdict
+
+
+def test_c4_needs_1_over_x_and_most_of_its_seeds():
+    def record(seed, dip):
+        losses = [[1.0, 1.0, 1.0 - dip, 0.5]] * 100
+        return {"function": "1/x", "seed": seed, "part": "untrained", "loss": 1.0, "losses": losses}
+
+    def verdict(*records):
+        return [
+            judgement.verdict for _, judgement in claims.ANSWERS["C4"].judge(Collected([], {"functions": [records]}))
+        ]
+
+    assert verdict(record(0, 0), record(1, 0), record(2, 0.2)) == [REPRODUCED]
+    assert verdict(record(0, 0), record(1, 0.2), record(2, 0.2)) == [NOT]
+    assert verdict(record(0, 0)) == ["not judged (n = 1)"]
+    assert verdict() == ["not judged (1 of 1 missing)"]
+
+
+def test_c6_needs_a_scan_that_looks_further_than_16_and_one_after_training():
+    def scan(seed, after, marks=(16, 128), best=50):
+        losses = [[1.0, 1.0]] * 100
+        losses[best] = [0.5, 0.5]
+        lrs = [10 ** (-6 + 8 * i / 99) for i in range(100)]
+        config = {"data": "Digits (8x8)"}
+        return {"seed": seed, "after_epochs": after, "marks": [*marks], "lrs": lrs, "losses": losses, "config": config}
+
+    def answer(*records):
+        found = claims.ANSWERS["C6"].judge(Collected([], {"lr_scan": [records]}))
+        return [(data, judgement.verdict) for data, judgement in found]
+
+    label = "Digits (8x8), stand-in for CIFAR-10, 100 rates, trained 64 epochs"
+    assert answer(scan(0, 0), scan(0, 64), scan(1, 0), scan(1, 64)) == [(label, REPRODUCED)]
+    assert answer(scan(0, 0), scan(0, 64, best=20), scan(1, 0), scan(1, 64, best=20)) == [(label, NOT)]
+    assert answer(scan(0, 0), scan(0, 64)) == [(label, "not judged (n = 1)")]
+    assert answer(scan(0, 0))[0][1] == "not judged (1 of 1 missing)"
+    short = [scan(seed, after, marks=(8, 16)) for seed in (0, 1) for after in (0, 64)]
+    assert answer(*short) == [(label, "not judged (1 of 1 missing)")]
+
+
+def test_e1_wants_both_arms_below_half_the_bump():
+    bumps = {"batch 4": [1.0, 1.1, 0.9], "batch 64": [0.2, 0.3, 0.1], "batch 4, 16 steps a rate": [0.3, 0.2, 0.25]}
+    assert range_noise.e1(bumps).verdict == REPRODUCED
+    assert range_noise.e1({**bumps, "batch 64": [0.8, 0.9, 0.7]}).verdict == NOT
+    noisy = range_noise.e1({**bumps, "batch 64": [0.2, 0.9, 0.4]})
+    assert (noisy.verdict, noisy.statistic) == (NOISE, "bump: batch 64 − half of batch 4")
+
+
+# --- the command and its pages
+
+
+README = (
+    "# A\n<!-- tables: begin -->\nold table\n<!-- tables: end -->\nB\n<!-- claims: begin -->\n<!-- claims: end -->\nC\n"
+)
+
+
+def test_the_command_prints_and_writes_every_claim(tmp_path, capsys):
+    put(tmp_path / "results", "mnist", levels(seq4_cutoff=0.95))
+    (tmp_path / "README.md").write_text(README)
+    assert main(["claims", "--results", str(tmp_path / "results")]) == 0
+    printed, page = capsys.readouterr().out, (tmp_path / "results" / "claims.md").read_text()
+    readme = (tmp_path / "README.md").read_text()
+    for name, text in claims.CLAIMS.items():
+        assert f"{name}  {text[:60]}" in printed
+        assert f"**{name}** {text}" in page
+    assert "    → reproduced\n" in printed
+    assert "accuracy: seq4-cutoff − sgd; n 3, mean 0.0500, 95 % interval 0.0500 … 0.0500, p < 0.0001" in printed
+    assert page.split("\n\n", 1)[1] in readme
+    assert "| By cutoff | seq1 | 0.9000 ± 0.0025 | 20.0 ± 0.0 | 3 | 0 | 0.9829 | 32 |" in readme
+    assert readme.startswith("# A\n<!-- tables: begin -->\n### MNIST, 50 epochs\n")
+    assert "old table" not in readme
+    assert readme.endswith("<!-- claims: end -->\nC\n")
+    assert main(["claims", "--results", str(tmp_path / "results")]) == 0
+    assert (tmp_path / "README.md").read_text() == readme
+
+
+@pytest.mark.parametrize("line", ["{", "[]", "{}", '{"config": 1}', '{"config": {}}'])
+def test_a_line_that_is_no_run_is_named(tmp_path, line, capsys):
+    (tmp_path / "mnist").mkdir()
+    (tmp_path / "mnist" / "runs.jsonl").write_text(f"{line}\n")
+    assert main(["claims", "--results", str(tmp_path)]) == 1
+    assert f"error: {tmp_path}/mnist/runs.jsonl" in capsys.readouterr().err
+
+
+def test_what_cannot_be_read_is_named(tmp_path):
+    with pytest.raises(BenchmarkError, match=r"there is no folder .*nowhere"):
+        claims.main(["--results", str(tmp_path / "nowhere")])
+    run = {"setting": "sgd", "seed": 0, "config": {"key": {"benchmark": "mnst", "data": ""}, "epochs": 1}}
+    (tmp_path / "mnist").mkdir()
+    (tmp_path / "mnist" / "runs.jsonl").write_text(json.dumps(run))
+    with pytest.raises(BenchmarkError, match=r"runs.jsonl has a run that is of no benchmark here: KeyError\('mnst'\)"):
+        collect(tmp_path)
+    with pytest.raises(BenchmarkError, match="must have the markers <!-- claims: begin -->"):
+        claims.replaced("a page", "claims", "")
+
+
+def test_every_claim_has_an_answer():
+    assert set(claims.CLAIMS) == set(claims.ANSWERS)
+    letters = {"A": 7, "B": 4, "C": 7, "E": 1}
+    names = [f"{letter}{i}" for letter, count in letters.items() for i in range(1, count + 1)]
+    assert [name for name in claims.CLAIMS if "," not in name] == names
+    assert STAND_IN in BENCHMARKS
+
+
+def test_the_pages_say_what_the_results_say():
+    collected = collect(claims.RESULTS)
+    readme = (PAGES / "README.md").read_text()
+    assert readme == claims.replaced(readme, "tables", claims.tables(collected)), "run python -m benchmarks claims"
+    assert readme == claims.replaced(readme, "claims", claims.claims(collected)), "run python -m benchmarks claims"
+    assert (claims.RESULTS / "claims.md").read_text().endswith(claims.claims(collected))
