@@ -1,7 +1,8 @@
 """The time and memory of `lr_sweep`: all rates side by side, one after another, and as published.
 
 Contestants take turns in one process; a ratio is that of the medians, its 95 % interval by bootstrap over the turns. As
-published means bare loops: for each of 1, 2, 4 and 8 epochs every rate anew. Peak memory is that of a fresh process.
+published means bare loops: for each of 1, 2, 4 and 8 epochs every rate anew; none ends early. Peak memory is that of a
+fresh process.
 """
 
 from __future__ import annotations
