@@ -117,11 +117,15 @@ def main(argv: list[str]) -> int:
             print(f"seed {seed}, after {after} epochs: {records.found[seed, after]['seconds']:.1f} s", flush=True)
     each = [scan(task, 0, 0, rates, ahead[: i + 1])["seconds"] for i in range(len(ahead) * options.each)]
     command = f"python -m benchmarks lr_scan {shlex.join(argv)}".strip()
-    report(records, [records.found[key] for key in wanted], each, machine.hardware(device), command)
+    report(
+        records, [records.found[key] for key in wanted], each, Batches(task, 0).epoch, machine.hardware(device), command
+    )
     return 0
 
 
-def report(records: Records, found: list[dict[str, Any]], each: list[float], hardware: str, command: str) -> None:
+def report(
+    records: Records, found: list[dict[str, Any]], each: list[float], epoch: int, hardware: str, command: str
+) -> None:
     """Write and print the table, and draw the first seed's scans."""
     rates, ahead = records.config["rates"], records.config["marks"]
     size = f"{rates} rates, 1 … {ahead[-1]} batches of {BATCH}"
@@ -140,7 +144,8 @@ def report(records: Records, found: list[dict[str, Any]], each: list[float], har
         published = (f"{seconds:.1f} s" for seconds in PUBLISHED.values())
         lines.append(["published, a run a mark", "1", f"{sum(PUBLISHED.values()):.1f}", *published])
     notes = [*verdict(c6(found, 16)) * (16 in ahead), f"Hardware: {hardware}."]
-    notes.insert(0, "Best rate: the lowest mean training loss of so many batches, geometric mean over seeds.")
+    remark = f"An epoch has {epoch} batches; the source's, of CIFAR-10, 500."
+    notes[:0] = ["Best rate: the lowest mean training loss of so many batches, geometric mean over seeds.", remark]
     write(records.folder / "table.md", "\n\n".join([f"# {title}", markdown(lines), *notes]) + "\n")
     where = {"hardware": hardware, "versions": machine.versions(), "commit": machine.commit()}
     write(
@@ -183,7 +188,7 @@ def picture(scans: list[dict[str, Any]], title: str) -> bytes:
     for ax, record in zip(np.atleast_1d(sheet.subplots(1, len(scans))), scans, strict=True):
         sweep = Sweep(record["lrs"], record["marks"], np.array(record["losses"], dtype=float), record["method"])
         after = f"after {record['after_epochs']} epochs" if record["after_epochs"] else "untrained"
-        sweep.plot(ax).set_title(f"{after}, batches ahead by colour", loc="left", fontsize=10)
+        sweep.plot(ax).set_title(after, loc="left", fontsize=10)
     sheet.suptitle(title, x=0.01, ha="left", fontsize=11)
     content = io.BytesIO()
     sheet.savefig(content, format="png", dpi=100)
