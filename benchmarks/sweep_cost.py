@@ -11,7 +11,7 @@ import argparse
 import gc
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -165,7 +165,7 @@ def main(argv: list[str]) -> int:
     print(f"Hardware: {machine.hardware(device)}.")
     if options.out:
         where = {"hardware": machine.hardware(device), "versions": machine.versions(), "commit": machine.commit()}
-        records = {"costs": [vars(cost) for cost in found], "agreement": agreements, "memory": memory}
+        records = {"costs": [asdict(cost) for cost in found], "agreement": agreements, "memory": memory}
         write(options.out / "sweep_cost.json", {**where, **records})
     return 0
 
