@@ -151,7 +151,7 @@ def c7(records: Iterable[Record], state: str = AFTER) -> list[Record]:
             ratios = {epochs: float(column(record, epochs)[nearest]) / record["loss"] for epochs in MARKS}
             ratios = {epochs: math.inf if math.isnan(ratio) else ratio for epochs, ratio in ratios.items()}
             low, high, _ = sweet_spot(column(record, 8))
-            spot = low <= LRS[nearest] <= high
+            spot = bool(low <= LRS[nearest] <= high)
             bad = ratios[1] > 1 and ratios[2] > 1
             found.append({"function": function, "seed": seed, "ratios": ratios, "spot": spot, "holds": bad and spot})
     return found

@@ -11,6 +11,7 @@ import io
 import shlex
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from statistics import fmean
@@ -99,29 +100,39 @@ def main(argv: list[str]) -> int:
     if list(ahead) != sorted(set(ahead)):
         raise BenchmarkError(f"--marks must increase, got {','.join(map(str, ahead))}")
     task = TASKS[options.dataset](options.data)
-    task = Task(**{**vars(task), "train": task.train.to(device)})
-    config = {
-        "data": task.title,
-        "network": " ".join(repr(task.network(0)).split()),
-        "rates": rates,
-        "marks": ahead,
-        "device": device.type,
-        "threads": options.threads,
-    }
-    records = Records(options.out or Path("out", f"lr_scan-{options.dataset}"), ("seed", "after_epochs"), config)
+    task = replace(task, train=task.train.to(device))
+    folder = options.out or Path("out", f"lr_scan-{options.dataset}")
+    records = Records(folder, ("seed", "after_epochs"), configuration(task, rates, ahead))
     states = [0, *([options.after_epochs] if options.after_epochs else [])]
     wanted = [(seed, after) for seed in range(options.seeds) for after in states]
     for seed, after in wanted:
         if (seed, after) not in records.found:
             records.add(scan(task, seed, after, rates, ahead))
             print(f"seed {seed}, after {after} epochs: {records.found[seed, after]['seconds']:.1f} s", flush=True)
-    each = [scan(task, 0, 0, rates, ahead[: i + 1])["seconds"] for i in range(len(ahead) * options.each)]
-    command = f"python -m benchmarks lr_scan {shlex.join(argv)}".strip()
-    report(records, [records.found[key] for key in wanted], each, machine.hardware(device), command)
+    facts = {
+        "command": f"python -m benchmarks lr_scan {shlex.join(argv)}".strip(),
+        "hardware": machine.hardware(device),
+        "batches an epoch": Batches(task, 0).epoch,
+    }
+    if options.each:
+        facts["seconds of each mark"] = [scan(task, 0, 0, rates, ahead[: i + 1])["seconds"] for i in range(len(ahead))]
+    report(records, [records.found[key] for key in wanted], facts)
     return 0
 
 
-def report(records: Records, found: list[dict[str, Any]], each: list[float], hardware: str, command: str) -> None:
+def configuration(task: Task, rates: int, ahead: Sequence[int]) -> dict[str, Any]:
+    """Return all that decides how a scan ends, but seed and state."""
+    return {
+        "data": task.title,
+        "network": " ".join(repr(task.network(0)).split()),
+        "rates": rates,
+        "marks": ahead,
+        "device": task.train.images.device.type,
+        "threads": torch.get_num_threads(),
+    }
+
+
+def report(records: Records, found: list[dict[str, Any]], facts: dict[str, Any]) -> None:
     """Write and print the table, and draw the first seed's scans."""
     rates, ahead = records.config["rates"], records.config["marks"]
     size = f"{rates} rates, 1 … {ahead[-1]} batches of {BATCH}"
@@ -134,19 +145,17 @@ def report(records: Records, found: list[dict[str, Any]], each: list[float], har
         seconds = fmean(record["seconds"] for record in scans)
         name = f"after {after} epochs" if after else "untrained"
         lines.append([name, str(len(scans)), f"{seconds:.1f}", *best])
-    if each:
+    if each := facts.get("seconds of each mark"):
         lines.append(["a run a mark", "1", f"{sum(each):.1f}", *(f"{seconds:.1f} s" for seconds in each)])
     if not reduced:
         published = (f"{seconds:.1f} s" for seconds in PUBLISHED.values())
         lines.append(["published, a run a mark", "1", f"{sum(PUBLISHED.values()):.1f}", *published])
-    notes = [*verdict(c6(found, 16)) * (16 in ahead), f"Hardware: {hardware}."]
-    notes.insert(0, "Best rate: the lowest mean training loss of so many batches, geometric mean over seeds.")
+    notes = [*verdict(c6(found, 16)) * (16 in ahead[:-1]), f"Hardware: {facts['hardware']}."]
+    remark = f"An epoch has {facts['batches an epoch']} batches; the source's, of CIFAR-10, 500."
+    notes[:0] = ["Best rate: the lowest mean training loss of so many batches, geometric mean over seeds.", remark]
     write(records.folder / "table.md", "\n\n".join([f"# {title}", markdown(lines), *notes]) + "\n")
-    where = {"hardware": hardware, "versions": machine.versions(), "commit": machine.commit()}
-    write(
-        records.folder / "info.json",
-        {"command": command, "seconds of each mark": each, **where, "configuration": records.config},
-    )
+    where = {"versions": machine.versions(), "commit": machine.commit(), "configuration": records.config}
+    write(records.folder / "info.json", {**facts, **where})
     write(records.folder / "scan.png", picture([record for record in found if record["seed"] == 0], title))
     show(lines, title, right=lines[0][1:])
     print(*notes, f"Written to {records.folder}: table.md, runs.jsonl, info.json, scan.png", sep="\n")
@@ -183,7 +192,7 @@ def picture(scans: list[dict[str, Any]], title: str) -> bytes:
     for ax, record in zip(np.atleast_1d(sheet.subplots(1, len(scans))), scans, strict=True):
         sweep = Sweep(record["lrs"], record["marks"], np.array(record["losses"], dtype=float), record["method"])
         after = f"after {record['after_epochs']} epochs" if record["after_epochs"] else "untrained"
-        sweep.plot(ax).set_title(f"{after}, batches ahead by colour", loc="left", fontsize=10)
+        sweep.plot(ax).set_title(after, loc="left", fontsize=10)
     sheet.suptitle(title, x=0.01, ha="left", fontsize=11)
     content = io.BytesIO()
     sheet.savefig(content, format="png", dpi=100)

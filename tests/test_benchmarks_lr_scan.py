@@ -61,14 +61,14 @@ def test_batches_start_again_alike():
 
 
 def test_command_resumes(capsys, tmp_path):
-    arguments = ["lr_scan", "--dataset", "digits", "--rates", "3", "--marks", "1,2,16", "--after-epochs", "1"]
+    arguments = ["lr_scan", "--dataset", "digits", "--rates", "3", "--marks", "1,2,16,17", "--after-epochs", "1"]
     assert main([*arguments, "--each", "--out", str(tmp_path)]) == 0
     shown = capsys.readouterr().out
     assert "reduced from 100 rates" in shown
     assert "seed 0, after 1 epochs" in shown
     assert "C6 holds for" in shown
     assert {path.name for path in tmp_path.iterdir()} == {"runs.jsonl", "table.md", "info.json", "scan.png"}
-    assert len(json.loads((tmp_path / "info.json").read_text())["seconds of each mark"]) == 3
+    assert len(json.loads((tmp_path / "info.json").read_text())["seconds of each mark"]) == 4
     assert main([*arguments, "--out", str(tmp_path)]) == 0
     assert "seed 0, after" not in capsys.readouterr().out
     assert len((tmp_path / "runs.jsonl").read_text().splitlines()) == 2
