@@ -136,7 +136,8 @@ def read(optimizer: Optimizer) -> list[float]:
 
 def write(optimizer: Optimizer, rates: list[float], first: int = 0) -> None:
     """Write learning rates, one per group from the `first` on, into a tensor lr in place."""
-    for group, rate in zip(optimizer.param_groups[first:], rates, strict=True):
+    groups = optimizer.param_groups
+    for group, rate in zip(groups[first:] if first else groups, rates, strict=True):
         lr = group["lr"]
         if type(lr) is float or not isinstance(lr, Tensor):
             group["lr"] = rate

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
@@ -44,27 +44,30 @@ class Trainer:
             self._step = self._users_step
         else:
             self._step = self._closure_step if _needs_closure(self.optimizer) else self._own_step
-        usual = self._step == self._own_step and self.batches_per_lr == self.accumulate == 1
-        bare = self.scaler is None and self.agree is None and self.valid is None
-        self.point = self._plain_point if usual and bare else self._point
         if hasattr(self.optimizer, "train"):  # schedule-free optimizers step in train mode only
             self.optimizer.train()
         if force_train:
             self.model.train()
 
-    def _plain_point(self) -> float | None:
+    def points(self) -> Iterator[float]:
+        """Yield the loss that the steps with the present learning rate show, as often as asked and batches last."""
+        usual = self._step == self._own_step and self.batches_per_lr == self.accumulate == 1
+        bare = self.scaler is None and self.agree is None and self.valid is None
+        return self._plain_points() if usual and bare else iter(self._point, None)
+
+    def _plain_points(self) -> Iterator[float]:
         """Do what `_point` does in the commonest case, one batch and nothing besides, in fewer steps: this is timed."""
+        model, optimizer, loss_fn = self.model, self.optimizer, cast(LossFn, self.loss_fn)
         for batch in self.batches:
-            self.optimizer.zero_grad()
-            loss = self.loss_fn(self.model, batch)  # type: ignore[misc]
+            optimizer.zero_grad()
+            loss = loss_fn(model, batch)
             if type(loss) is not Tensor or loss.ndim:
                 loss = scalar(loss)
             loss.backward()  # type: ignore[no-untyped-call]
             value = loss.item()
             if math.isfinite(value):
-                self.optimizer.step()
-            return value
-        return None
+                optimizer.step()
+            yield value
 
     def _point(self) -> float | None:
         """Take the steps with the present learning rate; return their mean loss, or None where batches ran out."""

@@ -51,7 +51,7 @@ class Curve:
         lrs, losses = _array("lrs", self.lrs, 1), _array("losses", self.losses, 1)
         every = losses[None] if self.all_losses is None else _array("all_losses", self.all_losses, 2)
         groups = lrs[:, None] if self.group_lrs is None else _array("group_lrs", self.group_lrs, 2)
-        if not (np.isfinite(lrs).all() and (lrs > 0).all() and (np.diff(lrs) > 0).all()):
+        if len(lrs) and not (lrs[0] > 0.0 and (lrs[:-1] < lrs[1:]).all() and lrs[-1] < math.inf):
             raise ValueError(f"lrs must be finite, > 0 and increasing, got {lrs}")
         for name, length in (("losses", len(losses)), ("all_losses", every.shape[1]), ("group_lrs", len(groups))):
             if length != len(lrs):

@@ -26,7 +26,7 @@ from ._stacked import other_update, stack, step_members, transplant, unfit
 MakeOptimizer = Callable[[list[nn.Parameter]], Optimizer]
 LossFn = Callable[[Any, Any], Tensor]
 
-_WORTH = 20_000  # parameters; see `unprofitable`
+_WORTH = 150_000  # parameters; see `unprofitable`
 
 
 class Ensemble:

@@ -13,7 +13,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from ._check import choice, integer, number
-from ._descent import Divergence
+from ._descent import Array, Divergence
 from ._groups import read, write
 from ._processes import SYNCS, agree
 from ._training import LossFn, Trainer, TrainStep, described, endless
@@ -22,7 +22,6 @@ from .restore import Saved
 from .sequences import Ramp
 
 Callback = Callable[[int, float, float], object]
-Rates = list[list[float]]
 
 
 def range_test(
@@ -130,13 +129,14 @@ def range_test(
     return _curve(runs, rates)
 
 
-def _sweep(trainer: Trainer, rates: Rates, callback: Callback | None) -> tuple[list[float], str]:
+def _sweep(trainer: Trainer, rates: Array, callback: Callback | None) -> tuple[list[float], str]:
     """Return one run's losses and why it ended."""
     divergence = Divergence()
     losses: list[float] = []
-    for k, lrs in enumerate(rates):
+    points = trainer.points()
+    for k, lrs in enumerate(rates.tolist()):
         write(trainer.optimizer, lrs)
-        loss = trainer.point()
+        loss = next(points, None)
         if loss is None:
             return losses, "data exhausted"
         if not math.isfinite(loss):
@@ -149,20 +149,20 @@ def _sweep(trainer: Trainer, rates: Rates, callback: Callback | None) -> tuple[l
     return losses, "completed"
 
 
-def _curve(runs: list[tuple[list[float], str]], rates: Rates) -> Curve:
+def _curve(runs: list[tuple[list[float], str]], rates: Array) -> Curve:
     """Return the curve of the median run, as long as the shortest; a repeat that ran out of batches does not count."""
     runs = [run for run in runs if run[1] != "data exhausted"] or runs[:1]
     losses, stop_reason = min(runs, key=lambda run: len(run[0]))
     n = len(losses)
     every = np.array([run[0][:n] for run in runs])
-    groups = np.array(rates[:n]).reshape(n, len(rates[0]))
-    return Curve(groups[:, 0], np.median(every, axis=0) if len(runs) > 1 else every[0], every, groups, stop_reason)
+    median = np.median(every, axis=0) if len(runs) > 1 else every[0]
+    return Curve(rates[:n, 0], median, every, rates[:n], stop_reason)
 
 
 def _rates(
     optimizer: Optimizer, start: object, end: object, steps: int, scale: str, group_lrs: str | Sequence[Any]
-) -> Rates:
-    """Return the learning rates of all groups, one list for each point."""
+) -> Array:
+    """Return the learning rates of all groups, shape (points, groups)."""
     present = read(optimizer)
     if isinstance(group_lrs, (list, tuple)):
         if len(group_lrs) != len(present):
@@ -173,19 +173,19 @@ def _rates(
             if not (isinstance(pair, (list, tuple)) and len(pair) == 2):
                 raise TypeError(f"group_lrs[{i}] must be a pair (start, end), got {pair!r}")
         ramps = [_ramp(f"group_lrs[{i}]: ", low, high, steps, scale) for i, (low, high) in enumerate(group_lrs)]
-        return [list(lrs) for lrs in zip(*ramps, strict=True)]
+        return np.stack(ramps, axis=1)
     ratios = [1.0] * len(present)
     if choice("group_lrs", group_lrs, ("ratio", "same")) == "ratio" and len(present) > 1:
         if present[0] == 0.0:
             raise ValueError('group_lrs must be "same" or a list where the lr of the first param group is 0')
         ratios = [lr / present[0] for lr in present]
-    return [[lr * ratio for ratio in ratios] for lr in _ramp("", start, end, steps, scale)]
+    return np.multiply.outer(_ramp("", start, end, steps, scale), ratios)
 
 
-def _ramp(prefix: str, start: object, end: object, steps: int, scale: str) -> list[float]:
+def _ramp(prefix: str, start: object, end: object, steps: int, scale: str) -> Array:
     low = number(f"{prefix}start_lr", start, above=0.0)
     ramp = Ramp(low, number(f"{prefix}end_lr", end, above=low), steps, scale)
-    return ramp.values(ramp.steps).tolist()  # type: ignore[no-any-return]
+    return ramp.values(ramp.steps)
 
 
 def _check(

@@ -261,9 +261,9 @@ class _Runs:
         )
         write(self.optimizer, [rate * ratio for ratio in self.ratios])
         trainer.prepare(force_train=False)
+        points = trainer.points()
         for step in range(1, self.marks[-1] + 1):
-            loss = trainer.point()
-            total += math.nan if loss is None else loss
+            total += next(points, math.nan)
             shown = total / step
             if step in self.marks and self.eval_batches is not None and math.isfinite(total):
                 shown = self._evaluated()

@@ -84,6 +84,21 @@ def test_a_second_interrupt_while_putting_back_is_obeyed_after_the_work():
     record.verify()
 
 
+@pytest.mark.parametrize("kind", [np.random.MT19937, np.random.PCG64, np.random.Philox, np.random.SFC64])
+def test_global_numpy_state_of_every_kind_and_its_second_normal_come_back(kind):
+    model = Net()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    usual = np.random.get_bit_generator()
+    np.random.set_bit_generator(kind(3))
+    try:
+        np.random.standard_normal()  # noqa: NPY002  (makes two and keeps one, which the next call takes)
+        with snapshot(model, optimizer):
+            drawn = np.random.standard_normal(700).tolist()  # noqa: NPY002  (more than the state is long)
+        assert np.random.standard_normal(700).tolist() == drawn  # noqa: NPY002
+    finally:
+        np.random.set_bit_generator(usual)
+
+
 def test_training_goes_on_as_if_nothing_had_happened():
     def losses(interrupted, own_generator):
         torch.manual_seed(0)
