@@ -20,8 +20,8 @@ class OtherOptionsError(Exception):
     """A scheduler changes more of its param groups than the lr, so that its setting cannot go on side by side."""
 
     def __init__(self, setting: str, option: str) -> None:
-        super().__init__(f"its scheduler changes {option} besides lr")
-        self.setting = setting
+        super().__init__(setting)
+        self.setting, self.option = setting, option
 
 
 class Beside(Trainer):
@@ -95,10 +95,8 @@ class Beside(Trainer):
 
     def _check_options(self, members: list[Member]) -> None:
         for member in members:
-            for before, now in zip(self._options, options(member.optimizer), strict=True):
-                changed = [name for name in before if now[name] != before[name]]
-                if changed:
-                    raise OtherOptionsError(member.run.setting, changed[0])
+            if changed := other_option(self._options, member.optimizer):
+                raise OtherOptionsError(member.run.setting, changed)
 
 
 def rates(members: list[Member]) -> np.ndarray:
@@ -113,12 +111,24 @@ def options(optimizer: Optimizer) -> list[dict[str, Any]]:
     ]
 
 
+def other_option(before: list[dict[str, Any]], optimizer: Optimizer) -> str | None:
+    """Return the first option that a scheduler has changed, or None; those that it added are its own affair."""
+    pairs = zip(before, options(optimizer), strict=True)
+    return next((name for old, now in pairs for name in old if now[name] != old[name]), None)
+
+
 def kind(setting: Setting, model: nn.Module) -> str:
     """Return what must be the same for settings that train in one ensemble: all of the optimizer but the lr."""
     optimizer = setting.optimizer([*model.parameters()])
     places = {parameter: i for i, parameter in enumerate(model.parameters())}
     groups = [[places[parameter] for parameter in group["params"]] for group in optimizer.param_groups]
     return f"{type(optimizer).__module__}.{type(optimizer).__qualname__} {options(optimizer)} {groups}"
+
+
+def starts_otherwise(setting: Setting, model: nn.Module) -> str | None:
+    """Return the option that a setting's scheduler changes when made, or None."""
+    before = options(setting.optimizer([*model.parameters()]))
+    return other_option(before, setting.build(model)[0])
 
 
 def why_not(task: Task, model: nn.Module, setting: Setting, vectorize: str | bool) -> str | None:

@@ -25,10 +25,10 @@ class Checkpoint:
         self.held = self._read()
 
     def pairs(self, configs: Mapping[str, Any]) -> list[tuple[str, int]]:
-        """Return the (setting, seed) pairs that were in training, none if it was with other configurations."""
-        if self.held and all(self.held["configs"][name] == configs.get(name) for name, _ in self.held["pairs"]):
-            return [*self.held["pairs"]]
-        return []
+        """Return the (setting, seed) pairs that were in training; forget them if it was with other configurations."""
+        if self.held and any(self.held["configs"][name] != configs.get(name) for name, _ in self.held["pairs"]):
+            self.held = None
+        return [*self.held["pairs"]] if self.held else []
 
     def resume(self, trainer: Trainer) -> None:
         """Bring a trainer to where the checkpoint left it, if it is its own."""

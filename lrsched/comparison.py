@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from ._batches import Tensors, batches
-from ._beside import Beside, OtherOptionsError, kind, why_not
+from ._beside import Beside, OtherOptionsError, kind, starts_otherwise, why_not
 from ._check import integer, items
 from ._checkpoint import Checkpoint
 from ._loop import Alone
@@ -24,6 +24,8 @@ from ._runs import Run, RunFile
 from ._training import LossFn, described, scalar
 
 Pair = tuple[str, int]
+
+_CHANGES = "its scheduler changes {} besides lr"
 
 
 def compare(
@@ -135,7 +137,7 @@ def _train(plan: Plan, file: RunFile, checkpoint: Checkpoint, callback: Callable
             try:
                 new = _trained(plan.trainer(unit), checkpoint, file, callback)
             except OtherOptionsError as error:
-                plan.reasons[error.setting] = str(error)
+                plan.reasons[error.setting] = _CHANGES.format(error.option)
                 units = plan.split(unit) + units
         shares = gathered((new, len(units)))
         new = [run for runs, _ in shares for run in runs]
@@ -178,7 +180,11 @@ class Plan:
                 found[kinds[name]] = why_not(task, model, setting, vectorize)
             if vectorize is True and found[kinds[name]]:
                 raise ValueError(f"vectorize=True, but setting {name!r} cannot: {found[kinds[name]]}")
-        return cls(task, settings, pairs, kinds, {name: found[kinds[name]] for name in settings})
+        reasons = {name: found[kinds[name]] for name in settings}
+        for name, setting in settings.items():
+            if reasons[name] is None and (option := starts_otherwise(setting, model)):
+                reasons[name] = _CHANGES.format(option)
+        return cls(task, settings, pairs, kinds, reasons)
 
     def units(self, file: RunFile, checkpoint: Checkpoint) -> list[list[Pair]]:
         """Return what this process is to train, first of all what it was training when it was killed."""

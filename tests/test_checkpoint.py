@@ -6,8 +6,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from lrsched import _checkpoint
+from lrsched._checkpoint import Checkpoint
+from lrsched.comparison import compare
+from tests.comparison_helpers import DATA, FIXED, hidden, mse
+
 ROOT = Path(__file__).parent.parent
 
+# Each comparison runs in a process of its own; they are forked, so that torch is imported once.
 SCRIPT = """
 import os, signal, sys
 import torch
@@ -16,7 +24,6 @@ from torch.optim import SGD, Adam
 from torch.optim.lr_scheduler import OneCycleLR, ReduceLROnPlateau
 from lrsched import PlateauSequence, Sawtooth, Setting, _checkpoint, compare
 
-out, dies_at = sys.argv[1], int(sys.argv[2])
 _checkpoint.PAUSE = 0.0
 torch.set_num_threads(1)
 x = torch.randn(40, 3, generator=torch.Generator().manual_seed(0))
@@ -26,27 +33,28 @@ settings = {
     "torch": Setting(lambda params: SGD(params, lr=0.1), lambda opt: ReduceLROnPlateau(opt, patience=0)),
     "batch": Setting(lambda params: Adam(params), lambda opt: OneCycleLR(opt, 0.1, total_steps=40), per="batch"),
 }
-calls = 0
-
-def die(run):
-    global calls
-    calls += 1
-    if calls == dies_at:
-        os.kill(os.getpid(), signal.SIGKILL)
-
-model = lambda: nn.Sequential(nn.Linear(3, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(0.2), nn.Linear(8, 1))
-loss_fn = lambda model, batch: nn.functional.mse_loss(model(batch[0]), batch[1])
-compare(settings, model, loss_fn, data, data, epochs=5, batch_size=8, seeds=2, out=out, callback=die)
-print("done")
-"""
-
 
 def run(out, dies_at):
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, str(out), str(dies_at)], cwd=ROOT, capture_output=True, text=True, timeout=120
-    )
-    assert done.returncode in (0, -signal.SIGKILL), done.stderr
-    return done.returncode == 0
+    calls = 0
+
+    def die(run):
+        nonlocal calls
+        calls += 1
+        if calls == dies_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    model = lambda: nn.Sequential(nn.Linear(3, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(0.2), nn.Linear(8, 1))
+    loss_fn = lambda model, batch: nn.functional.mse_loss(model(batch[0]), batch[1])
+    compare(settings, model, loss_fn, data, data, epochs=5, batch_size=8, seeds=2, out=out, callback=die)
+
+run(sys.argv[1], 0)
+for out, dies_at in zip(sys.argv[2::2], map(int, sys.argv[3::2])):
+    child = os.fork()
+    if not child:
+        run(out, dies_at)
+        os._exit(0)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
 
 
 def records(out):
@@ -56,14 +64,70 @@ def records(out):
     ]
 
 
-def test_killed_at_any_epoch_it_ends_as_if_it_had_not_been(tmp_path):
-    assert run(tmp_path / "whole.jsonl", 0)
-    out = tmp_path / "parts.jsonl"
-    for dies_at in (1, 3, 7, 6, 14):  # callbacks: in the first epoch, within runs, and right after one is on the disk
-        assert not run(out, dies_at)
-    assert run(out, 0)
-    assert records(out) == records(tmp_path / "whole.jsonl")
-    assert len(records(out)) == 6
-    resumed = [json.loads(line)["resumed"] for line in out.read_text().splitlines()]
-    assert resumed[0] == [1, 4]
+@pytest.mark.skipif(sys.platform == "win32", reason="processes cannot be forked there")
+def test_killed_anywhere_it_ends_as_if_it_had_not_been(tmp_path):
+    whole, parts = tmp_path / "whole.jsonl", tmp_path / "parts.jsonl"
+    # Callbacks come after each epoch of each run, twice two of which go side by side, and for each finished run:
+    # in the first epoch; in the first of the second pair; in its last; after a run is on the disk; in a run alone.
+    deaths = [1, 11, 9, 3, 7]
+    calls = [str(item) for dies_at in deaths for item in (parts, dies_at)]
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT, str(whole), *calls, str(parts), "0"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.stdout.split() == [str(-signal.SIGKILL.value)] * 5 + ["0"], done.stderr
+    assert records(parts) == records(whole)
+    assert [record["method"] for record in records(parts)] == ["side by side"] * 4 + ["one after another"] * 2
+    resumed = [json.loads(line)["resumed"] for line in parts.read_text().splitlines()]
+    assert resumed == [[1], [1], [1, 5], [1, 5], [3], []]
     assert not (tmp_path / "parts.jsonl.checkpoint").exists()
+
+
+def interrupted(tmp_path, monkeypatch):
+    """Return the options of a comparison that was interrupted after its first epoch, and its checkpoint."""
+    monkeypatch.setattr(_checkpoint, "PAUSE", 0.0)
+    options = {"epochs": 3, "batch_size": 16, "seeds": 1, "out": tmp_path / "runs.jsonl"}
+
+    def interrupt(run):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        compare(FIXED, hidden, mse, DATA, DATA, **options, callback=interrupt)
+    return options, tmp_path / "runs.jsonl.checkpoint"
+
+
+def test_a_checkpoint_of_another_configuration_is_not_resumed(tmp_path, monkeypatch):
+    options, path = interrupted(tmp_path, monkeypatch)
+    assert path.exists()
+    (other,) = compare(FIXED, hidden, mse, DATA, DATA, **{**options, "epochs": 2}).runs
+    assert other.resumed == []
+
+
+@pytest.mark.parametrize("content", [b"", b"no checkpoint", "half"])
+def test_a_checkpoint_that_cannot_be_read_is_no_loss(tmp_path, monkeypatch, content):
+    options, path = interrupted(tmp_path, monkeypatch)
+    path.write_bytes(path.read_bytes()[:1000] if content == "half" else content)
+    (run,) = compare(FIXED, hidden, mse, DATA, DATA, **options).runs
+    assert run.resumed == []
+    assert len(run.val_loss) == 3
+    assert not path.exists()
+
+
+def test_a_checkpoint_is_written_at_most_every_few_seconds(tmp_path, monkeypatch):
+    def trainer():
+        raise AssertionError("not asked for its state")
+
+    Checkpoint(tmp_path / "c").save(trainer, {})
+    Checkpoint(None).save(trainer, {})
+    assert not (tmp_path / "c").exists()
+
+
+def test_a_checkpoint_that_cannot_be_written_is_named(tmp_path, monkeypatch):
+    options, path = interrupted(tmp_path, monkeypatch)
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(OSError, match=r"cannot write the checkpoint .*runs.jsonl.checkpoint: .*finished runs are kept"):
+        compare(FIXED, hidden, mse, DATA, DATA, **options)

@@ -29,6 +29,22 @@ def test_the_example_has_ten_lines_at_most_and_runs():
     assert scheduler.get_last_lr()[0] < 0.01
 
 
+def test_the_example_of_compare_has_ten_lines_at_most_and_runs(tmp_path, monkeypatch, capsys):
+    example = next(code for code in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "compare(" in code)
+    assert len([line for line in example.splitlines() if line.strip()]) <= 10
+    monkeypatch.chdir(tmp_path)
+    x = torch.linspace(-1, 1, 128).reshape(128, 1)
+    names = {
+        "model_fn": lambda: torch.nn.Linear(1, 1),
+        "loss_fn": lambda model, batch: (model(batch[0]) - batch[1]).square().mean(),
+        "train": (x, x.exp()),
+        "valid": (x, x.exp()),
+    }
+    exec(example, names)
+    assert "| validation loss − fixed" in capsys.readouterr().out
+    assert len(names["report"].runs) == len((tmp_path / "runs.jsonl").read_text().splitlines()) == 15
+
+
 def test_what_it_shows_is_there():
     for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
         paths = re.findall(r"\]\((?!http|#)([^)#]+)", page.read_text())

@@ -1,0 +1,91 @@
+"""A comparison whose runs two processes share out, and the tables' command under torchrun."""
+
+import datetime
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch.distributed as dist
+
+from lrsched import Setting, compare
+from tests.comparison_helpers import DATA, hidden, mse, sgd
+
+from .processes import in_two_processes
+
+ROOT = Path(__file__).parent.parent.parent
+SETTINGS = {name: Setting(sgd(lr)) for name, lr in {"a": 0.05, "b": 0.1, "c": 0.2}.items()}
+
+
+def trained(out, **options):
+    report = compare(SETTINGS, hidden, mse, DATA, DATA, epochs=2, batch_size=16, out=out, **options)
+    return [(run.setting, run.seed, run.train_loss, run.val_loss, run.lrs) for run in report.runs]
+
+
+def share(rank, out, seeds, vectorize):
+    dist.init_process_group("gloo", timeout=datetime.timedelta(seconds=60))
+    here = set()
+
+    def hear(run):
+        if not run.finished:
+            here.add((run.setting, run.seed))
+
+    runs = trained(out, seeds=seeds, vectorize=vectorize, callback=hear)
+    dist.destroy_process_group()
+    return runs, here
+
+
+@pytest.mark.parametrize("vectorize", [False, True])
+def test_runs_are_shared_out_and_every_process_gets_all(tmp_path, vectorize):
+    out = tmp_path / "runs.jsonl"
+    alone = trained(None, seeds=3, vectorize=vectorize)
+    first = trained(out, seeds=1, vectorize=vectorize)
+    (runs, here), (others, there) = in_two_processes(share, tmp_path, str(out), 3, vectorize)
+    assert runs == others
+    assert [run for run in runs if run[1] == 0] == first  # read, not trained
+    assert len(here) == len(there) == 3
+    assert not here & there
+    assert len(out.read_text().splitlines()) == len(runs) == 9
+    if not vectorize:
+        assert runs == alone  # bit for bit; side by side, sums depend on how many there are
+    for run, other in zip(runs, alone, strict=True):
+        assert run[3] == pytest.approx(other[3], rel=1e-5)
+
+
+def refuse(rank, out):
+    dist.init_process_group("gloo", timeout=datetime.timedelta(seconds=60))
+    with pytest.raises(OSError, match="cannot write to out, "):
+        trained(out)
+    dist.destroy_process_group()
+    return True
+
+
+def test_a_file_that_the_first_process_cannot_use_is_an_error_in_all(tmp_path):
+    assert in_two_processes(refuse, tmp_path, str(tmp_path)) == [True, True]
+
+
+def test_a_table_under_torchrun_is_the_same_table(tmp_path):
+    options = ["digits", "--settings", "sgd,seq1-epoch", "--seeds", "2", "--epochs", "1", "--limit", "200", "--out"]
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m"]
+    for command, name in ((torchrun, "two"), ([sys.executable, "-m"], "one")):
+        done = subprocess.run(
+            [*command, "benchmarks", *options, str(tmp_path / name)],
+            cwd=ROOT,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.count("Claim: ") == 1
+    two, one = (
+        sorted(
+            (run["setting"], run["seed"], run["val_loss"])
+            for run in map(json.loads, (tmp_path / name / "runs.jsonl").read_text().splitlines())
+        )
+        for name in ("two", "one")
+    )
+    assert two == one
+    assert len(one) == 4
