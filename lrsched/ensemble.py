@@ -7,6 +7,7 @@ lie in one tensor per parameter, so that a step of all of them costs the calls o
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -226,7 +227,9 @@ def _models(model: Any, members: int) -> list[nn.Module]:
             raise ValueError("model is not initialised yet (it has lazy parameters): pass one batch through it first")
     if not isinstance(model, nn.Module) and len(models) != members:
         raise ValueError(f"model must be one module or {members}, one per member, got {len(models)}")
-    shapes = [{name: value.shape for name, value in each.state_dict().items()} for each in models]
+    shapes = [
+        {name: value.shape for name, value in [*each.named_parameters(), *each.named_buffers()]} for each in models
+    ]
     if any(other != shapes[0] for other in shapes):
         raise ValueError("model must be a list of modules of one architecture: names or shapes of weights differ")
     return models
@@ -246,8 +249,10 @@ def _other_loss(pair: Ensemble, loss_fn: LossFn, batch: Any) -> str | None:
             loss = loss_fn(alone, batch)
             singles.append((loss, _gradients(loss, dict(alone.named_parameters())), dict(alone.named_buffers())))
             rewind()
-        losses = pair._map(loss_fn, batch, None)
-        gradients = _gradients(losses.sum(), pair._parameters)
+        with warnings.catch_warnings():  # where vmap has no rule, it goes through the members one by one
+            warnings.filterwarnings("error", message="There is a performance drop")
+            losses = pair._map(loss_fn, batch, None)
+            gradients = _gradients(losses.sum(), pair._parameters)
     except Exception as error:  # whatever a model does that vmap cannot do; if it does not run alone either, that shows
         return f"the model cannot be stacked: {(str(error) or type(error).__name__).strip().splitlines()[0]}"
     finally:

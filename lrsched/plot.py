@@ -380,7 +380,16 @@ def sweep(
     ax.set_xscale("log")
     for i, (label, line) in enumerate(zip(labels, heights.T, strict=True)):
         shade = 0.35 + 0.65 * (i + 1) / len(labels)  # the later the mark, the darker
-        ax.plot(rates, line, ".-", markersize=3, linewidth=1.2, color=COLOURS[0], alpha=shade, label=f"{label} {unit}")
+        ax.plot(
+            rates,
+            line,
+            ".-",
+            markersize=3,
+            linewidth=1.2,
+            color=COLOURS[0],
+            alpha=shade,
+            label=f"{label} {unit if label != '1' else unit.rstrip('s')}",
+        )
     finite = heights[np.isfinite(heights)]
     if finite.size:
         low, start = finite.min(), np.nanmax(heights[: max(1, len(rates) // 4)], initial=-np.inf)

@@ -243,14 +243,15 @@ class _Runs:
             if step not in self.marks:
                 continue
             shown = total / step if self.eval_batches is None else self._evaluated(ensemble)
-            finite = (torch.isfinite(total) & torch.isfinite(shown)).cpu()
+            well = torch.isfinite(total) & torch.isfinite(shown)
+            total = torch.where(well, total, torch.nan)
+            finite = well.cpu().numpy()
             losses[alive[finite], self.marks.index(step)] = shown.cpu().numpy()[finite]
-            total = torch.where(finite.to(total.device), total, torch.nan)
             if not finite.any():
                 break
-            if 1 - finite.double().mean() >= _DEAD:
+            if 1 - finite.mean() >= _DEAD:
                 ensemble.keep(finite)
-                alive, total = alive[finite], total[finite.to(total.device)]
+                alive, total = alive[finite], total[well]
         return losses
 
     def _alone(self, rate: float) -> np.ndarray:

@@ -1,0 +1,121 @@
+from functools import partial
+
+import pytest
+import torch
+from torch import nn
+
+from lrsched import Ensemble
+from lrsched.ensemble import obstacle, unprofitable
+from tests.sweep_helpers import pairs, small, square, train_alone
+
+SGD = partial(torch.optim.SGD, lr=1.0, momentum=0.9)
+ADAM = torch.optim.Adam
+
+
+def normed():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Tanh(), nn.Linear(4, 1)).double()
+
+
+@pytest.mark.parametrize("make_optimizer", [SGD, ADAM])
+def test_members_end_where_single_models_do(make_optimizer):
+    model, batches, lrs = normed(), pairs(dtype=torch.float64), [0.1, 0.0, 0.01]
+    ensemble = Ensemble(model, make_optimizer, 3)
+    losses = [ensemble.step(square, batches[i % 3], lrs) for i in range(5)]
+    for i, lr in enumerate(lrs):
+        alone, expected, _ = train_alone(model, make_optimizer, square, batches, lr, 5)
+        assert [float(loss[i]) for loss in losses] == pytest.approx(expected, rel=1e-9)
+        state = ensemble.state(i)
+        assert state.keys() == alone.state_dict().keys()
+        for key, value in alone.state_dict().items():
+            assert torch.allclose(state[key], value, rtol=1e-9, atol=1e-12), key
+
+
+def test_models_and_batches_of_their_own():
+    models, batches = [small(torch.float64, seed) for seed in (1, 2)], pairs(2, dtype=torch.float64)
+    x, y = (torch.stack(part) for part in zip(*batches, strict=True))
+    ensemble = Ensemble(models, ADAM, 2)
+    for _ in range(3):
+        losses = ensemble.step(square, (x, y), [0.1, 0.01], batch_dim=0)
+    for i, lr in enumerate([0.1, 0.01]):
+        _, expected, _ = train_alone(models[i], ADAM, square, [batches[i]], lr, 3)
+        assert float(losses[i]) == pytest.approx(expected[-1], rel=1e-9)
+
+
+def test_dropped_members_do_not_disturb_the_others():
+    model, batches, lrs = small(torch.float64), pairs(dtype=torch.float64), [0.1, 0.2, 0.3]
+    ensemble = Ensemble(model, ADAM, 3)
+    ensemble.step(square, batches[0], lrs)
+    ensemble.keep([True, False, True])
+    for i in (1, 2):
+        losses = ensemble.step(square, batches[i], [0.1, 0.3])
+    assert ensemble.members == 2
+    for i, lr in enumerate([0.1, 0.3]):
+        _, expected, _ = train_alone(model, ADAM, square, batches, lr, 3)
+        assert float(losses[i]) == pytest.approx(expected[-1], rel=1e-9)
+
+
+def test_groups_may_have_rates_of_their_own():
+    model = nn.Linear(1, 1).double()
+    ensemble = Ensemble(model, lambda params: torch.optim.SGD([{"params": [p]} for p in params], lr=1.0), 2)
+    batch = torch.ones(1, 1, dtype=torch.float64), torch.zeros(1, 1, dtype=torch.float64)
+    out = float(model(batch[0]))
+    ensemble.step(square, batch, [[0.5, 0.0], [0.0, 0.25]])  # both gradients are 2·out
+    weights = [float(ensemble.state(i)["weight"]) for i in range(2)]
+    biases = [float(ensemble.state(i)["bias"]) for i in range(2)]
+    assert weights == pytest.approx([float(model.weight) - out, float(model.weight)])
+    assert biases == pytest.approx([float(model.bias), float(model.bias) - 0.5 * out])
+
+
+def test_evaluate_leaves_no_gradients_and_trains_nothing():
+    model, (batch,) = small(), pairs(1)
+    ensemble = Ensemble(model, SGD, 2)
+    found = ensemble.evaluate(lambda model, batch: {"loss": square(model, batch), "out": model(batch[0])}, batch)
+    assert found["out"].shape == (2, 8, 1)
+    assert not found["loss"].requires_grad
+    assert found["loss"].tolist() == pytest.approx([float(square(model, batch))] * 2)
+
+
+@pytest.mark.parametrize("randomness", ["same", "different"])
+def test_randomness(randomness):
+    model = nn.Sequential(nn.Linear(3, 50), nn.Dropout(), nn.Linear(50, 1))
+    ensemble = Ensemble(model, SGD, 2, randomness=randomness)
+    outputs = ensemble.evaluate(lambda model, batch: model(batch), torch.ones(4, 3))
+    assert torch.equal(outputs[0], outputs[1]) == (randomness == "same")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "match"),
+    [
+        ((small(), SGD, 0), ValueError, "members must be an integer >= 1"),
+        ((3, SGD, 1), TypeError, "model must be a list"),
+        (([small()], SGD, 2), ValueError, "model must be one module or 2, one per member, got 1"),
+        (([small(), nn.Linear(2, 1)], SGD, 2), ValueError, "of one architecture"),
+        ((small(), torch.optim.LBFGS, 2), ValueError, "make_optimizer: LBFGS is not exactly one of SGD"),
+    ],
+)
+def test_wrong_arguments(arguments, error, match):
+    with pytest.raises(error, match=match):
+        Ensemble(*arguments)
+
+
+def test_wrong_steps():
+    ensemble, (batch,) = Ensemble(small(), SGD, 2), pairs(1)
+    with pytest.raises(ValueError, match=r"lrs must have shape \(2,\) or \(2, 1\), got \(3,\)"):
+        ensemble.step(square, batch, [0.1, 0.2, 0.3])
+    with pytest.raises(ValueError, match="lrs must be finite and >= 0, got -1"):
+        ensemble.step(square, batch, [0.1, -1.0])
+    with pytest.raises(TypeError, match=r"loss_fn must return a scalar tensor, got shape \(8, 1\)"):
+        ensemble.step(lambda model, batch: model(batch[0]), batch, [0.1, 0.2])
+    with pytest.raises(ValueError, match="mask must be 2 booleans"):
+        ensemble.keep([False, False])
+
+
+def test_obstacle_and_rule():
+    (batch,) = pairs(1)
+    assert obstacle(small(), SGD, square, batch) is None
+    assert "LBFGS" in obstacle(small(), torch.optim.LBFGS, square, batch)
+    assert "cannot be stacked" in obstacle(small(), SGD, lambda m, b: square(m, b) * square(m, b).item(), batch)
+    assert unprofitable(small()) is None
+    assert "Conv2d" in unprofitable(nn.Sequential(nn.Conv2d(1, 2, 3)))
+    assert "150000" in unprofitable(nn.Linear(500, 500))
