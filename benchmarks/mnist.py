@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import torch
 from torch import nn
 
 from . import columns, datasets, table
@@ -32,7 +33,8 @@ PUBLISHED = {
 
 
 def network() -> nn.Module:
-    return nn.Sequential(
+    """Return the published network, laid out so that pooling is fast on a CPU."""
+    network = nn.Sequential(
         nn.Conv2d(1, 20, 3),
         nn.MaxPool2d(2),
         nn.ReLU(),
@@ -42,6 +44,7 @@ def network() -> nn.Module:
         nn.Linear(128, 10),
         nn.Softmax(dim=1),
     )
+    return network.to(memory_format=torch.channels_last)
 
 
 def network_as_written() -> nn.Module:
