@@ -48,6 +48,19 @@ def commit() -> str | None:
     return done.stdout.strip()
 
 
+def note(device: torch.device | str) -> str:
+    """Return what a record says of where it was made: the hardware and the commit."""
+    return f"{hardware(device)}; commit {commit() or 'unknown'}"
+
+
+def hardware_of(note: str) -> str:
+    return note.partition("; commit ")[0]
+
+
+def commit_of(note: str) -> str:
+    return note.partition("; commit ")[2] or "unknown"
+
+
 def _processor() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from lrsched import Run
 
+from . import machine
 from .columns import Columns
 from .settings import Setting
 from .stats import Mean, mean_interval
@@ -81,7 +82,7 @@ def notes(rows: list[Row]) -> list[str]:
     ]
     runs = [run for row in rows for run in row.runs]
     took = f"{len(runs)} runs, {sum(run.seconds for run in runs):.0f} s of training."
-    lines.append(f"{took} Hardware: {'; '.join(sorted({run.note for run in runs}))}.")
+    lines.append(f"{took} Hardware: {'; '.join(sorted({machine.hardware_of(run.note) for run in runs}))}.")
     stuck = [f"{row.name} ({row.stuck} of {len(row.runs)}): {row.each()}" for row in rows if row.stuck]
     return lines + [f"Every seed where a run got stuck (*): {'; '.join(stuck)}."] * bool(stuck)
 

@@ -114,13 +114,14 @@ def train(
                 batch_size=benchmark.batch_size,
                 seeds=options.seeds,
                 metric_fn=partial(measure, benchmark.loss),
+                metric_average="batches",  # as published, where the last batch of MNIST counts as much as the others
                 final_fn=partial(unlearned, valid_split, benchmark.batch_size),
                 stop=benchmark.stop,
                 device=device,
                 vectorize=False if options.plain else "auto",
                 out=options.out / "runs.jsonl",
                 key={"benchmark": benchmark.name, "data": data.title, "loss": benchmark.loss.__name__},
-                note=machine.hardware(device),
+                note=machine.note(device),
                 callback=progress.see,
             )
         except OSError as error:
@@ -198,7 +199,8 @@ def where(rows: list[Row]) -> dict[str, object]:
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "seconds of training": round(sum(run.seconds for run in runs), 1),
         "trained": sorted({f"{run.method}: {run.reason}" for run in runs}),
-        "hardware": sorted({run.note for run in runs}),
+        "hardware": sorted({machine.hardware_of(run.note) for run in runs}),
+        "trained at commits": sorted({machine.commit_of(run.note) for run in runs}),
         "versions": machine.versions(),
         "commit": machine.commit(),
     }

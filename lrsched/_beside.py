@@ -12,7 +12,7 @@ from torch.optim import Optimizer
 
 from ._batches import Tensors, length
 from ._groups import read
-from ._members import Member, Setting, Task, Trainer, average, averages
+from ._members import Member, Setting, Task, Trainer, average
 from .ensemble import Ensemble, obstacle, unprofitable
 
 
@@ -68,7 +68,7 @@ class Beside(Trainer):
         self._ensemble.model.eval()
         batches = self.task.valid.in_order()
         measured = [(self._ensemble.evaluate(self.task.measure, batch), length(batch)) for batch in batches]
-        return averages(measured, len(members))
+        return self.task.averages(measured, len(members))
 
     def leave(self, members: list[Member]) -> None:
         """Take the weights of members that are done out of the ensemble."""

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ._batches import length
-from ._members import Member, Trainer, average, averages
+from ._members import Member, Trainer, average
 from ._training import scalar
 
 
@@ -44,5 +44,5 @@ class Alone(Trainer):
         for member in members:
             member.model.eval()
             measured = [(self.task.measure(member.model, batch), length(batch)) for batch in self.task.valid.in_order()]
-            found += averages(measured, 1)
+            found += self.task.averages(measured, 1)
         return found

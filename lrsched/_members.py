@@ -20,6 +20,7 @@ from ._runs import Run, plain
 from ._training import LossFn, described
 
 MetricFn = Callable[[Any, Any], Any]
+AVERAGES = "samples", "batches"  # over which metrics may be averaged
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,7 @@ class Task:
     model_fn: Callable[[], nn.Module]
     loss_fn: LossFn
     metric_fn: MetricFn | None
+    metric_average: str
     final_fn: Callable[[nn.Module], dict[str, Any]] | None
     train: Batches
     valid: Batches
@@ -97,6 +99,18 @@ class Task:
         if "loss" not in found:
             found = {"loss": self.loss_fn(model, batch), **found}
         return {name: _one_number(name, torch.as_tensor(value)) for name, value in found.items()}
+
+    def averages(self, measured: list[tuple[dict[str, Tensor], int]], members: int) -> list[dict[str, float]]:
+        """Return, for each member, the means of what was measured of batches of so many samples."""
+        if not measured:
+            raise ValueError("valid gave no batches")
+        alike, samples = [1] * len(measured), [length for _, length in measured]
+        weights = {"loss": alike} if self.metric_average == "samples" else dict.fromkeys(measured[0][0], alike)
+        means = {
+            name: average([values[name] for values, _ in measured], weights.get(name, samples))
+            for name in measured[0][0]
+        }
+        return [{name: column[i] for name, column in means.items()} for i in range(members)]
 
 
 class Member:
@@ -217,18 +231,6 @@ class Trainer:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         for member, held in zip(self.members, state["members"], strict=True):
             member.load_state_dict(held)
-
-
-def averages(measured: list[tuple[dict[str, Tensor], int]], members: int) -> list[dict[str, float]]:
-    """Return, for each member, the mean of the batches' losses, and of each metric the mean over samples."""
-    if not measured:
-        raise ValueError("valid gave no batches")
-    lengths = [length for _, length in measured]
-    means = {
-        name: average([values[name] for values, _ in measured], [1] * len(lengths) if name == "loss" else lengths)
-        for name in measured[0][0]
-    }
-    return [{name: column[i] for name, column in means.items()} for i in range(members)]
 
 
 def average(values: Iterable[Tensor], weights: list[int]) -> list[float]:

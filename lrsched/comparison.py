@@ -14,10 +14,10 @@ from torch import nn
 
 from ._batches import Tensors, batches
 from ._beside import Beside, OtherOptionsError, kind, starts_otherwise, why_not
-from ._check import integer, items
+from ._check import choice, integer, items
 from ._checkpoint import Checkpoint
 from ._loop import Alone
-from ._members import MetricFn, Setting, Task, Trainer
+from ._members import AVERAGES, MetricFn, Setting, Task, Trainer
 from ._processes import gathered, rank
 from ._report import Report
 from ._runs import Run, RunFile
@@ -39,6 +39,7 @@ def compare(
     batch_size: int,
     seeds: int | Sequence[int] = 5,
     metric_fn: MetricFn | None = None,
+    metric_average: str = "samples",
     final_fn: Callable[[nn.Module], dict[str, Any]] | None = None,
     stop: Callable[[list[float]], bool] | None = None,
     device: torch.device | str | None = None,
@@ -63,8 +64,10 @@ def compare(
         epochs: how many, an integer ≥ 1.
         batch_size: rows a batch, an integer ≥ 1; without effect where a function makes the batches.
         seeds: how many, counted from 0, or a list of them.
-        metric_fn: metric_fn(model, batch) -> a number, or a dict of named ones, the first of which is reported; each is
-            averaged over the samples. One named "loss" is taken for the batch's loss, without asking `loss_fn` again.
+        metric_fn: metric_fn(model, batch) -> a number, or a dict of named ones, the first of which is reported. One
+            named "loss" is taken for the batch's loss, without asking `loss_fn` again.
+        metric_average: "samples" weighs a batch's metrics by its samples, "batches" weighs all batches alike, as it is
+            always done with the loss; they differ where the last batch is smaller.
         final_fn: final_fn(model) -> dict of what to note of the trained model.
         stop: stop(validation losses so far) -> whether the run ends here.
         device: where to train; None for where `model_fn` puts the model.
@@ -103,6 +106,7 @@ def compare(
     if vectorize not in ("auto", True, False) or type(vectorize) is int:
         kind_of_error = ValueError if isinstance(vectorize, str) else TypeError
         raise kind_of_error(f"vectorize must be one of 'auto', True, False, got {vectorize!r}")
+    choice("metric_average", metric_average, AVERAGES)
     _check_key(key)
     data = batches("train", train, batch_size), batches("valid", valid, batch_size)
     with torch.random.fork_rng(range(torch.cuda.device_count())):
@@ -112,7 +116,7 @@ def compare(
             raise TypeError(f"model_fn must return a torch.nn.Module, got {described(model)}")
         place = _device(device, model)
         on_device = data[0].to(place), data[1].to(place)
-        task = Task(model_fn, loss_fn, metric_fn, final_fn, *on_device, epochs, stop, place, note)
+        task = Task(model_fn, loss_fn, metric_fn, metric_average, final_fn, *on_device, epochs, stop, place, note)
         common = _configuration(task, model, batch_size, key)
         configs = {name: {**common, **setting.description(model)} for name, setting in settings.items()}
         path = None if out is None else Path(out)
@@ -241,6 +245,7 @@ def _configuration(task: Task, model: nn.Module, batch_size: int, key: Any) -> d
         "train": task.train.description(),
         "valid": task.valid.description(),
         **{name: _name(function) for name, function in functions.items()},
+        "metric_average": task.metric_average,
         "epochs": task.epochs,
         "batch_size": batch_size,
         "device": task.device.type,

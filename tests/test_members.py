@@ -2,11 +2,12 @@ import math
 
 import pytest
 import torch
+from torch import nn
 from torch.optim.lr_scheduler import ExponentialLR, LambdaLR, ReduceLROnPlateau
 
-from lrsched import Cutoff, Inverse, InverseLR, PlateauSequence, Setting
-from lrsched._members import average, averages
-from tests.comparison_helpers import linear, sgd
+from lrsched import Cutoff, Inverse, InverseLR, PlateauSequence, Setting, compare
+from lrsched._members import average
+from tests.comparison_helpers import DATA, linear, mse, sgd
 
 
 @pytest.mark.parametrize(
@@ -73,8 +74,33 @@ def test_average_by_hand():
     assert math.isnan(second)
 
 
-def test_losses_are_averaged_over_batches_and_metrics_over_samples():
-    measured = [(dict.fromkeys(("loss", "a"), torch.tensor(value)), length) for value, length in ((1.0, 3), (2.0, 1))]
-    assert averages(measured, 1) == [{"loss": 1.5, "a": 1.25}]
+@pytest.mark.parametrize(("over", "expected"), [("samples", 1.25), ("batches", 1.5)])
+def test_losses_are_averaged_over_batches_and_metrics_as_told(over, expected):
+    def largest(model, batch):
+        return batch[0].max()
+
+    x = torch.tensor([[1.0], [1.0], [1.0], [2.0]])
+    settings = {"still": Setting(sgd(0.0))}
+    report = compare(
+        settings,
+        lambda: nn.Linear(1, 1),
+        largest_loss,
+        (x, x),
+        (x, x),
+        epochs=1,
+        batch_size=3,
+        seeds=1,
+        metric_fn=largest,
+        metric_average=over,
+    )
+    assert report.runs[0].val_loss == [1.5]
+    assert report.runs[0].metric == [expected]
+
+
+def largest_loss(model, batch):
+    return 0 * model(batch[0]).sum() + batch[0].max()
+
+
+def test_no_validation_batches_are_an_error():
     with pytest.raises(ValueError, match="valid gave no batches"):
-        averages([], 1)
+        compare({"a": Setting(sgd())}, linear, mse, DATA, list, epochs=1, batch_size=9, seeds=1)
