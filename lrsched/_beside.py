@@ -13,7 +13,9 @@ from torch.optim import Optimizer
 from ._batches import Tensors, length
 from ._groups import read
 from ._members import Member, Setting, Task, Trainer, average
-from .ensemble import Ensemble, obstacle, unprofitable
+from ._obstacle import obstacle, unprofitable
+from ._stacked import kind, options
+from .ensemble import Ensemble
 
 
 class OtherOptionsError(Exception):
@@ -31,15 +33,20 @@ class Beside(Trainer):
 
     def __init__(self, task: Task, settings: Mapping[str, Setting], pairs: list[tuple[str, int]], reason: str) -> None:
         super().__init__(task, settings, pairs, reason)
-        self._make_optimizer = settings[pairs[0][0]].optimizer
+        self._settings, self._reason, self._on_gpu = settings, reason, task.device.type == "cuda"
         self._ensemble = self._new_ensemble()
-        self._options = options(self._ensemble.optimizer)
+        self._options = {name: options(setting.optimizer(self._weights)) for name, setting in settings.items()}
         self._check_options(self.members)
         torch.manual_seed(pairs[0][1])
 
+    @property
+    def _weights(self) -> list[nn.Parameter]:
+        return [*self.members[0].model.parameters()]
+
     def _new_ensemble(self) -> Ensemble:
-        models = [member.model for member in self.active]
-        return Ensemble(models, self._make_optimizer, len(models))
+        members = self.active
+        makers = [self._settings[member.run.setting].optimizer for member in members]
+        return Ensemble([member.model for member in members], makers, len(members), record=self._on_gpu)
 
     def train(self, members: list[Member]) -> list[float]:
         """Train on all batches once, each member in its own order; return the means of their losses."""
@@ -78,16 +85,20 @@ class Beside(Trainer):
             self._write_back(members)
         if any(done) and not all(done):
             self._ensemble.keep([not one for one in done])
+        if self._on_gpu:
+            for member in members:
+                member.run.reason = f"{self._reason}; {self._ensemble.recording or 'recorded as CUDA graphs'}"
 
     def state_dict(self) -> dict[str, Any]:
         self._write_back(self.active)
-        return {**super().state_dict(), "optimizer": self._ensemble.optimizer.state_dict()}
+        return {**super().state_dict(), "optimizers": [each.state_dict() for each in self._ensemble.optimizers]}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         super().load_state_dict(state)
         if self.active:
             self._ensemble = self._new_ensemble()
-            self._ensemble.optimizer.load_state_dict(state["optimizer"])
+            for optimizer, held in zip(self._ensemble.optimizers, state["optimizers"], strict=True):
+                optimizer.load_state_dict(held)
 
     def _write_back(self, members: list[Member]) -> None:
         for i, member in enumerate(members):
@@ -95,20 +106,12 @@ class Beside(Trainer):
 
     def _check_options(self, members: list[Member]) -> None:
         for member in members:
-            if changed := other_option(self._options, member.optimizer):
+            if changed := other_option(self._options[member.run.setting], member.optimizer):
                 raise OtherOptionsError(member.run.setting, changed)
 
 
 def rates(members: list[Member]) -> np.ndarray:
     return np.array([read(member.optimizer) for member in members])
-
-
-def options(optimizer: Optimizer) -> list[dict[str, Any]]:
-    """Return what the param groups say besides their parameters and learning rates."""
-    return [
-        {name: value for name, value in group.items() if name not in ("params", "lr", "initial_lr")}
-        for group in optimizer.param_groups
-    ]
 
 
 def other_option(before: list[dict[str, Any]], optimizer: Optimizer) -> str | None:
@@ -117,12 +120,10 @@ def other_option(before: list[dict[str, Any]], optimizer: Optimizer) -> str | No
     return next((name for old, now in pairs for name in old if now[name] != old[name]), None)
 
 
-def kind(setting: Setting, model: nn.Module) -> str:
-    """Return what must be the same for settings that train in one ensemble: all of the optimizer but the lr."""
+def kind_of(setting: Setting, model: nn.Module) -> tuple[int, str]:
+    """Return the number of param groups, alike in one ensemble, and what is alike where members share an optimizer."""
     optimizer = setting.optimizer([*model.parameters()])
-    places = {parameter: i for i, parameter in enumerate(model.parameters())}
-    groups = [[places[parameter] for parameter in group["params"]] for group in optimizer.param_groups]
-    return f"{type(optimizer).__module__}.{type(optimizer).__qualname__} {options(optimizer)} {groups}"
+    return len(optimizer.param_groups), kind(optimizer, model)
 
 
 def starts_otherwise(setting: Setting, model: nn.Module) -> str | None:

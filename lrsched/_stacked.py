@@ -1,12 +1,14 @@
 """One optimizer for many members: stacked tensors in its parameters' places, a learning rate for each member.
 
-An ordinary optimizer goes in; out comes a copy for tensors of shape (members, …), or the reason why there can be none.
+Ordinary optimizers go in; out come copies for tensors of shape (members, …), or the reason why there can be none.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import lru_cache
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -36,6 +38,63 @@ def unfit(optimizer: object, model: nn.Module) -> str | None:
     if any(parameter._backward_hooks or parameter._post_accumulate_grad_hooks for parameter in known):
         return "a parameter has gradient hooks, which stacked gradients would pass by"
     return None
+
+
+def options(optimizer: Optimizer) -> list[dict[str, Any]]:
+    """Return what the param groups say besides their parameters and learning rates."""
+    return [
+        {name: value for name, value in group.items() if name not in ("params", "lr", "initial_lr")}
+        for group in optimizer.param_groups
+    ]
+
+
+def kind(optimizer: Optimizer, model: nn.Module) -> str:
+    """Return what must be the same for members that share an optimizer: all of it but the learning rates."""
+    places = {parameter: i for i, parameter in enumerate(model.parameters())}
+    groups = [[places[parameter] for parameter in group["params"]] for group in optimizer.param_groups]
+    return f"{type(optimizer).__module__}.{type(optimizer).__qualname__} {options(optimizer)} {groups}"
+
+
+class Part:
+    """Neighbouring members and the optimizer that they share, whose parameters are their rows of the stacked ones."""
+
+    def __init__(self, optimizer: Optimizer, parameters: dict[Any, Tensor], rows: slice) -> None:
+        self.rows = rows
+        self._whole = [*parameters.values()]
+        views = {old: whole.detach()[rows].requires_grad_(whole.requires_grad) for old, whole in parameters.items()}
+        self._views = [*views.values()]
+        self.optimizer = transplant(optimizer, views, lambda value: stack([value], rows.stop - rows.start))
+
+    def step(self, gradients: Iterable[Tensor | None], rates: np.ndarray) -> None:
+        """Take a step with the gradients of all members, one for each parameter, at these members' rates."""
+        for view, gradient in zip(self._views, gradients, strict=True):
+            view.grad = None if gradient is None else gradient[self.rows]
+        step_members(self.optimizer, rates[self.rows])
+
+    def keep(self, kept: Tensor, start: int) -> None:
+        """Drop members, once the stacked parameters have: `kept` says which of these stay, `start` where they begin."""
+        self.rows = slice(start, start + int(kept.sum()))
+        for view, whole in zip(self._views, self._whole, strict=True):
+            shape, chosen = view.shape, kept.to(view.device)
+            held = self.optimizer.state.get(view, {})
+            for key, value in held.items():
+                if isinstance(value, Tensor) and value.shape == shape:
+                    held[key] = value[chosen]
+            view.grad = None
+            view.data = whole.detach()[self.rows]  # the same object: the optimizer knows it
+
+
+def parts(optimizers: list[Optimizer], model: nn.Module, stacked: dict[Any, Tensor]) -> list[Part]:
+    """Return the parts of the stacked parameters, by the model's, where each member has one of these optimizers.
+
+    Neighbours whose optimizers are of one kind share the first one's.
+    """
+    found, start = [], 0
+    for _, alike in groupby(optimizers, key=lambda optimizer: kind(optimizer, model)):
+        first, *others = alike
+        found.append(Part(first, stacked, slice(start, start + 1 + len(others))))
+        start = found[-1].rows.stop
+    return found
 
 
 def stack(tensors: list[Tensor], members: int) -> Tensor:
@@ -72,13 +131,19 @@ def step_members(optimizer: Optimizer, rates: np.ndarray) -> None:
         if (column == most).all():
             continue
         moving = [parameter for parameter in group["params"] if parameter.grad is not None]
-        share = torch.from_numpy(column / most)
         for parameter in moving:
-            weight = share.to(parameter.device, parameter.dtype).view(-1, *[1] * (parameter.ndim - 1))
+            weight = _shares((column / most).tobytes(), parameter.device, parameter.dtype)
+            weight = weight.view(-1, *[1] * (parameter.ndim - 1))
             before.append((parameter.detach(), parameter.detach().clone(), weight))
     optimizer.step()
     for parameter, old, weight in before:
         torch.lerp(old, parameter, weight, out=parameter)
+
+
+@lru_cache(maxsize=64)
+def _shares(shares: bytes, device: torch.device, dtype: torch.dtype) -> Tensor:
+    """Return float64 numbers as a tensor; kept, since rates rarely change and a GPU would wait for each copy."""
+    return torch.from_numpy(np.frombuffer(shares).copy()).to(device, dtype)
 
 
 def other_update(optimizer: Optimizer) -> str | None:

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from ._batches import Tensors, batches
-from ._beside import Beside, OtherOptionsError, kind, starts_otherwise, why_not
+from ._beside import Beside, OtherOptionsError, kind_of, starts_otherwise, why_not
 from ._check import choice, integer, items
 from ._checkpoint import Checkpoint
 from ._loop import Alone
@@ -104,8 +104,8 @@ def compare(
     epochs, batch_size = integer("epochs", epochs, low=1), integer("batch_size", batch_size, low=1)
     pairs = [(name, seed) for seed in _seeds(seeds) for name in settings]
     if vectorize not in ("auto", True, False) or type(vectorize) is int:
-        kind_of_error = ValueError if isinstance(vectorize, str) else TypeError
-        raise kind_of_error(f"vectorize must be one of 'auto', True, False, got {vectorize!r}")
+        error = ValueError if isinstance(vectorize, str) else TypeError
+        raise error(f"vectorize must be one of 'auto', True, False, got {vectorize!r}")
     choice("metric_average", metric_average, AVERAGES)
     _check_key(key)
     data = batches("train", train, batch_size), batches("valid", valid, batch_size)
@@ -171,14 +171,14 @@ class Plan:
     task: Task
     settings: Mapping[str, Setting]
     pairs: list[Pair]
-    kinds: dict[str, str]
+    kinds: dict[str, tuple[int, str]]
     reasons: dict[str, str | None]
 
     @classmethod
     def make(cls, task: Task, settings: Mapping[str, Setting], pairs: list[Pair], vectorize: Any, model: Any) -> Plan:
         """Return the plan; raises ValueError where vectorize=True cannot be."""
-        kinds = {name: kind(setting, model) for name, setting in settings.items()}
-        found: dict[str, str | None] = {}
+        kinds = {name: kind_of(setting, model) for name, setting in settings.items()}
+        found: dict[tuple[int, str], str | None] = {}
         for name, setting in settings.items():
             if kinds[name] not in found:
                 found[kinds[name]] = why_not(task, model, setting, vectorize)
@@ -202,17 +202,20 @@ class Plan:
         return [held] * bool(held) + self.split(mine)
 
     def split(self, pairs: list[Pair]) -> list[list[Pair]]:
-        """Return pairs in groups that can be trained together, in the order of their first ones."""
+        """Return pairs in groups that can be trained together, those that share an optimizer next to each other."""
         groups: dict[Any, list[Pair]] = {}
         for pair in pairs:
-            groups.setdefault(pair if self.reasons[pair[0]] else self.kinds[pair[0]], []).append(pair)
-        return [*groups.values()]
+            groups.setdefault(pair if self.reasons[pair[0]] else self.kinds[pair[0]][0], []).append(pair)
+        kinds = [*self.kinds.values()]
+        return [sorted(group, key=lambda pair: kinds.index(self.kinds[pair[0]])) for group in groups.values()]
 
     def trainer(self, pairs: list[Pair]) -> Trainer:
         """Return what trains these pairs."""
         reason = self.reasons[pairs[0][0]]
         if reason is None and len(pairs) > 1:
-            return Beside(self.task, self.settings, pairs, f"{len(pairs)} runs with one optimizer but for the lr")
+            kinds = len({self.kinds[name] for name, _ in pairs})
+            alike = "one optimizer" if kinds == 1 else f"{kinds} optimizers"
+            return Beside(self.task, self.settings, pairs, f"{len(pairs)} runs with {alike} but for the lr")
         return Alone(self.task, self.settings, pairs, reason or "no other run is of its kind")
 
 

@@ -7,9 +7,9 @@ lie in one tensor per parameter, so that a step of all of them costs the calls o
 from __future__ import annotations
 
 import copy
-import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,14 +20,14 @@ from torch.nn import functional
 from torch.nn.parameter import is_lazy
 from torch.optim import Optimizer
 from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_map
 
 from ._check import choice, integer, items, refuse
-from ._stacked import other_update, stack, step_members, transplant, unfit
+from ._replay import Recordings
+from ._stacked import Part, parts, stack, unfit
 
 MakeOptimizer = Callable[[list[nn.Parameter]], Optimizer]
 LossFn = Callable[[Any, Any], Tensor]
-
-_WORTH = 150_000  # parameters; see `unprofitable`
 
 
 class Ensemble:
@@ -40,9 +40,13 @@ class Ensemble:
     Args:
         model: the module to replicate, or a list of modules of one architecture, one per member.
         make_optimizer: make_optimizer(params) -> optimizer, of exactly one of the types SGD, Adam, AdamW, NAdam,
-            RAdam, Adamax, Adagrad, Adadelta, RMSprop.
+            RAdam, Adamax, Adagrad, Adadelta, RMSprop; or a list of such functions, one per member: neighbours whose
+            optimizers differ in nothing but the lr share one.
         members: K, an integer ≥ 1.
         randomness: "same" random numbers for all members, those of a single model (dropout, say), or "different".
+        record: on a GPU, whether passes are recorded as CUDA graphs after a few steps and replayed from then on. A
+            `loss_fn` must then depend on nothing that changes but the model and the batch: `step` raises RuntimeError
+            where it finds, once in 1,000 steps, that this is not so. `recording` says why nothing is recorded, if so.
 
     Raises:
         TypeError: if an argument is of another kind.
@@ -59,23 +63,25 @@ class Ensemble:
     def __init__(
         self,
         model: nn.Module | Sequence[nn.Module],
-        make_optimizer: MakeOptimizer,
+        make_optimizer: MakeOptimizer | Sequence[MakeOptimizer],
         members: int,
         *,
         randomness: str = "same",
+        record: bool = False,
     ) -> None:
         self.members = integer("members", members, low=1)
         self._randomness = choice("randomness", randomness, ("same", "different"))
         models = _models(model, self.members)
         self.model = models[0]
-        optimizer = make_optimizer(list(self.model.parameters()))
-        if reason := unfit(optimizer, self.model):
-            raise ValueError(f"make_optimizer: {reason}")
+        optimizers = self._made(make_optimizer)
         self._skeleton = _Call(self.model)
         self._parameters = self._stack([dict(each.named_parameters()) for each in models])
         self._buffers = self._stack([dict(each.named_buffers()) for each in models])
         own = dict(zip(self.model.parameters(), self._parameters.values(), strict=True))
-        self.optimizer = transplant(optimizer, own, lambda value: stack([value], self.members))
+        whole = slice(0, self.members)
+        several = len(optimizers) > 1
+        self._parts = parts(optimizers, self.model, own) if several else [Part(optimizers[0], own, whole)]
+        self._recordings = Recordings() if record else None
         if next(self.model.parameters()).device.type == "cpu":
             _keep_freed_memory()
 
@@ -92,19 +98,16 @@ class Ensemble:
         model cannot be stacked (control flow on data, `.item()`).
         """
         rates = self._checked(lrs)
-        losses = self._map(loss_fn, batch, batch_dim)
-        if not isinstance(losses, Tensor) or losses.shape != (self.members,):
-            got = f"shape {tuple(losses.shape[1:])}" if isinstance(losses, Tensor) else type(losses).__name__
-            raise TypeError(f"loss_fn must return a scalar tensor, got {got}")
-        for name, gradient in _gradients(losses.sum(), self._parameters).items():
-            self._parameters[name].grad = gradient
-        step_members(self.optimizer, rates)
-        return losses.detach()
+        losses, gradients, self._buffers = self._call(self._train, loss_fn, batch, batch_dim, watch=True)
+        for part in self._parts:
+            part.step(gradients, rates)
+        return torch.clone(losses)
 
     @torch.no_grad()
     def evaluate(self, fn: Callable[[Any, Any], Any], batch: Any, batch_dim: int | None = None) -> Any:
         """Return fn(model, batch) of every member, its tensors with a leading members axis, without gradients."""
-        return self._map(fn, batch, batch_dim)
+        result, self._buffers = self._call(self._map, fn, batch, batch_dim)
+        return result if self._recordings is None else tree_map(torch.clone, result)
 
     @torch.no_grad()
     def keep(self, mask: Any) -> None:
@@ -113,14 +116,26 @@ class Ensemble:
         if kept.dtype != torch.bool or kept.shape != (self.members,) or not kept.any():
             raise ValueError(f"mask must be {self.members} booleans, one of them True at least, got {mask!r}")
         for parameter in self._parameters.values():
-            shape, chosen = parameter.shape, kept.to(parameter.device)
-            for key, value in self.optimizer.state.get(parameter, {}).items():
-                if isinstance(value, Tensor) and value.shape == shape:
-                    self.optimizer.state[parameter][key] = value[chosen]
-            parameter.grad = None
-            parameter.data = parameter.data[chosen]  # the same object: the optimizer knows it
+            parameter.data = parameter.data[kept.to(parameter.device)]  # the same object: the parts know it
+        start = 0
+        for part in self._parts:
+            part.keep(kept[part.rows], start)
+            start = part.rows.stop
+        self._parts = [part for part in self._parts if part.rows.stop > part.rows.start]
         self._buffers = {name: buffer[kept.to(buffer.device)] for name, buffer in self._buffers.items()}
         self.members = int(kept.sum())
+        if self._recordings is not None:
+            self._recordings.clear()
+
+    @property
+    def optimizers(self) -> list[Optimizer]:
+        """The optimizers, one for each run of neighbouring members that share one."""
+        return [part.optimizer for part in self._parts]
+
+    @property
+    def recording(self) -> str | None:
+        """Why passes are not recorded as CUDA graphs, or None where they are or will be."""
+        return "record is False" if self._recordings is None else self._recordings.problem
 
     def state(self, i: int) -> dict[str, Any]:
         """Return a copy of member i's weights and buffers, as the model's `state_dict()` names them."""
@@ -135,19 +150,52 @@ class Ensemble:
     def _stack(self, named: list[dict[str, Any]]) -> dict[str, Tensor]:
         return {name: stack([each[name] for each in named], self.members) for name in named[0]}
 
-    def _map(self, fn: Callable[[Any, Any], Any], batch: Any, batch_dim: int | None) -> Any:
-        """Return what fn gives for every member, and take over the buffers that it changed."""
+    def _made(self, make_optimizer: Any) -> list[Optimizer]:
+        """Return the optimizers of single models: one for all members, or one for each of them."""
+        makers = [make_optimizer] if callable(make_optimizer) else items("make_optimizer", make_optimizer)
+        if not callable(make_optimizer) and len(makers) != self.members:
+            raise ValueError(
+                f"make_optimizer must be one function or {self.members}, one per member, got {len(makers)}"
+            )
+        found = [make(list(self.model.parameters())) for make in makers]
+        for optimizer in found:
+            if reason := unfit(optimizer, self.model):
+                raise ValueError(f"make_optimizer: {reason}")
+        if len({len(optimizer.param_groups) for optimizer in found}) > 1:
+            raise ValueError("make_optimizer: all optimizers must have as many param groups")
+        return found
+
+    def _call(self, how: Any, fn: Callable[[Any, Any], Any], batch: Any, batch_dim: int | None, **options: Any) -> Any:
+        """Return how(fn, batch_dim, buffers, batch), recorded where wanted."""
+        if self._recordings is None:
+            return how(fn, batch_dim, self._buffers, batch)
+        modes = tuple(module.training for module in self.model.modules())
+        key = how.__name__, fn if isinstance(fn, Hashable) else id(fn), batch_dim, modes
+        return self._recordings(key, partial(how, fn, batch_dim), self._buffers, batch, **options)
+
+    def _train(self, loss_fn: LossFn, batch_dim: int | None, buffers: Any, batch: Any) -> Any:
+        """Return the members' losses, their gradients by parameter, and the buffers after a forward pass."""
+        leaves = self._parameters if self._recordings is None else _leaves(self._parameters)  # a graph wants new ones
+        losses, buffers = self._map(loss_fn, batch_dim, buffers, batch, leaves)
+        if not isinstance(losses, Tensor) or losses.shape != (self.members,):
+            got = f"shape {tuple(losses.shape[1:])}" if isinstance(losses, Tensor) else type(losses).__name__
+            raise TypeError(f"loss_fn must return a scalar tensor, got {got}")
+        return losses.detach(), [*gradients(losses.sum(), leaves).values()], buffers
+
+    def _map(self, fn: Any, batch_dim: int | None, buffers: Any, batch: Any, parameters: Any = None) -> Any:
+        """Return what fn gives for every member, and the buffers as it leaves them."""
+        if self._recordings is not None:  # batch norm writes into them, but a graph's inputs are copied in anew
+            buffers = {name: buffer.clone() for name, buffer in buffers.items()}
 
         def single(tensors: dict[str, Tensor], batch: Any) -> Any:
             held = {f"model.{name}": tensor for name, tensor in tensors.items()}
             result = functional_call(self._skeleton, held, (fn, batch))  # puts replaced buffers into held
-            return result, {name: held[f"model.{name}"] for name in self._buffers}
+            return result, {name: held[f"model.{name}"] for name in buffers}
 
         with self._layout():
             mapped = vmap(single, in_dims=(0, batch_dim), randomness=self._randomness)
-            result, buffers = mapped({**self._parameters, **self._buffers}, batch)
-        self._buffers = {name: buffer.detach().contiguous() for name, buffer in buffers.items()}
-        return result
+            result, changed = mapped({**(parameters or self._parameters), **buffers}, batch)
+        return result, {name: buffer.detach().contiguous() for name, buffer in changed.items()}
 
     def _layout(self) -> AbstractContextManager[Any]:
         on_cpu = next(iter(self._parameters.values())).device.type == "cpu"
@@ -156,7 +204,7 @@ class Ensemble:
     def _checked(self, lrs: Any) -> np.ndarray:
         """Return learning rates as an array of shape (members, groups)."""
         rates = np.asarray(lrs.detach().cpu() if isinstance(lrs, Tensor) else lrs, dtype=np.float64)
-        groups = len(self.optimizer.param_groups)
+        groups = len(self._parts[0].optimizer.param_groups)
         if rates.shape == (self.members,):
             rates = np.broadcast_to(rates[:, None], (self.members, groups))
         if rates.shape != (self.members, groups):
@@ -164,34 +212,6 @@ class Ensemble:
         if not (np.isfinite(rates) & (rates >= 0)).all():
             raise ValueError(f"lrs must be finite and >= 0, got {rates[~(np.isfinite(rates) & (rates >= 0))][0]}")
         return rates
-
-
-def obstacle(model: nn.Module, make_optimizer: MakeOptimizer, loss_fn: LossFn, batch: Any) -> str | None:
-    """Return why members of an Ensemble would not do what single models do, or None.
-
-    Tried out, not assumed: random gradients in float64 through the stacked optimizer and through single ones; a real
-    batch through two stacked members and through copies of the model. Weights, buffers and torch's random state stay.
-    """
-    try:
-        pair = Ensemble(model, make_optimizer, 2)
-    except ValueError as error:
-        return str(error)
-    return other_update(make_optimizer(list(model.parameters()))) or _other_loss(pair, loss_fn, batch)
-
-
-def unprofitable(model: nn.Module) -> str | None:
-    """Return why training side by side would be slower than one after another, or None: a fixed rule, by measurement.
-
-    An accelerator is always better filled by all members. A processor gains where calls cost more than arithmetic.
-    """
-    first = next(model.parameters())
-    if first.device.type != "cpu":
-        return None
-    heavy = next((part for part in model.modules() if isinstance(part, (nn.modules.conv._ConvNd, nn.RNNBase))), None)
-    if heavy is not None:
-        return f"on a CPU a model with {type(heavy).__name__} is faster alone"
-    size = sum(parameter.numel() for parameter in model.parameters())
-    return f"on a CPU a model of {size} parameters (> {_WORTH}) is faster alone" if size > _WORTH else None
 
 
 class _Call(nn.Module):
@@ -235,66 +255,15 @@ def _models(model: Any, members: int) -> list[nn.Module]:
     return models
 
 
-def _other_loss(pair: Ensemble, loss_fn: LossFn, batch: Any) -> str | None:
-    """Return why two stacked members have other losses, gradients or buffers than two single models, or None."""
-    with torch.no_grad():
-        for parameter in pair._parameters.values():
-            parameter[1] *= 0.97  # another model, so that members which see each other show it
-    rewind = _random_state(next(pair.model.parameters()).device)
-    try:
-        singles = []
-        for i in range(pair.members):
-            alone = copy.deepcopy(pair.model)
-            alone.load_state_dict(pair.state(i))
-            loss = loss_fn(alone, batch)
-            singles.append((loss, _gradients(loss, dict(alone.named_parameters())), dict(alone.named_buffers())))
-            rewind()
-        with warnings.catch_warnings():  # where vmap has no rule, it goes through the members one by one
-            warnings.filterwarnings("error", message="There is a performance drop")
-            losses = pair._map(loss_fn, batch, None)
-            gradients = _gradients(losses.sum(), pair._parameters)
-    except Exception as error:  # whatever a model does that vmap cannot do; if it does not run alone either, that shows
-        return f"the model cannot be stacked: {(str(error) or type(error).__name__).strip().splitlines()[0]}"
-    finally:
-        rewind()
-    for i, (loss, single, buffers) in enumerate(singles):
-        same = _close(losses[i], loss) and all(_close(_at(gradients[name], i), single[name]) for name in gradients)
-        if not (same and all(_close(pair._buffers[name][i], buffers[name]) for name in buffers)):
-            return "stacked, the model has other losses, gradients or buffers than alone"
-    return None
-
-
-def _gradients(loss: Tensor, parameters: dict[str, Any]) -> dict[str, Tensor | None]:
+def gradients(loss: Tensor, parameters: dict[str, Any]) -> dict[str, Tensor | None]:
+    """Return the gradient of each parameter by name, None where there is none."""
     trained = {name: parameter for name, parameter in parameters.items() if parameter.requires_grad}
-    gradients = torch.autograd.grad(loss, list(trained.values()), allow_unused=True)
-    return dict(zip(trained, gradients, strict=True))
+    found = torch.autograd.grad(loss, list(trained.values()), allow_unused=True)
+    return {**dict.fromkeys(parameters), **dict(zip(trained, found, strict=True))}
 
 
-def _random_state(device: torch.device) -> Callable[[], None]:
-    """Return what goes back to torch's present random state."""
-    on_cpu, on_device = torch.get_rng_state(), torch.cuda.get_rng_state(device) if device.type == "cuda" else None
-
-    def rewind() -> None:
-        torch.set_rng_state(on_cpu)
-        if on_device is not None:
-            torch.cuda.set_rng_state(on_device, device)
-
-    return rewind
-
-
-def _at(tensor: Tensor | None, i: int) -> Tensor | None:
-    return None if tensor is None else tensor[i]
-
-
-def _close(ours: Tensor | None, theirs: Tensor | None) -> bool:
-    """Return whether two tensors are the same but for rounding; gradients that are not there are equal to zeros."""
-    if ours is None or theirs is None:
-        other = theirs if ours is None else ours
-        return other is None or not other.any()
-    if not ours.dtype.is_floating_point:
-        return torch.equal(ours, theirs)
-    tolerance = 10 * torch.finfo(ours.dtype).eps ** 0.5
-    return bool(torch.linalg.vector_norm(ours - theirs) <= tolerance * (torch.linalg.vector_norm(theirs) + tolerance))
+def _leaves(parameters: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: value.detach().requires_grad_(value.requires_grad) for name, value in parameters.items()}
 
 
 def _keep_freed_memory() -> None:

@@ -17,8 +17,9 @@ from torch.optim import Optimizer
 from . import plot
 from ._check import choice, integer, items, number, refuse
 from ._groups import read, write
+from ._obstacle import obstacle, unprofitable
 from ._training import Trainer, endless
-from .ensemble import Ensemble, LossFn, MakeOptimizer, obstacle, unprofitable
+from .ensemble import Ensemble, LossFn, MakeOptimizer
 from .restore import Saved
 
 SIDE_BY_SIDE, ONE_AFTER_ANOTHER = "side by side", "one after another"

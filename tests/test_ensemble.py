@@ -5,7 +5,6 @@ import torch
 from torch import nn
 
 from lrsched import Ensemble
-from lrsched.ensemble import obstacle, unprofitable
 from tests.sweep_helpers import pairs, small, square, train_alone
 
 SGD = partial(torch.optim.SGD, lr=1.0, momentum=0.9)
@@ -111,11 +110,35 @@ def test_wrong_steps():
         ensemble.keep([False, False])
 
 
-def test_obstacle_and_rule():
-    (batch,) = pairs(1)
-    assert obstacle(small(), SGD, square, batch) is None
-    assert "LBFGS" in obstacle(small(), torch.optim.LBFGS, square, batch)
-    assert "cannot be stacked" in obstacle(small(), SGD, lambda m, b: square(m, b) * square(m, b).item(), batch)
-    assert unprofitable(small()) is None
-    assert "Conv2d" in unprofitable(nn.Sequential(nn.Conv2d(1, 2, 3)))
-    assert "150000" in unprofitable(nn.Linear(500, 500))
+def test_neighbours_of_one_kind_share_an_optimizer():
+    """SGD beside Adam, each member as it would be alone, also once members have left."""
+    model, batches, lrs = small(torch.float64), pairs(dtype=torch.float64), [0.1, 0.2, 0.01, 0.3, 0.02]
+    makers = [SGD, SGD, ADAM, partial(SGD, weight_decay=0.1), ADAM]
+    ensemble = Ensemble(model, makers, 5)
+    assert [type(each).__name__ for each in ensemble.optimizers] == ["SGD", "Adam", "SGD", "Adam"]
+    for i in range(2):
+        ensemble.step(square, batches[i], lrs)
+    kept = [False, True, False, True, True]
+    ensemble.keep(kept)
+    assert [type(each).__name__ for each in ensemble.optimizers] == ["SGD", "SGD", "Adam"]
+    losses = [ensemble.step(square, batches[i % 3], [0.2, 0.3, 0.02]) for i in range(2, 6)]
+    for place, i in enumerate(j for j in range(5) if kept[j]):
+        alone, expected, _ = train_alone(model, makers[i], square, batches, lrs[i], 6)
+        assert [float(loss[place]) for loss in losses] == pytest.approx(expected[2:], rel=1e-9)
+        for key, value in alone.state_dict().items():
+            assert torch.allclose(ensemble.state(place)[key], value, rtol=1e-9, atol=1e-12), key
+
+
+def test_makers_must_fit_the_members_and_each_other():
+    def two_groups(params):
+        first, *others = params
+        return torch.optim.SGD([{"params": [first]}, {"params": others}], lr=0.1)
+
+    with pytest.raises(ValueError, match="make_optimizer must be one function or 3, one per member, got 2"):
+        Ensemble(small(), [SGD, ADAM], 3)
+    with pytest.raises(ValueError, match="all optimizers must have as many param groups"):
+        Ensemble(small(), [SGD, two_groups], 2)
+    with pytest.raises(ValueError, match="make_optimizer: LBFGS is not exactly one of SGD"):
+        Ensemble(small(), [SGD, torch.optim.LBFGS], 2)
+    with pytest.raises(TypeError, match="make_optimizer must be a list"):
+        Ensemble(small(), 3, 2)

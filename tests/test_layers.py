@@ -16,7 +16,10 @@ SOURCES = {path.stem: path.read_text(encoding="utf-8") for path in PACKAGE.glob(
 LEVELS = {
     **dict.fromkeys(["_check", "_descent", "_runs", "_state", "_student", "sequences", "rules", "plot"], 0),
     **dict.fromkeys(["_report", "decays", "image", "curve"], 1),
-    **dict.fromkeys(["_batches", "_groups", "_processes", "_stacked", "_training", "restore", "ensemble"], 2),
+    **dict.fromkeys(
+        ["_batches", "_groups", "_processes", "_replay", "_stacked", "_training", "restore", "ensemble"], 2
+    ),
+    "_obstacle": 2.5,
     **dict.fromkeys(["_members", "schedulers", "plateau", "ramp", "sweep"], 3),
     **dict.fromkeys(["_beside", "_checkpoint", "_loop"], 3.5),
     "comparison": 4,
@@ -88,7 +91,7 @@ def fault(module, target, lazy):
 
 def helpers(module):
     """Return what a module may import at its own level: the shared helpers, in their order."""
-    shared = ["_check", "_state", "_stacked"]
+    shared = ["_check", "_state", "_replay", "_stacked"]
     return shared[: shared.index(module)] if module in shared else shared
 
 

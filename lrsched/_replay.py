@@ -1,0 +1,150 @@
+"""Recordings: a function of tensors goes in; out comes what it gives, on a GPU by replaying a CUDA graph.
+
+A model's forward and backward pass launches hundreds of kernels, and small ones take less time than their launch. A
+graph launches all at once.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._pytree import tree_flatten, tree_unflatten
+
+WARM_UP = 3  # ordinary calls, in which libraries choose their kernels, before a recording
+CHECK = 1000  # calls from one check of a recording against an ordinary call to the next
+KEPT = 8  # recordings at most: training, validation and what else is measured, and the last batch of each
+
+
+class Recordings:
+    """Calls functions; one that is called again and again with tensors of the same kinds is recorded and replayed.
+
+    Its outputs, tensors with a leading members axis, are then overwritten by the next call. Everything else that the
+    function reads must stay where it is in memory, and what it does must not depend on anything that changes outside
+    tensors. That is checked when recorded, where a difference ends all recording, with the reason in `problem`. With
+    `watch` the first output is checked every 1,000 calls as well, where a difference is a RuntimeError, since the calls
+    before may have been wrong.
+    """
+
+    def __init__(self) -> None:
+        self.problem: str | None = None
+        self._entries: OrderedDict[Any, _Entry] = OrderedDict()
+
+    def __call__(self, key: tuple[Any, ...], function: Callable[..., Any], *inputs: Any, watch: bool = False) -> Any:
+        """Return function(*inputs); `key` tells apart functions and what else decides what they do."""
+        leaves, tree = tree_flatten(inputs)
+        if self.problem or not all(recordable(leaf) for leaf in leaves):
+            return function(*inputs)
+        key = (*key, tree, *((leaf.shape, leaf.dtype) for leaf in leaves))
+        entry = self._entries.pop(key) if key in self._entries else _Entry(function)
+        self._entries[key] = entry  # the last used is the last dropped
+        if len(self._entries) > KEPT:
+            self._entries.popitem(last=False)
+        entry.calls += 1
+        since = entry.calls - WARM_UP - 1
+        if since < 0:
+            return function(*inputs)
+        if since == 0 or (watch and since % CHECK == 0):
+            return self._checked(entry, leaves, tree, inputs)
+        return entry.replay(leaves)
+
+    def _checked(self, entry: _Entry, leaves: list[Tensor], tree: Any, inputs: tuple[Any, ...]) -> Any:
+        """Return what an ordinary call gives, or a replay if that is the same."""
+        first = entry.replay is None
+        rewind = random_state(leaves[0].device)
+        expected = entry.function(*inputs)
+        try:
+            if first:
+                entry.replay = _recorded(entry.function, leaves, tree)
+            rewind()
+            found = entry.replay(leaves)
+            results = [*zip(tree_flatten(found)[0], tree_flatten(expected)[0], strict=True)]
+            same = all(_alike(*pair) for pair in results[: None if first else 1])
+        except Exception as error:  # whatever a function does that a graph cannot do
+            if not first:
+                raise
+            self.problem = f"not recorded as a CUDA graph: {(str(error) or type(error).__name__).splitlines()[0]}"
+        else:
+            if same:
+                return found
+            if not first:
+                raise RuntimeError(
+                    "a recorded pass no longer gives what the model and the function give when called: they depend on "
+                    "something besides weights and batch that has changed; train without recording"
+                )
+            self.problem = "not recorded as a CUDA graph: it gives other results"
+        self._entries.clear()
+        rewind()
+        return entry.function(*inputs)
+
+    def clear(self) -> None:
+        """Forget all recordings: what they read has moved."""
+        self._entries.clear()
+
+
+class _Entry:
+    """A function, how often it was called, and its recording; it keeps alive what the function refers to."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+        self.calls = 0
+        self.replay: Any = None
+
+
+def _recorded(function: Callable[..., Any], leaves: list[Tensor], tree: Any) -> Callable[[list[Tensor]], Any]:
+    """Return what copies other tensors into the places of these, replays the function, and returns its outputs."""
+    held = [leaf.detach().clone() for leaf in leaves]
+    outputs, launch = record(lambda: function(*tree_unflatten(held, tree)))
+
+    def replay(leaves: list[Tensor]) -> Any:
+        for place, leaf in zip(held, leaves, strict=True):
+            place.copy_(leaf)
+        launch()
+        return outputs
+
+    return replay
+
+
+def recordable(leaf: Any) -> bool:
+    """Return whether a recording may take this as an input."""
+    return isinstance(leaf, Tensor) and leaf.is_cuda
+
+
+def record(function: Callable[[], Any]) -> tuple[Any, Callable[[], None]]:
+    """Record what a function launches on the GPU; return its outputs, not yet computed, and what computes them."""
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        outputs = function()
+    return outputs, graph.replay
+
+
+def random_state(device: torch.device) -> Callable[[], None]:
+    """Return what goes back to torch's present random state."""
+    on_cpu, on_device = torch.get_rng_state(), torch.cuda.get_rng_state(device) if device.type == "cuda" else None
+
+    def rewind() -> None:
+        torch.set_rng_state(on_cpu)
+        if on_device is not None:
+            torch.cuda.set_rng_state(on_device, device)
+
+    return rewind
+
+
+def tolerance(dtype: torch.dtype) -> float:
+    """Return how far apart, relatively, two results may be that differ by rounding alone."""
+    return float(10 * torch.finfo(dtype).eps ** 0.5)
+
+
+def _alike(ours: Any, theirs: Any) -> bool:
+    """Return whether two results are the same but for rounding, member by member; what is not finite does not count."""
+    if not isinstance(theirs, Tensor) or not theirs.is_floating_point():
+        return torch.equal(ours, theirs) if isinstance(theirs, Tensor) else ours is theirs
+    members = len(theirs) if theirs.ndim else 1
+    ours, theirs = ours.detach().reshape(members, -1), theirs.detach().reshape(members, -1)
+    usable = ours.isfinite() & theirs.isfinite()
+    apart, size = (torch.where(usable, each, 0.0).norm(dim=1) for each in (ours - theirs, theirs))
+    allowed = tolerance(torch.float32)
+    return bool((apart <= allowed * (size + allowed)).all())
