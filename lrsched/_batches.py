@@ -20,16 +20,16 @@ class Tensors:
     def to(self, device: torch.device) -> Tensors:
         return Tensors(tuple(tensor.to(device) for tensor in self.tensors), self.batch_size)
 
-    def order(self, generator: Generator) -> tuple[Tensor, ...]:
-        """Return the rows of each batch of the generator's next epoch."""
-        rows = torch.randperm(len(self.tensors[0]), generator=generator)
-        return torch.split(rows.to(self.tensors[0].device), self.batch_size)
+    def order(self, generators: Iterable[Generator]) -> tuple[Tensor, ...]:
+        """Return the rows of each batch of the generators' next epochs, (generators, batch size)."""
+        rows = torch.stack([torch.randperm(len(self.tensors[0]), generator=generator) for generator in generators])
+        return torch.split(rows.to(self.tensors[0].device), self.batch_size, dim=1)
 
     def rows(self, rows: Tensor) -> tuple[Tensor, ...]:
         return tuple(tensor[rows] for tensor in self.tensors)
 
     def shuffled(self, generator: Generator) -> Iterator[tuple[Tensor, ...]]:
-        return map(self.rows, self.order(generator))
+        return (self.rows(rows[0]) for rows in self.order([generator]))
 
     def in_order(self) -> Iterable[tuple[Tensor, ...]]:
         return zip(*(torch.split(tensor, self.batch_size) for tensor in self.tensors), strict=True)

@@ -52,12 +52,12 @@ class Beside(Trainer):
         """Train on all batches once, each member in its own order; return the means of their losses."""
         data: Any = self.task.train
         self._ensemble.model.train()
-        orders = [data.order(member.generator) for member in members]
         alike = len({member.run.seed for member in members}) == 1
+        order = data.order(member.generator for member in members)
         moving = [member for member in members if member.per_batch]
         losses, lrs = [], rates(members)
-        for rows in zip(*orders, strict=True):
-            batch = data.rows(rows[0] if alike else torch.stack(rows))
+        for rows in order:
+            batch = data.rows(rows[0] if alike else rows)
             losses.append(self._ensemble.step(self.task.loss_fn, batch, lrs, batch_dim=None if alike else 0))
             for member in moving:
                 member.optimizer.step()  # without gradients: for its hooks, and for torch's warning about the order

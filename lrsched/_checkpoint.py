@@ -14,6 +14,7 @@ import torch
 from ._members import Trainer
 
 PAUSE = 10.0  # seconds at least between two checkpoints
+SHARE = 20  # and so many times as long as the last one took to write
 
 
 class Checkpoint:
@@ -21,7 +22,7 @@ class Checkpoint:
 
     def __init__(self, path: Path | None) -> None:
         self.path = path
-        self.written = time.monotonic()
+        self.due = time.monotonic() + PAUSE
         self.held = self._read()
 
     def pairs(self, configs: Mapping[str, Any]) -> list[tuple[str, int]]:
@@ -41,7 +42,8 @@ class Checkpoint:
 
     def save(self, trainer: Trainer, configs: Mapping[str, Any]) -> None:
         """Replace the checkpoint, if the last one is old enough; an interruption leaves the old one."""
-        if self.path is None or time.monotonic() - self.written < PAUSE:
+        started = time.monotonic()
+        if self.path is None or started < self.due:
             return
         device = trainer.task.device
         state = {
@@ -56,9 +58,12 @@ class Checkpoint:
         try:
             torch.save(state, part)
             os.replace(part, self.path)
-        except OSError as error:
-            raise OSError(f"cannot write the checkpoint {self.path}: {error}; the finished runs are kept") from error
-        self.written = time.monotonic()
+        except (OSError, RuntimeError) as error:  # a full disk is a RuntimeError of torch's
+            part.unlink(missing_ok=True)
+            reason = str(error).strip().splitlines()[0]
+            raise OSError(f"cannot write the checkpoint {self.path}: {reason}; the finished runs are kept") from error
+        now = time.monotonic()
+        self.due = now + max(PAUSE, SHARE * (now - started))
 
     def drop(self) -> None:
         if self.path is not None:
@@ -68,9 +73,9 @@ class Checkpoint:
         if self.path is None or not self.path.exists():
             return None
         try:
-            return torch.load(self.path, map_location="cpu", weights_only=False)  # schedulers keep what they like in it
+            return torch.load(self.path, map_location="cpu", weights_only=True)
         except (OSError, RuntimeError, EOFError, pickle.UnpicklingError):
-            return None  # then those runs begin again
+            return None  # half written, or a scheduler keeps more than plain values: then those runs begin again
 
 
 def _pairs(trainer: Trainer) -> list[tuple[str, int]]:

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import copy
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_map
 
 from ._replay import random_state, tolerance
 from ._stacked import other_update
@@ -29,7 +31,7 @@ def obstacle(model: nn.Module, make_optimizer: MakeOptimizer, loss_fn: LossFn, b
         pair = Ensemble(model, make_optimizer, 2)
     except ValueError as error:
         return str(error)
-    return other_update(make_optimizer(list(model.parameters()))) or _other_loss(pair, loss_fn, batch)
+    return other_update(make_optimizer(list(model.parameters()))) or _other_loss(pair, make_optimizer, loss_fn, batch)
 
 
 def unprofitable(model: nn.Module) -> str | None:
@@ -47,31 +49,66 @@ def unprofitable(model: nn.Module) -> str | None:
     return f"on a CPU a model of {size} parameters (> {_WORTH}) is faster alone" if size > _WORTH else None
 
 
-def _other_loss(pair: Ensemble, loss_fn: LossFn, batch: Any) -> str | None:
+def _other_loss(pair: Ensemble, make_optimizer: MakeOptimizer, loss_fn: LossFn, batch: Any) -> str | None:
     """Return why two stacked members have other losses, gradients or buffers than two single models, or None."""
     with torch.no_grad():
         for parameter in pair._parameters.values():
             parameter[1] *= 0.97  # another model, so that members which see each other show it
     rewind = random_state(next(pair.model.parameters()).device)
+    modes = [(module, module.training) for module in pair.model.modules()]
+
+    def by_itself(model: nn.Module) -> tuple[Any, Any, Any]:
+        loss = loss_fn(model, batch)
+        return loss, [*gradients(loss, dict(model.named_parameters())).values()], dict(model.named_buffers())
+
+    def in_a_stack_of_one(model: nn.Module) -> tuple[Any, Any, Any]:
+        one = Ensemble(model, make_optimizer, 1)
+        found: tuple[Any, Any, Any] = one._train(loss_fn, None, one._buffers, batch)
+        return tree_map(lambda each: None if each is None else each[0], found)  # type: ignore[no-any-return]
+
     try:
-        singles = []
-        for i in range(pair.members):
-            alone = copy.deepcopy(pair.model)
-            alone.load_state_dict(pair.state(i))
-            loss = loss_fn(alone, batch)
-            grads = gradients(loss, dict(alone.named_parameters())).values()
-            singles.append((loss, [*grads], dict(alone.named_buffers())))
-            rewind()
-        with warnings.catch_warnings():  # where vmap has no rule, it goes through the members one by one
-            warnings.filterwarnings("error", message="There is a performance drop")
-            losses, stacked, changed = pair._train(loss_fn, None, pair._buffers, batch)
+        if not _masks_differ(pair.model, by_itself):
+            return _differs(pair, by_itself, loss_fn, batch, rewind)
+        pair.model.eval()
+        reason = _differs(pair, by_itself, loss_fn, batch, rewind)
+        for module, mode in modes:
+            module.training = mode
+        return reason or _differs(pair, in_a_stack_of_one, loss_fn, batch, rewind)
     except Exception as error:  # whatever a model does that vmap cannot do; if it does not run alone either, that shows
         return f"the model cannot be stacked: {(str(error) or type(error).__name__).strip().splitlines()[0]}"
     finally:
+        for module, mode in modes:
+            module.training = mode
         rewind()
-    for i, (loss, single, buffers) in enumerate(singles):
+
+
+def _masks_differ(model: nn.Module, by_itself: Callable[[nn.Module], Any]) -> bool:
+    """Return whether a pass draws random numbers on a GPU, whose dropout draws other ones for a stack than alone."""
+    device = next(model.parameters()).device
+    if device.type != "cuda":
+        return False
+    before = torch.cuda.get_rng_state(device)
+    by_itself(copy.deepcopy(model))
+    return not torch.equal(before, torch.cuda.get_rng_state(device))
+
+
+def _differs(pair: Ensemble, single: Any, loss_fn: LossFn, batch: Any, rewind: Callable[[], None]) -> str | None:
+    """Return that two stacked members have other losses, gradients or buffers than copies of them, or None."""
+    singles = []
+    for i in range(pair.members):
+        alone = copy.deepcopy(pair.model)
+        alone.load_state_dict(pair.state(i))
+        rewind()
+        singles.append(single(alone))
+    rewind()
+    with warnings.catch_warnings():  # where vmap has no rule, it goes through the members one by one
+        warnings.filterwarnings("error", message="There is a performance drop")
+        losses, stacked, changed = pair._train(
+            loss_fn, None, {name: each.clone() for name, each in pair._buffers.items()}, batch
+        )
+    for i, (loss, alone_gradients, buffers) in enumerate(singles):
         ours = [None if gradient is None else gradient[i] for gradient in stacked]
-        same = _close(losses[i], loss) and all(map(_close, ours, single))
+        same = _close(losses[i], loss) and all(map(_close, ours, alone_gradients))
         if not (same and all(_close(changed[name][i], buffers[name]) for name in buffers)):
             return "stacked, the model has other losses, gradients or buffers than alone"
     return None

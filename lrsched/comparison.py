@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
@@ -24,6 +25,7 @@ from ._runs import Run, RunFile
 from ._training import LossFn, described, scalar
 
 Pair = tuple[str, int]
+T = TypeVar("T")
 
 _CHANGES = "its scheduler changes {} besides lr"
 
@@ -73,7 +75,7 @@ def compare(
         device: where to train; None for where `model_fn` puts the model.
         vectorize: True trains members side by side, False one after another, "auto" where it pays; the runs tell.
         out: a JSON-lines file for finished runs, read first: those of the same configuration are not trained again. A
-            run under way is kept beside it every few seconds, and resumed.
+            run under way is kept beside it every few seconds, and resumed, if its scheduler's state has plain values.
         key: what else belongs to the configuration, anything that JSON can hold.
         note: a text kept with each run, such as the machine's name.
         callback: callback(run) after each epoch, and for each finished run, those read from `out` included.
@@ -109,7 +111,7 @@ def compare(
     choice("metric_average", metric_average, AVERAGES)
     _check_key(key)
     data = batches("train", train, batch_size), batches("valid", valid, batch_size)
-    with torch.random.fork_rng(range(torch.cuda.device_count())):
+    with torch.random.fork_rng(_gpus(device)):
         torch.manual_seed(pairs[0][1])
         model = model_fn()
         if not isinstance(model, nn.Module):
@@ -145,7 +147,7 @@ def _train(plan: Plan, file: RunFile, checkpoint: Checkpoint, callback: Callable
                 units = plan.split(unit) + units
         shares = gathered((new, len(units)))
         new = [run for runs, _ in shares for run in runs]
-        file.add(new)
+        _together(partial(file.add, new))
         if new:
             checkpoint.drop()
         for run in new:
@@ -221,16 +223,22 @@ class Plan:
 
 def _opened(path: Path | None, configs: dict[str, Any]) -> RunFile:
     """Return the file of runs, read and later written by the first process for all."""
-    problem = None
-    try:
-        file = RunFile(path if rank() == 0 else None, configs)
-    except OSError as error:
-        problem = error
-    for found in gathered(problem):
-        if found is not None:
-            raise found
+    file = _together(lambda: RunFile(path if rank() == 0 else None, configs))
     file.runs = gathered(file.runs)[0]
     return file
+
+
+def _together(action: Callable[[], T]) -> T:
+    """Return what an action gives; an OSError of one process is raised in all of them."""
+    problem, found = None, []
+    try:
+        found.append(action())
+    except OSError as error:
+        problem = error
+    for each in gathered(problem):
+        if each is not None:
+            raise each
+    return found[0]
 
 
 def _beside(path: Path | None) -> Path | None:
@@ -312,6 +320,12 @@ def _device(device: torch.device | str | None, model: nn.Module) -> torch.device
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise ValueError(f"device {device} cannot be used: {str(error).splitlines()[0]}") from error
     return found
+
+
+def _gpus(device: torch.device | str | None) -> Iterable[int]:
+    """Return the GPUs whose random state is to be put back; a process that trains on the processor wakes none."""
+    wanted = str(device).startswith("cuda") or torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
+    return range(torch.cuda.device_count()) if wanted else ()
 
 
 def _quiet(run: Run) -> None:

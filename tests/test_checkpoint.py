@@ -5,8 +5,10 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import torch
 
 from lrsched import _checkpoint
 from lrsched._checkpoint import Checkpoint
@@ -24,7 +26,7 @@ from torch.optim import SGD, Adam
 from torch.optim.lr_scheduler import OneCycleLR, ReduceLROnPlateau
 from lrsched import PlateauSequence, Sawtooth, Setting, _checkpoint, compare
 
-_checkpoint.PAUSE = 0.0
+_checkpoint.PAUSE = _checkpoint.SHARE = 0.0
 torch.set_num_threads(1)
 x = torch.randn(40, 3, generator=torch.Generator().manual_seed(0))
 data = x, x.sum(1, keepdim=True).sin()
@@ -67,9 +69,9 @@ def records(out):
 @pytest.mark.skipif(sys.platform == "win32", reason="processes cannot be forked there")
 def test_killed_anywhere_it_ends_as_if_it_had_not_been(tmp_path):
     whole, parts = tmp_path / "whole.jsonl", tmp_path / "parts.jsonl"
-    # Callbacks come after each epoch of each run, twice two of which go side by side, and for each finished run:
-    # in the first epoch; in the first of the second pair; in its last; after a run is on the disk; in a run alone.
-    deaths = [1, 11, 9, 3, 7]
+    # Callbacks come after each epoch of each run, four of which go side by side, and for each finished run:
+    # in the first epoch; in the last of 5; after runs are on the disk; in a run alone; after that is on the disk.
+    deaths = [1, 14, 2, 7, 7]
     calls = [str(item) for dies_at in deaths for item in (parts, dies_at)]
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT, str(whole), *calls, str(parts), "0"],
@@ -82,7 +84,7 @@ def test_killed_anywhere_it_ends_as_if_it_had_not_been(tmp_path):
     assert records(parts) == records(whole)
     assert [record["method"] for record in records(parts)] == ["side by side"] * 4 + ["one after another"] * 2
     resumed = [json.loads(line)["resumed"] for line in parts.read_text().splitlines()]
-    assert resumed == [[1], [1], [1, 5], [1, 5], [3], []]
+    assert resumed == [[1, 5]] * 4 + [[3], []]
     assert not (tmp_path / "parts.jsonl.checkpoint").exists()
 
 
@@ -131,3 +133,49 @@ def test_a_checkpoint_that_cannot_be_written_is_named(tmp_path, monkeypatch):
     path.mkdir()
     with pytest.raises(OSError, match=r"cannot write the checkpoint .*runs.jsonl.checkpoint: .*finished runs are kept"):
         compare(FIXED, hidden, mse, DATA, DATA, **options)
+
+
+def test_a_full_disk_under_a_checkpoint_is_an_error_that_names_it(tmp_path, monkeypatch):
+    options, path = interrupted(tmp_path, monkeypatch)
+    kept = path.read_bytes()
+
+    def full(state, part):
+        part.write_bytes(b"half")
+        raise RuntimeError("[enforce fail at inline_container.cc:664] . unexpected pos 64 vs 0")  # torch's own words
+
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "save", full)
+        with pytest.raises(OSError, match=r"cannot write the checkpoint .*unexpected pos 64 vs 0; the finished runs"):
+            compare(FIXED, hidden, mse, DATA, DATA, **options)
+    assert path.read_bytes() == kept
+    assert not path.with_name(f"{path.name}.part").exists()
+    (run,) = compare(FIXED, hidden, mse, DATA, DATA, **options).runs
+    assert run.resumed == [1]
+
+
+def test_no_code_of_a_checkpoint_is_run(tmp_path, monkeypatch):
+    options, path = interrupted(tmp_path, monkeypatch)
+    trap = tmp_path / "trap"
+
+    class Trap:
+        def __reduce__(self):
+            return (open, (str(trap), "w"))
+
+    torch.save({**torch.load(path, weights_only=True), "trap": Trap()}, path)
+    (run,) = compare(FIXED, hidden, mse, DATA, DATA, **options).runs
+    assert run.resumed == []
+    assert not trap.exists()
+
+
+def test_the_next_checkpoint_waits_long_where_one_takes_long(tmp_path, monkeypatch):
+    clock = iter([0.0, 11.0, 14.0, 73.0, 74.5, 80.0])
+    monkeypatch.setattr(_checkpoint.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(torch, "save", lambda state, part: part.write_bytes(b""))
+    checkpoint = Checkpoint(tmp_path / "c")
+    trainer = SimpleNamespace(members=[], method="", state_dict=dict, task=SimpleNamespace(device=torch.device("cpu")))
+    checkpoint.save(trainer, {})  # at 11 s, until 14: the next one 60 s later
+    (tmp_path / "c").unlink()
+    checkpoint.save(trainer, {})  # at 73
+    assert not (tmp_path / "c").exists()
+    checkpoint.save(trainer, {})  # at 74.5
+    assert (tmp_path / "c").exists()

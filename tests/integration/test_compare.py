@@ -8,9 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 import torch.distributed as dist
 
-from lrsched import Setting, compare
+from lrsched import Setting, _checkpoint, compare
+from lrsched._runs import RunFile
 from tests.comparison_helpers import DATA, hidden, mse, sgd
 
 from .processes import in_two_processes
@@ -64,6 +66,29 @@ def refuse(rank, out):
 
 def test_a_file_that_the_first_process_cannot_use_is_an_error_in_all(tmp_path):
     assert in_two_processes(refuse, tmp_path, str(tmp_path)) == [True, True]
+
+
+def fill_up(rank, out):
+    dist.init_process_group("gloo", timeout=datetime.timedelta(seconds=60))
+    _checkpoint.PAUSE = 0.0
+
+    def full(self, runs):
+        raise OSError("No space left on device")
+
+    if rank == 0:
+        RunFile.add = full
+    with pytest.raises(OSError, match="No space left on device"):
+        trained(out, seeds=2)
+    dist.destroy_process_group()
+    return True
+
+
+def test_where_the_first_process_cannot_write_no_process_drops_its_checkpoint(tmp_path):
+    out = tmp_path / "runs.jsonl"
+    assert in_two_processes(fill_up, tmp_path, str(out)) == [True, True]
+    checkpoints = [tmp_path / f"runs.jsonl.checkpoint{rank}" for rank in ("", 1)]
+    assert all(path.exists() for path in checkpoints)
+    assert [torch.load(path, weights_only=True)["state"]["members"][0]["losses"] for path in checkpoints]
 
 
 def test_a_table_under_torchrun_is_the_same_table(tmp_path):
