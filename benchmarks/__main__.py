@@ -18,6 +18,7 @@ BENCHMARKS = {
     "functions": "which learning rates six simple functions want, before and after training (claims C1 to C5, C7)",
     "lr_scan": "which learning rate an image network wants, 1 to 128 batches ahead (claim C6)",
     "sweep_cost": "the time and memory of lr_sweep: side by side, one after another, and as published",
+    "compare_cost": "the time of training side by side, all runs of a table at once, against the plain loop",
     "range_noise": "does the bump in a range-test curve go away with more data a rate? (claim E1)",
     "claims": "a verdict on every published claim, from the results that there are",
 }

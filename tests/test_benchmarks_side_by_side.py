@@ -1,0 +1,82 @@
+"""The published networks, side by side: a member of the ensemble follows the ordinary run."""
+
+import os
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from benchmarks import cifar10, datasets, mnist
+from benchmarks.training import Split, batch_loss, measure
+from lrsched import Ensemble, Setting, compare
+
+DATA = os.environ.get("LRSCHED_DATA")
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+LOSS = partial(batch_loss, nn.functional.cross_entropy)
+
+
+def pictures(n, *shape):
+    """Return images of ten classes, each a pattern of its own under noise, where the real ones are not at hand."""
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.arange(n) % 10
+    patterns = torch.randn(10, *shape, generator=generator)
+    return Split(patterns[labels] + torch.randn(n, *shape, generator=generator), labels)
+
+
+def digits():
+    if DATA is None:
+        return pictures(2000, 1, 28, 28), pictures(500, 1, 28, 28)
+    found = datasets.mnist(Path(DATA, "mnist"))
+    return found.train.few(6000), found.valid.few(2000)
+
+
+def test_mnist_side_by_side_is_as_accurate_and_its_schedules_are_the_same():
+    rows = {name: mnist.BENCHMARK.settings[name] for name in ("adam", "seq4-cutoff", "seq2-oscillate", "seq3-epoch")}
+    settings = {name: Setting(row.optimizer, row.scheduler) for name, row in rows.items()}
+    options = {"epochs": 2, "batch_size": 64, "seeds": 1, "metric_fn": partial(measure, nn.functional.cross_entropy)}
+    alone, beside = (
+        compare(settings, mnist.network, LOSS, *digits(), **options, device=DEVICE, vectorize=how).runs
+        for how in (False, True)
+    )
+    for one, other in zip(alone, beside, strict=True):
+        assert (one.method, other.method) == ("one after another", "side by side")
+        assert other.metrics["accuracy"] == pytest.approx(one.metrics["accuracy"], abs=0.005)
+        assert one.metrics["accuracy"][-1] > 0.3  # it has learnt something
+    assert [run.setting for run in beside if run.events]
+    for run in beside:  # fed the same losses, an ordinary scheduler does the same
+        weights = [nn.Parameter(torch.zeros(1))]
+        optimizer = rows[run.setting].optimizer(weights)
+        scheduler, lrs = rows[run.setting].scheduler(optimizer), []
+        for loss in run.val_loss:
+            lrs.append([optimizer.param_groups[0]["lr"]])
+            optimizer.step()
+            scheduler.step(*[loss] * (rows[run.setting].rule is not None))
+        assert run.lrs == lrs
+        assert run.events == [event.state_dict() for event in getattr(scheduler, "events", ())]
+
+
+def test_the_first_50_losses_of_cifar10_are_the_same():
+    if DATA is None:
+        images, labels = pictures(1000, 3, 32, 32)
+    else:
+        images, labels = datasets.cifar10(Path(DATA, "cifar10-jpeg")).scaled().train.few(1000)
+    rows = [cifar10.BENCHMARK.settings[name] for name in ("seq1-epoch", "sgd", "adam")]
+    torch.manual_seed(0)
+    model = cifar10.network().to(DEVICE).eval()  # no dropout
+    ensemble = Ensemble(model, [row.optimizer for row in rows], len(rows), record=True)
+    batches = [(images[i::50].to(DEVICE), labels[i::50].to(DEVICE)) for i in range(50)]
+    losses = torch.stack([ensemble.step(LOSS, batch, [row.lr for row in rows]) for batch in batches])
+    for i, row in enumerate(rows):
+        torch.manual_seed(0)
+        alone = cifar10.network().to(DEVICE).eval()
+        optimizer, expected = row.optimizer(alone.parameters()), []
+        for batch in batches:
+            loss = LOSS(alone, batch)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            expected.append(loss.item())
+        assert losses[:, i].tolist() == pytest.approx(expected, abs=1e-3)
+        assert expected[0] != expected[-1]
