@@ -38,7 +38,8 @@ class Tensors:
         """Return shapes, types and a hash of the content."""
         digest = hashlib.sha256()
         for tensor in self.tensors:
-            digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().data)
+            packed = tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
+            digest.update(packed.view(torch.uint8).numpy().data)
         kinds = ", ".join(f"{tuple(tensor.shape)} {tensor.dtype}" for tensor in self.tensors)
         return f"{kinds}, sha256 {digest.hexdigest()[:16]}"
 
@@ -58,7 +59,10 @@ class Function:
         return iter(self.in_order())
 
     def in_order(self) -> Iterable[Any]:
-        return (moved(batch, self.device) for batch in self.function())
+        found = self.function()
+        if not isinstance(found, Iterable):
+            raise TypeError(f"train and valid, as functions, must return an iterable of batches, got {found!r}")
+        return (moved(batch, self.device) for batch in found)
 
     def description(self) -> str:
         return f"function {getattr(self.function, '__qualname__', type(self.function).__qualname__)}"

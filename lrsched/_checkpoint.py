@@ -14,6 +14,7 @@ import torch
 from ._members import Trainer
 
 PAUSE = 10.0  # seconds at least between two checkpoints
+PARTS = {"pairs", "method", "configs", "state", "random", "cuda"}
 SHARE = 20  # and so many times as long as the last one took to write
 
 
@@ -35,10 +36,13 @@ class Checkpoint:
         """Bring a trainer to where the checkpoint left it, if it is its own."""
         held, self.held = self.held, None
         if held and held["pairs"] == _pairs(trainer) and held.get("method") == trainer.method:
-            trainer.load_state_dict(held["state"])
-            torch.set_rng_state(held["random"])
-            if held["cuda"] is not None:
-                torch.cuda.set_rng_state(held["cuda"], trainer.task.device)
+            try:
+                trainer.load_state_dict(held["state"])
+                torch.set_rng_state(held["random"])
+                if held["cuda"] is not None:
+                    torch.cuda.set_rng_state(held["cuda"], trainer.task.device)
+            except Exception as error:  # whatever a damaged file says
+                raise OSError(f"cannot resume from the checkpoint {self.path}: {error!r}; remove it") from error
 
     def save(self, trainer: Trainer, configs: Mapping[str, Any]) -> None:
         """Replace the checkpoint, if the last one is old enough; an interruption leaves the old one."""
@@ -62,6 +66,10 @@ class Checkpoint:
             part.unlink(missing_ok=True)
             reason = str(error).strip().splitlines()[0]
             raise OSError(f"cannot write the checkpoint {self.path}: {reason}; the finished runs are kept") from error
+        except (AttributeError, TypeError, pickle.PicklingError):  # a scheduler that holds a function, say
+            part.unlink(missing_ok=True)
+            self.drop()
+            self.path = None  # then these runs cannot be resumed
         now = time.monotonic()
         self.due = now + max(PAUSE, SHARE * (now - started))
 
@@ -73,9 +81,10 @@ class Checkpoint:
         if self.path is None or not self.path.exists():
             return None
         try:
-            return torch.load(self.path, map_location="cpu", weights_only=True)
-        except (OSError, RuntimeError, EOFError, pickle.UnpicklingError):
-            return None  # half written, or a scheduler keeps more than plain values: then those runs begin again
+            held = torch.load(self.path, map_location="cpu", weights_only=True)
+            return held if held.keys() >= PARTS else None
+        except Exception:  # half written, damaged, or with more than plain values: then those runs begin again
+            return None
 
 
 def _pairs(trainer: Trainer) -> list[tuple[str, int]]:

@@ -98,12 +98,16 @@ class Task:
         found = found if isinstance(found, dict) else {"metric": found}
         if "loss" not in found:
             found = {"loss": self.loss_fn(model, batch), **found}
-        return {name: _one_number(name, torch.as_tensor(value)) for name, value in found.items()}
+        return {str(name): _one_number(name, value) for name, value in found.items()}
 
     def averages(self, measured: list[tuple[dict[str, Tensor], int]], members: int) -> list[dict[str, float]]:
         """Return, for each member, the means of what was measured of batches of so many samples."""
         if not measured:
             raise ValueError("valid gave no batches")
+        if other := next((found.keys() for found, _ in measured if found.keys() != measured[0][0].keys()), None):
+            raise ValueError(
+                f"metric_fn must name the same metrics of every batch, got {[*measured[0][0]]}, {[*other]}"
+            )
         alike, samples = [1] * len(measured), [length for _, length in measured]
         weights = {"loss": alike} if self.metric_average == "samples" else dict.fromkeys(measured[0][0], alike)
         means = {
@@ -153,7 +157,7 @@ class Member:
         if self.task.final_fn is not None:
             self.model.eval()
             with torch.no_grad():
-                self.run.final = dict(self.task.final_fn(self.model))
+                self.run.final = _final(self.task.final_fn(self.model))
         return self.run
 
     def state_dict(self) -> dict[str, Any]:
@@ -177,11 +181,25 @@ class Member:
         self.run.resumed.append(len(self.losses))
 
 
-def _one_number(name: str, value: Tensor) -> Tensor:
-    if value.numel() != 1:
+def _one_number(name: object, value: Any) -> Tensor:
+    try:
+        found = torch.as_tensor(value)
+    except (TypeError, ValueError, RuntimeError):
+        found = torch.empty(0)
+    if found.numel() != 1 or found.is_complex():
         source = "loss_fn must return a scalar tensor" if name == "loss" else f"metric_fn: {name} must be one number"
         raise TypeError(f"{source}, got {described(value)}")
-    return value
+    return found
+
+
+def _final(found: Any) -> dict[str, Any]:
+    """Return what `final_fn` found as JSON would give it back, with numbers for numpy's and torch's."""
+    if not isinstance(found, Mapping):
+        raise TypeError(f"final_fn must return a dict, got {described(found)}")
+    try:
+        return dict(json.loads(json.dumps(plain(dict(found)), default=lambda value: plain(value.tolist()))))
+    except (AttributeError, TypeError, ValueError) as error:
+        raise TypeError(f"final_fn must return what JSON can hold, got {found!r}") from error
 
 
 class Trainer:

@@ -5,10 +5,16 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
+
+try:
+    import fcntl
+except ImportError:  # Windows, where two comparisons with one file are the user's to avoid
+    fcntl = None  # type: ignore[assignment]
 
 Series = list[float | None]
 
@@ -47,6 +53,34 @@ class Run:
         return next(iter(self.metrics.values()), [])
 
 
+@contextmanager
+def sole_use(path: Path | None) -> Iterator[None]:
+    """Keep a file from being opened so by another process; raises OSError where one has done so, or it cannot be used.
+
+    The system ends it with the process, however that ends.
+    """
+    if path is None:
+        yield
+        return
+    with _appended(path) as file:
+        if fcntl is not None:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise OSError(f"out, {path}, is in use by another process") from error
+            except OSError:  # a file system without locks
+                pass
+        yield
+
+
+def _appended(path: Path) -> Any:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path.open("ab")
+    except OSError as error:
+        raise OSError(f"cannot write to out, {path}: {error}") from error
+
+
 class RunFile:
     """The finished runs of one comparison, by setting and seed; in memory only where `path` is None.
 
@@ -61,10 +95,9 @@ class RunFile:
         self.runs: dict[tuple[str, int], Run] = {}
         if path is None:
             return
+        with _appended(path):
+            pass
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with path.open("ab"):
-                pass
             *lines, unfinished = path.read_bytes().split(b"\n")
             if unfinished:
                 os.truncate(path, path.stat().st_size - len(unfinished))
@@ -84,7 +117,8 @@ class RunFile:
 
     def add(self, runs: Iterable[Run]) -> None:
         """Append runs to the file, and see them onto the disk; from then on they are finished."""
-        runs = [run for run in runs if (run.setting, run.seed) not in self.runs]
+        new = {(run.setting, run.seed): run for run in runs}
+        runs = [run for pair, run in new.items() if pair not in self.runs]
         for run in runs:
             run.config = self.configs[run.setting]
         lines = "".join(json.dumps(_record(run), allow_nan=False) + "\n" for run in runs)

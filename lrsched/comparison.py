@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import ExitStack
 from functools import partial
 from os import PathLike
 from pathlib import Path
@@ -14,20 +14,17 @@ import torch
 from torch import nn
 
 from ._batches import Tensors, batches
-from ._beside import Beside, OtherOptionsError, kind_of, starts_otherwise, why_not
+from ._beside import OtherOptionsError
 from ._check import choice, integer, items
 from ._checkpoint import Checkpoint
-from ._loop import Alone
 from ._members import AVERAGES, MetricFn, Setting, Task, Trainer
+from ._plan import Plan, option_reason
 from ._processes import gathered, rank
 from ._report import Report
-from ._runs import Run, RunFile
+from ._runs import Run, RunFile, sole_use
 from ._training import LossFn, described, scalar
 
-Pair = tuple[str, int]
 T = TypeVar("T")
-
-_CHANGES = "its scheduler changes {} besides lr"
 
 
 def compare(
@@ -76,6 +73,7 @@ def compare(
         vectorize: True trains members side by side, False one after another, "auto" where it pays; the runs tell.
         out: a JSON-lines file for finished runs, read first: those of the same configuration are not trained again. A
             run under way is kept beside it every few seconds, and resumed, if its scheduler's state has plain values.
+            Of functions the configuration knows the names only: change `key` where you change what they do.
         key: what else belongs to the configuration, anything that JSON can hold.
         note: a text kept with each run, such as the machine's name.
         callback: callback(run) after each epoch, and for each finished run, those read from `out` included.
@@ -110,22 +108,30 @@ def compare(
         raise error(f"vectorize must be one of 'auto', True, False, got {vectorize!r}")
     choice("metric_average", metric_average, AVERAGES)
     _check_key(key)
+    if not isinstance(note, str):
+        raise TypeError(f"note must be a text, got {described(note)}")
+    path = _path(out)
     data = batches("train", train, batch_size), batches("valid", valid, batch_size)
     with torch.random.fork_rng(_gpus(device)):
         torch.manual_seed(pairs[0][1])
         model = model_fn()
         if not isinstance(model, nn.Module):
             raise TypeError(f"model_fn must return a torch.nn.Module, got {described(model)}")
+        if model_fn() is model:
+            raise ValueError("model_fn must make a new model each time, got the same one twice")
+        if next(model.parameters(), None) is None:
+            raise ValueError("model_fn must return a model with parameters, got one without")
         place = _device(device, model)
         on_device = data[0].to(place), data[1].to(place)
         task = Task(model_fn, loss_fn, metric_fn, metric_average, final_fn, *on_device, epochs, stop, place, note)
         common = _configuration(task, model, batch_size, key)
         configs = {name: {**common, **setting.description(model)} for name, setting in settings.items()}
-        path = None if out is None else Path(out)
-        file = _opened(path, configs)
-        _try(task, model.to(place))
-        plan = Plan.make(task, settings, pairs, vectorize, model)
-        _train(plan, file, Checkpoint(_beside(path)), callback or _quiet)
+        with ExitStack() as stack:
+            _together(lambda: stack.enter_context(sole_use(path if rank() == 0 else None)))
+            file = _opened(path, configs)
+            _try(task, model.to(place))
+            plan = Plan.make(task, settings, pairs, vectorize, model)
+            _train(plan, file, Checkpoint(_beside(path)), callback or _quiet)
     order = {name: i for i, name in enumerate(settings)}
     return Report([file.runs[pair] for pair in sorted(pairs, key=lambda pair: (order[pair[0]], pair[1]))])
 
@@ -143,7 +149,7 @@ def _train(plan: Plan, file: RunFile, checkpoint: Checkpoint, callback: Callable
             try:
                 new = _trained(plan.trainer(unit), checkpoint, file, callback)
             except OtherOptionsError as error:
-                plan.reasons[error.setting] = _CHANGES.format(error.option)
+                plan.reasons[error.setting] = option_reason(error.option)
                 units = plan.split(unit) + units
         shares = gathered((new, len(units)))
         new = [run for runs, _ in shares for run in runs]
@@ -158,67 +164,18 @@ def _train(plan: Plan, file: RunFile, checkpoint: Checkpoint, callback: Callable
 
 def _trained(trainer: Trainer, checkpoint: Checkpoint, file: RunFile, callback: Callable[[Run], object]) -> list[Run]:
     checkpoint.resume(trainer)
-    while trainer.active:
-        runs = trainer.epoch()
-        checkpoint.save(trainer, file.configs)
-        for run in runs:
-            callback(run)
-    return [member.finish() for member in trainer.members]
-
-
-@dataclass
-class Plan:
-    """Which runs are trained side by side, and why others are not."""
-
-    task: Task
-    settings: Mapping[str, Setting]
-    pairs: list[Pair]
-    kinds: dict[str, tuple[int, str]]
-    reasons: dict[str, str | None]
-
-    @classmethod
-    def make(cls, task: Task, settings: Mapping[str, Setting], pairs: list[Pair], vectorize: Any, model: Any) -> Plan:
-        """Return the plan; raises ValueError where vectorize=True cannot be."""
-        kinds = {name: kind_of(setting, model) for name, setting in settings.items()}
-        found: dict[tuple[int, str], str | None] = {}
-        for name, setting in settings.items():
-            if kinds[name] not in found:
-                found[kinds[name]] = why_not(task, model, setting, vectorize)
-            if vectorize is True and found[kinds[name]]:
-                raise ValueError(f"vectorize=True, but setting {name!r} cannot: {found[kinds[name]]}")
-        reasons = {name: found[kinds[name]] for name in settings}
-        for name, setting in settings.items():
-            if reasons[name] is None and (option := starts_otherwise(setting, model)):
-                reasons[name] = _CHANGES.format(option)
-        return cls(task, settings, pairs, kinds, reasons)
-
-    def units(self, file: RunFile, checkpoint: Checkpoint) -> list[list[Pair]]:
-        """Return what this process is to train, first of all what it was training when it was killed."""
-        missing = [pair for pair in self.pairs if pair not in file.runs]
-        held = checkpoint.pairs(file.configs)
-        if not set(held) & set(missing) or not set(held) <= set(self.pairs):
-            held = []
-        shares = gathered(held)
-        taken = {pair for share in shares for pair in share}
-        mine = [pair for pair in missing if pair not in taken][rank() :: len(shares)]
-        return [held] * bool(held) + self.split(mine)
-
-    def split(self, pairs: list[Pair]) -> list[list[Pair]]:
-        """Return pairs in groups that can be trained together, those that share an optimizer next to each other."""
-        groups: dict[Any, list[Pair]] = {}
-        for pair in pairs:
-            groups.setdefault(pair if self.reasons[pair[0]] else self.kinds[pair[0]][0], []).append(pair)
-        kinds = [*self.kinds.values()]
-        return [sorted(group, key=lambda pair: kinds.index(self.kinds[pair[0]])) for group in groups.values()]
-
-    def trainer(self, pairs: list[Pair]) -> Trainer:
-        """Return what trains these pairs."""
-        reason = self.reasons[pairs[0][0]]
-        if reason is None and len(pairs) > 1:
-            kinds = len({self.kinds[name] for name, _ in pairs})
-            alike = "one optimizer" if kinds == 1 else f"{kinds} optimizers"
-            return Beside(self.task, self.settings, pairs, f"{len(pairs)} runs with {alike} but for the lr")
-        return Alone(self.task, self.settings, pairs, reason or "no other run is of its kind")
+    try:
+        while trainer.active:
+            runs = trainer.epoch()
+            checkpoint.save(trainer, file.configs)
+            for run in runs:
+                callback(run)
+        return [member.finish() for member in trainer.members]
+    except Exception as error:
+        if hasattr(error, "add_note"):  # from Python 3.11 on
+            names = ", ".join(f"{member.run.setting} seed {member.run.seed}" for member in trainer.members)
+            error.add_note(f"while training {names}")
+        raise
 
 
 def _opened(path: Path | None, configs: dict[str, Any]) -> RunFile:
@@ -302,22 +259,32 @@ def _check_key(key: object) -> None:
         raise TypeError(f"key must be what JSON can hold, got {key!r}: {error}") from error
 
 
+def _path(out: Any) -> Path | None:
+    try:
+        return None if out is None else Path(out)
+    except TypeError as error:
+        raise TypeError(f"out must be a path or None, got {described(out)}") from error
+
+
 def _seeds(seeds: int | Sequence[int]) -> list[int]:
     if not isinstance(seeds, Iterable):
         return [*range(integer("seeds", seeds, low=1))]
     found = [integer(f"seeds[{i}]", seed) for i, seed in enumerate(items("seeds", seeds))]
-    if not found or len(set(found)) < len(found):
-        raise ValueError(f"seeds must be a number of seeds or a list of different ones, at least one, got {found}")
+    if not found or len(set(found)) < len(found) or max(found) >= 2**63:
+        rule = "a number of seeds or a list of different ones below 2**63, at least one"
+        raise ValueError(f"seeds must be {rule}, got {found}")
     return found
 
 
 def _device(device: torch.device | str | None, model: nn.Module) -> torch.device:
     if device is None:
         return next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
+    if not isinstance(device, (str, torch.device)):
+        raise TypeError(f"device must be a torch.device or its name, got {described(device)}")
     try:
         found = torch.device(device)
-        torch.zeros(1, device=found)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        torch.zeros(1, device=found).item()
+    except (RuntimeError, AssertionError, NotImplementedError, ImportError) as error:
         raise ValueError(f"device {device} cannot be used: {str(error).splitlines()[0]}") from error
     return found
 

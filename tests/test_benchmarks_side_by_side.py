@@ -29,11 +29,11 @@ def digits():
     if DATA is None:
         return pictures(2000, 1, 28, 28), pictures(500, 1, 28, 28)
     found = datasets.mnist(Path(DATA, "mnist"))
-    return found.train.few(6000), found.valid.few(2000)
+    return found.train.few(2000), found.valid.few(500)
 
 
 def test_mnist_side_by_side_is_as_accurate_and_its_schedules_are_the_same():
-    rows = {name: mnist.BENCHMARK.settings[name] for name in ("adam", "seq4-cutoff", "seq2-oscillate", "seq3-epoch")}
+    rows = {name: mnist.BENCHMARK.settings[name] for name in ("adam", "seq2-oscillate")}
     settings = {name: Setting(row.optimizer, row.scheduler) for name, row in rows.items()}
     options = {"epochs": 2, "batch_size": 64, "seeds": 1, "metric_fn": partial(measure, nn.functional.cross_entropy)}
     alone, beside = (
@@ -43,8 +43,8 @@ def test_mnist_side_by_side_is_as_accurate_and_its_schedules_are_the_same():
     for one, other in zip(alone, beside, strict=True):
         assert (one.method, other.method) == ("one after another", "side by side")
         assert other.metrics["accuracy"] == pytest.approx(one.metrics["accuracy"], abs=0.005)
-        assert one.metrics["accuracy"][-1] > 0.3  # it has learnt something
     assert [run.setting for run in beside if run.events]
+    assert alone[0].metrics["accuracy"][-1] > 0.5  # it has learnt something
     for run in beside:  # fed the same losses, an ordinary scheduler does the same
         weights = [nn.Parameter(torch.zeros(1))]
         optimizer = rows[run.setting].optimizer(weights)
@@ -62,7 +62,7 @@ def test_the_first_50_losses_of_cifar10_are_the_same():
         images, labels = pictures(1000, 3, 32, 32)
     else:
         images, labels = datasets.cifar10(Path(DATA, "cifar10-jpeg")).scaled().train.few(1000)
-    rows = [cifar10.BENCHMARK.settings[name] for name in ("seq1-epoch", "sgd", "adam")]
+    rows = [cifar10.BENCHMARK.settings[name] for name in ("seq1-epoch", "adam")]
     torch.manual_seed(0)
     model = cifar10.network().to(DEVICE).eval()  # no dropout
     ensemble = Ensemble(model, [row.optimizer for row in rows], len(rows), record=True)

@@ -144,6 +144,7 @@ def test_a_class_is_unlearned_below_one_image_in_ten():
 
 def test_a_few_samples_are_spread_over_all():
     split = Split(torch.arange(7.0).reshape(7, 1, 1, 1), torch.arange(7))
-    assert split.few(3).labels.tolist() == [0, 3, 6]
-    assert split.few(4).images.flatten().tolist() == [0, 2, 4, 6]
+    assert split.few(3).labels.tolist() == [0, 2, 4]  # ⌊7i/3⌋
+    assert split.few(4).images.flatten().tolist() == [0, 1, 3, 5]
+    assert split.few(1).labels.tolist() == [0]
     assert split.few(7).labels.tolist() == split.few(100).labels.tolist() == [*range(7)]

@@ -9,11 +9,12 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from torch.optim.lr_scheduler import ExponentialLR
 
-from lrsched import _checkpoint
+from lrsched import Setting, _checkpoint
 from lrsched._checkpoint import Checkpoint
 from lrsched.comparison import compare
-from tests.comparison_helpers import DATA, FIXED, hidden, mse
+from tests.comparison_helpers import DATA, FIXED, hidden, mse, sgd
 
 ROOT = Path(__file__).parent.parent
 
@@ -151,6 +152,30 @@ def test_a_full_disk_under_a_checkpoint_is_an_error_that_names_it(tmp_path, monk
     assert not path.with_name(f"{path.name}.part").exists()
     (run,) = compare(FIXED, hidden, mse, DATA, DATA, **options).runs
     assert run.resumed == [1]
+
+
+def test_a_scheduler_whose_state_cannot_be_kept_is_trained_without_checkpoints(tmp_path, monkeypatch):
+    class Local(ExponentialLR):
+        def __init__(self, optimizer):
+            self.function = lambda k: 0.9**k
+            super().__init__(optimizer, 0.9)
+
+    monkeypatch.setattr(_checkpoint, "PAUSE", 0.0)
+    out = tmp_path / "runs.jsonl"
+    (run,) = compare(
+        {"local": Setting(sgd(), Local)}, hidden, mse, DATA, DATA, epochs=3, batch_size=16, seeds=1, out=out
+    ).runs
+    assert len(run.val_loss) == 3
+    assert [path.name for path in tmp_path.iterdir()] == ["runs.jsonl"]
+
+
+def test_a_damaged_state_is_named(tmp_path, monkeypatch):
+    options, path = interrupted(tmp_path, monkeypatch)
+    held = torch.load(path, weights_only=True)
+    del held["state"]["members"][0]["optimizer"]
+    torch.save(held, path)
+    with pytest.raises(OSError, match=r"cannot resume from the checkpoint .*checkpoint: KeyError.*; remove it"):
+        compare(FIXED, hidden, mse, DATA, DATA, **options)
 
 
 def test_no_code_of_a_checkpoint_is_run(tmp_path, monkeypatch):

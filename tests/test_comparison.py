@@ -1,15 +1,18 @@
 import json
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from lrsched import GeometricLR, Inverse, PlateauSequence, Report, Setting, compare
+from lrsched._runs import sole_use
 from tests.comparison_helpers import DATA, FIXED, X, hidden, linear, mse, sgd, worst
 
 SETTINGS = {"fixed": Setting(sgd()), "falls": Setting(sgd(), GeometricLR)}
 OPTIONS = {"epochs": 2, "batch_size": 16, "seeds": 2}
+ONE = hidden()
 CALL = SETTINGS, hidden, mse, DATA, DATA
 
 
@@ -230,13 +233,24 @@ def test_more_seeds_and_settings_train_only_those(tmp_path):
         ({"batch_size": 1.5}, TypeError, "batch_size must be an integer, got 1.5"),
         ({"seeds": 0}, ValueError, "seeds must be an integer >= 1, got 0"),
         ({"seeds": []}, ValueError, "seeds must be a number of seeds or a list of different ones"),
-        ({"seeds": [1, 1]}, ValueError, r"list of different ones, at least one, got \[1, 1\]"),
+        ({"seeds": [1, 1]}, ValueError, r"list of different ones below 2\*\*63, at least one, got \[1, 1\]"),
+        ({"seeds": [2**64]}, ValueError, "different ones below"),
         ({"seeds": [-1]}, ValueError, r"seeds\[0\] must be an integer >= 0, got -1"),
         ({"seeds": "12"}, TypeError, "seeds must be a list"),
         ({"vectorize": "yes"}, ValueError, "vectorize must be one of 'auto', True, False, got 'yes'"),
         ({"vectorize": 1}, TypeError, "vectorize must be one of 'auto', True, False, got 1"),
         ({"device": "toaster"}, ValueError, "device toaster cannot be used: "),
         ({"device": "cuda:77"}, ValueError, "device cuda:77 cannot be used: "),
+        ({"device": "meta"}, ValueError, "device meta cannot be used: "),
+        ({"device": 1.5}, TypeError, "device must be a torch.device or its name, got float"),
+        ({"out": 5}, TypeError, "out must be a path or None, got int"),
+        ({"note": 5}, TypeError, "note must be a text, got int"),
+        ({"metric_average": "mean"}, ValueError, "metric_average must be one of 'samples', 'batches', got 'mean'"),
+        ({"model_fn": lambda: ONE}, ValueError, "model_fn must make a new model each time, got the"),
+        ({"model_fn": nn.Tanh}, ValueError, "model_fn must return a model with parameters, got one without"),
+        ({"metric_fn": lambda model, batch: None}, TypeError, "metric_fn: metric must be one number, got NoneType"),
+        ({"metric_fn": lambda model, batch: {"a": "b"}}, TypeError, "metric_fn: a must be one number, got str"),
+        ({"metric_fn": lambda model, batch: 1j}, TypeError, "metric_fn: metric must be one number, got complex"),
         ({"out": __file__ + "/runs.jsonl"}, OSError, "cannot write to out, "),
         ({"key": {1, 2}}, TypeError, "key must be what JSON can hold, got"),
     ],
@@ -247,6 +261,61 @@ def test_what_is_wrong_is_named_before_anything_is_trained(change, error, messag
     arguments = {**dict(zip(names, CALL, strict=True)), **OPTIONS, **change}
     with pytest.raises(error, match=message):
         compare(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        (
+            {"train": lambda: None},
+            TypeError,
+            "train and valid, as functions, must return an iterable of batches, got None",
+        ),
+        ({"valid": lambda: 5}, TypeError, "must return an iterable of batches, got 5"),
+        ({"final_fn": lambda model: 3}, TypeError, "final_fn must return a dict, got int"),
+        ({"final_fn": lambda model: {"a": object()}}, TypeError, "final_fn must return what JSON can hold, got {'a'"),
+        (
+            {"metric_fn": lambda model, batch: {f"of {len(batch[0])}": 1.0}},
+            ValueError,
+            r"metric_fn must name the same metrics of every batch, got \['loss', 'of 16'\], \['loss', 'of 8'\]",
+        ),
+    ],
+)
+def test_what_only_training_shows_is_named_with_the_run(change, error, message):
+    names = ("settings", "model_fn", "loss_fn", "train", "valid")
+    with pytest.raises(error, match=message) as found:
+        compare(**{**dict(zip(names, CALL, strict=True)), **OPTIONS, "vectorize": False, **change})
+    assert getattr(found.value, "__notes__", ["while training fixed seed 0"]) == ["while training fixed seed 0"]
+
+
+def test_what_final_fn_finds_may_be_numbers_of_torch_and_numpy(tmp_path):
+    def found(model):
+        return {"a": torch.tensor(1.5), "b": np.float32(0.5), "c": np.int64(3), "d": [math.nan], 5: torch.ones(2)}
+
+    options = {**OPTIONS, "seeds": 1, "final_fn": found, "out": tmp_path / "runs.jsonl"}
+    for _ in range(2):  # trained, and read
+        run = compare(FIXED, hidden, mse, DATA, DATA, **options).runs[0]
+        assert run.final == {"a": 1.5, "b": 0.5, "c": 3, "d": [None], "5": [1.0, 1.0]}
+
+
+def test_a_file_in_use_is_refused(tmp_path):
+    out = tmp_path / "runs.jsonl"
+    with sole_use(out), pytest.raises(OSError, match=r"out, .*runs.jsonl, is in use by another process"):
+        compare(FIXED, hidden, mse, DATA, DATA, **OPTIONS, out=out)
+    assert len(compare(FIXED, hidden, mse, DATA, DATA, **OPTIONS, out=out).runs) == 2
+
+
+def test_one_row_of_a_strided_tensor_is_data_too():
+    one = X[::40], DATA[1][:, 0][::40]
+    assert one[1].stride() == (40,)
+    assert compare(FIXED, lambda: nn.Linear(3, 1), lambda m, b: m(b[0]).sum(), one, one, **OPTIONS).runs
+
+
+def test_a_loss_with_an_axis_goes_one_after_another():
+    def loss_fn(model, batch):
+        return mse(model, batch).reshape(1, 1)
+
+    assert {run.method for run in compare(FIXED, hidden, loss_fn, DATA, DATA, **OPTIONS).runs} == {"one after another"}
 
 
 def test_the_validation_loss_is_the_mean_of_batch_means():

@@ -22,6 +22,7 @@ LEVELS = {
     "_obstacle": 2.5,
     **dict.fromkeys(["_members", "schedulers", "plateau", "ramp", "sweep"], 3),
     **dict.fromkeys(["_beside", "_checkpoint", "_loop"], 3.5),
+    "_plan": 3.7,
     "comparison": 4,
     "__init__": 5,  # stands for the package itself: `import lrsched`
     "__main__": 6,

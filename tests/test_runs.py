@@ -4,7 +4,7 @@ import math
 import pytest
 
 from lrsched import Run
-from lrsched._runs import RunFile, plain
+from lrsched._runs import RunFile, plain, sole_use
 
 CONFIGS = {"a": {"epochs": 2}, "b": {"epochs": 2}}
 
@@ -54,6 +54,21 @@ def test_an_unfinished_last_line_is_cut_off_and_the_next_run_follows(tmp_path):
         file.add([run("b", 1, 0.3, 0.4)])
         assert list(read(path)) == [("a", 0), ("b", 1)]
         assert len(path.read_bytes().splitlines()) == 2
+
+
+def test_a_run_that_two_processes_trained_is_written_once(tmp_path):
+    file = RunFile(tmp_path / "runs.jsonl", CONFIGS)
+    file.add([run("a", 0, 0.1), run("a", 0, 0.1)])
+    assert len(file.path.read_text().splitlines()) == 1
+
+
+def test_a_file_has_one_user_at_a_time(tmp_path):
+    path = tmp_path / "new" / "runs.jsonl"
+    for _ in range(2):
+        with sole_use(path), pytest.raises(OSError, match="is in use by another process"), sole_use(path):
+            pass
+    with sole_use(None), sole_use(None):
+        pass
 
 
 def test_a_finished_run_is_not_written_twice(tmp_path):
