@@ -10,7 +10,7 @@ from typing import Any
 
 from lrsched import Run
 
-from . import cifar10, digits, images, mnist
+from . import cifar10, digits, images, labels, mnist
 from .errors import BenchmarkError
 from .report import Row, summary
 from .table import Benchmark
@@ -21,7 +21,6 @@ WRITTEN = tuple(benchmark.as_written for benchmark in RUN if benchmark.as_writte
 BENCHMARKS = {benchmark.name: benchmark for benchmark in RUN + WRITTEN}
 AS_WRITTEN = "-as-written"  # ends the name of such a table
 STAND_IN = "digits"  # for MNIST
-EPOCHS = {"mnist": 50, "cifar10": 25, "digits": 50, "images": 250}  # of the published runs
 STUDIES = ("functions", "lr_scan")  # begin the names of folders whose runs.jsonl holds records of another kind
 OWN = ("optimizer", "scheduler", "per")  # what a configuration says of its setting alone
 
@@ -37,13 +36,15 @@ class Table:
     rows: dict[str, Row]
 
     @property
+    def base(self) -> str:
+        """The benchmark's name, that of the table as run where this is the one as written."""
+        return self.benchmark.name.removesuffix(AS_WRITTEN)
+
+    @property
     def label(self) -> str:
         """What was trained on and for how long, as every number from it must say."""
-        name = self.benchmark.name
-        published = EPOCHS.get(name.removesuffix(AS_WRITTEN), self.epochs)
-        length = f"reduced length: {self.epochs} of {published} epochs"
-        parts = [self.data, f"{self.epochs} epochs" if self.epochs == published else length]
-        parts += ["stand-in for MNIST"] * (name == STAND_IN) + ["as written"] * name.endswith(AS_WRITTEN)
+        parts = [labels.size(self.data), labels.length(self.epochs, self.benchmark.published_epochs)]
+        parts += ["stand-in for MNIST"] * (self.base == STAND_IN) + ["as written"] * (self.base != self.benchmark.name)
         return ", ".join(parts)
 
     def accuracies(self, names: Sequence[str]) -> dict[str, list[float]]:

@@ -197,6 +197,7 @@ BENCHMARK = table.Benchmark(
     loss=nn.functional.cross_entropy,
     columns=columns.CIFAR,
     epochs=5,
+    full_epochs=FULL,
     seeds=3,
     batch_size=BATCH,
     takes_data=True,

@@ -20,7 +20,7 @@ from tqdm import tqdm
 import lrsched
 from lrsched import Run
 
-from . import machine
+from . import labels, machine
 from .columns import Columns
 from .datasets import Dataset
 from .errors import BenchmarkError
@@ -38,7 +38,8 @@ class Benchmark:
     `title` says what is compared; before it stands what the data are called. `drawings` makes the results' PNG files.
     `batches` makes of the training images and the batch size the function that returns an epoch's batches, None where
     they are only shuffled and cut. `stop` says after which validation losses a run ends early; `as_written` is the
-    table of `--as-written`, with a name of its own, where the published text and the published runs differ.
+    table of `--as-written`, with a name of its own, where the published text and the published runs differ. `epochs` is
+    the option's default; `full_epochs` are those of the published runs, where that is not the same.
     """
 
     name: str
@@ -58,6 +59,11 @@ class Benchmark:
     batches: Callable[[Split, int], Callable[[], Iterable[tuple[Tensor, Tensor]]]] | None = None
     stop: Callable[[list[float]], bool] | None = stands_still
     as_written: Benchmark | None = None
+    full_epochs: int | None = None
+
+    @property
+    def published_epochs(self) -> int:
+        return self.full_epochs or self.epochs
 
 
 def run(benchmark: Benchmark, argv: list[str]) -> int:
@@ -76,7 +82,7 @@ def execute(benchmark: Benchmark, options: argparse.Namespace, argv: list[str]) 
     with determinism(options.deterministic), processes(options.device) as (device, rank):
         prepare(options.out)
         data = benchmark.data(options.data).few(options.limit)
-        benchmark = replace(benchmark, title=f"{data.title}: {benchmark.title}")
+        benchmark = replace(benchmark, title=f"{labels.size(data.title)}: {benchmark.title}")
         progress = Progress(len(settings) * options.seeds, options.epochs, quiet=rank > 0)
         code = 0
         try:
@@ -176,11 +182,11 @@ def report(benchmark: Benchmark, progress: Progress, options: argparse.Namespace
     rows = [summary(name, benchmark.settings[name], runs, benchmark.columns) for name, runs in done.items() if runs]
     if not rows:
         return
-    title = f"{benchmark.title}, {options.epochs} epochs"
+    title = f"{benchmark.title}, {labels.length(options.epochs, benchmark.published_epochs)}"
     lines = cells(rows, benchmark.published)
     remarks = [f"Claim: {benchmark.claim}", *notes(rows)]
-    if benchmark.published and options.epochs != benchmark.epochs:
-        remarks.insert(1, f"The published runs had {benchmark.epochs} epochs.")
+    if benchmark.published and options.epochs != benchmark.published_epochs:
+        remarks.insert(1, f"The published runs had {benchmark.published_epochs} epochs.")
     every = [["Setting", "Accuracy of each seed"], *([row.name, row.each()] for row in rows)]
     folder = options.out
     configs = {row.name: row.runs[0].config for row in rows}

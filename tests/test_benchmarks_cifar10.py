@@ -281,9 +281,12 @@ def test_cifar10_trains_on_small_files_in_the_original_format(tmp_path, monkeypa
     arguments = ["--data", str(unpacked(tmp_path / "data")), "--out", str(tmp_path / "out"), "--seeds", "1"]
     settings = ["--settings", "sgd,seq1-cutoff,seq1-cutoff-0.01"]
     assert main(["cifar10", *arguments, "--epochs", "2", "--limit", "10", *settings]) == 0
-    assert "CIFAR-10, 10 images: learning rates by sequence and strategy: 3 runs of 2 epochs" in capsys.readouterr().out
+    assert "CIFAR-10, reduced size: 10 of 50000 images: learning rates by" in capsys.readouterr().out
     text = (tmp_path / "out" / "table.md").read_text()
-    assert text.startswith("# CIFAR-10, 10 images: learning rates by sequence and strategy, 2 epochs\n")
+    assert text.startswith(
+        "# CIFAR-10, reduced size: 10 of 50000 images: learning rates by sequence and strategy, "
+        "reduced length: 2 of 25 epochs\n"
+    )
     lines = {line.split(" | ")[1]: line for line in text.splitlines() if line.startswith("| ")}
     assert lines["SGD"].endswith("| 0.7487 | 25 |")
     assert lines["seq1, c₀ 0.1"].endswith("| 0.7714 | 15 |")  # published, beside ours

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import claims, range_noise
+from benchmarks import claims, labels, range_noise
 from benchmarks.__main__ import main
 from benchmarks.collected import BENCHMARKS, STAND_IN, Collected, collect
 from benchmarks.errors import BenchmarkError
@@ -16,7 +16,13 @@ from benchmarks.verdicts import NOISE, NOT, REPRODUCED
 from lrsched import Run
 
 PAGES = Path(claims.__file__).parent
-DATA = {"mnist": "MNIST", "cifar10": "CIFAR-10 (JPEG)", "digits": "Digits (8x8)"}
+DATA = {
+    "mnist": "MNIST",
+    "cifar10": "CIFAR-10 (JPEG)",
+    "digits": "Digits (8x8)",
+    "images": "CIFAR-10",
+    "images-mnist": "MNIST, 10000 images",
+}
 LOW = ("seq2_cutoff", "seq3_cutoff", "seq4_cutoff")
 LEVEL = (-0.001, 0.0, 0.001)  # what three seeds add to an accuracy
 
@@ -28,7 +34,8 @@ def series(final, settled):
 
 def put(results, benchmark, accuracies, epochs=50):
     """Write a table's results: of each setting, of each seed, the accuracies by epoch."""
-    config = {"epochs": epochs, "key": {"benchmark": benchmark, "data": DATA[benchmark]}}
+    data = DATA[benchmark.removesuffix("-as-written")]
+    config = {"epochs": epochs, "key": {"benchmark": benchmark, "data": data}}
     runs = [
         Run(name, seed, metrics={"accuracy": values}, final={"unlearned": 0}, note="an abacus", finished=True)
         for name, seeds in accuracies.items()
@@ -177,11 +184,40 @@ def test_what_was_trained_on_is_always_said(tmp_path):
     put(tmp_path, "digits", levels())
     put(tmp_path, "mnist", levels(), epochs=5)
     put(tmp_path, "cifar10", levels("cifar10"), epochs=25)
+    put(tmp_path, "images", levels("images"), epochs=250)
+    put(tmp_path, "images-mnist", levels("images-mnist"), epochs=5)
+    put(tmp_path, "mnist-as-written", levels("mnist-as-written"), epochs=60)
+    put(tmp_path, "digits-as-written", levels("digits-as-written"), epochs=49)
     assert [table.label for table in collect(tmp_path).tables] == [
         "MNIST, reduced length: 5 of 50 epochs",
         "CIFAR-10 (JPEG), 25 epochs",
+        "CIFAR-10, 250 epochs",
+        "MNIST, reduced size: 10000 of 60000 images, reduced length: 5 of 250 epochs",
         "Digits (8x8), 50 epochs, stand-in for MNIST",
+        "MNIST, 60 epochs, as written",
+        "Digits (8x8), reduced length: 49 of 50 epochs, stand-in for MNIST, as written",
     ]
+
+
+def test_the_tables_and_the_claims_say_that_pictures_on_mnist_were_cut_short(tmp_path):
+    put(tmp_path, "images-mnist", levels("images-mnist"), epochs=5)
+    label = "MNIST, reduced size: 10000 of 60000 images, reduced length: 5 of 250 epochs"
+    assert claims.tables(collect(tmp_path)).startswith(f"### {label}\n")
+    assert [line[0] for line in judge("B4", tmp_path)] == [label]
+
+
+@pytest.mark.parametrize(
+    ("title", "size"),
+    [
+        ("MNIST", "MNIST"),
+        ("MNIST, 60000 images", "MNIST, 60000 images"),
+        ("MNIST, 59999 images", "MNIST, reduced size: 59999 of 60000 images"),
+        ("CIFAR-10 (JPEG), 5000 images", "CIFAR-10 (JPEG), reduced size: 5000 of 50000 images"),
+        ("Stars, 5 images", "Stars, 5 images"),
+    ],
+)
+def test_a_part_of_the_data_is_told_as_a_part(title, size):
+    assert labels.size(title) == size
 
 
 # --- B, C and E

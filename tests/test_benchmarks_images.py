@@ -196,11 +196,13 @@ def test_images_trains_resnet_and_draws(tmp_path, monkeypatch, capsys):
     Image.new("L", (3, 2), 255).save(tmp_path / "fog.png")
     files = ["--data", str(unpacked(tmp_path / "data")), "--image", str(tmp_path / "fog.png"), "--out", str(tmp_path)]
     assert main(["images", *files, "--limit", "5", "--epochs", "1", "--seeds", "1", "--settings", "fog,cyclic"]) == 0
-    assert "CIFAR-10, 5 images: pictures as schedules: 2 runs of 1 epochs" in capsys.readouterr().out
+    assert ": pictures as schedules: 2 runs of 1 epochs" in capsys.readouterr().out
     runs = [json.loads(line) for line in (tmp_path / "runs.jsonl").read_text().splitlines()]
     assert [(run["setting"], run["lrs"]) for run in runs] == [("cyclic", [[1e-5]]), ("fog", [[1e-2]])]
     assert (tmp_path / "pictures.png").read_bytes().startswith(b"\x89PNG")
-    assert "# CIFAR-10, 5 images: pictures as schedules, 1 epochs" in (tmp_path / "table.md").read_text()
+    title = (tmp_path / "table.md").read_text().splitlines()[0]
+    size, length = "reduced size: 5 of 50000 images", "reduced length: 1 of 250 epochs"
+    assert title == f"# CIFAR-10, {size}: pictures as schedules, {length}"
 
 
 def test_images_on_mnist_follows_its_schedule_batch_by_batch(tmp_path, monkeypatch):
