@@ -52,7 +52,6 @@ worst:** the claimed setting minus its best rival; reproduced if ahead with p < 
 if the interval lies within the bounds, not reproduced if wholly outside, else within noise. **Shares of the seeds:**
 reproduced if more than half, for every function. A claim of several parts is told by its weakest. With one seed
 nothing is judged."""
-COMMANDS = {"images-mnist": "images --dataset mnist"}  # where it is not the benchmark's name
 
 
 def judged(name: str, collected: Collected) -> list[list[str]]:
@@ -64,7 +63,8 @@ def judged(name: str, collected: Collected) -> list[list[str]]:
 
 
 def command(name: str) -> str:
-    return f"`python -m benchmarks {COMMANDS.get(name, name)}`"
+    words = BENCHMARKS[name].words if name in BENCHMARKS else [name]
+    return f"`python -m benchmarks {' '.join(words)}`"
 
 
 def claims(collected: Collected) -> str:

@@ -72,8 +72,8 @@ class Collected:
 
     @property
     def names(self) -> set[str]:
-        """The benchmarks that were run; a table as written counts for the benchmark."""
-        return {table.benchmark.name.removesuffix(AS_WRITTEN) for table in self.tables} | set(self.studies)
+        """The benchmarks that were run; a table as written is another than that as run."""
+        return {table.benchmark.name for table in self.tables} | set(self.studies)
 
 
 Found = list[tuple[str, Judgement]]  # what was trained on, and what came of the claim there

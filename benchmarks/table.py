@@ -39,7 +39,8 @@ class Benchmark:
     `batches` makes of the training images and the batch size the function that returns an epoch's batches, None where
     they are only shuffled and cut. `stop` says after which validation losses a run ends early; `as_written` is the
     table of `--as-written`, with a name of its own, where the published text and the published runs differ. `epochs` is
-    the option's default; `full_epochs` are those of the published runs, where that is not the same.
+    the option's default; `full_epochs` are those of the published runs, where that is not the same. `command` stands
+    after `python -m benchmarks` for this table, where that is not its name.
     """
 
     name: str
@@ -60,10 +61,16 @@ class Benchmark:
     stop: Callable[[list[float]], bool] | None = stands_still
     as_written: Benchmark | None = None
     full_epochs: int | None = None
+    command: str | None = None
 
     @property
     def published_epochs(self) -> int:
         return self.full_epochs or self.epochs
+
+    @property
+    def words(self) -> list[str]:
+        """What stands after `python -m benchmarks` for this table: the command's name, then its options."""
+        return (self.command or self.name).split()
 
 
 def run(benchmark: Benchmark, argv: list[str]) -> int:
@@ -73,7 +80,7 @@ def run(benchmark: Benchmark, argv: list[str]) -> int:
 
 def execute(benchmark: Benchmark, options: argparse.Namespace, argv: list[str]) -> int:
     """Train and report as `run`, with options that are read already."""
-    command = f"python -m benchmarks {benchmark.name} {shlex.join(argv)}".strip()
+    command = shlex.join(["python", "-m", "benchmarks", benchmark.words[0], *argv])
     if options.as_written and benchmark.as_written is not None:
         benchmark = benchmark.as_written
     options.out = options.out or Path("out", benchmark.name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from statistics import fmean
 
-from .collected import AS_WRITTEN, STAND_IN, Answer, Collected, Found, Table
+from .collected import STAND_IN, Answer, Collected, Found, Table
 from .settings import SETTINGS
 from .stats import differences
 from .verdicts import Judgement, Values, against, alike, best, missing, qualified, weakest
@@ -92,12 +92,15 @@ def all_within(values: Values, pairs: Sequence[tuple[str, str]]) -> Judgement:
 
 
 def on(benchmarks: tuple[str, ...], settings: Sequence[str], judge: Judge) -> Answer:
-    """Return how to judge a claim on each table of some benchmarks, as run and as written, that has the settings."""
+    """Return how to judge a claim on each table of some benchmarks, as run and as written, that speaks of the settings.
+
+    Where runs of some of them are missing, it is not judged; of a benchmark without them, nothing is said.
+    """
 
     def judged(collected: Collected) -> Found:
         found = []
         for table in collected.tables:
-            if table.benchmark.name.removesuffix(AS_WRITTEN) in benchmarks:
+            if table.base in benchmarks and table.benchmark.settings.keys() >= set(settings):
                 absent = sum(name not in table.rows for name in settings)
                 found.append((table.label, missing(absent, len(settings)) if absent else judge(table)))
         return found

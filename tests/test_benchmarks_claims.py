@@ -2,12 +2,14 @@
 
 import json
 import math
+import re
 from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
-from benchmarks import claims, labels, range_noise
+from benchmarks import claims, images, labels, range_noise, table
+from benchmarks.__main__ import BENCHMARKS as COMMANDS
 from benchmarks.__main__ import main
 from benchmarks.collected import BENCHMARKS, STAND_IN, Collected, collect
 from benchmarks.errors import BenchmarkError
@@ -158,6 +160,12 @@ def test_a5_is_also_judged_with_the_same_cutoff_for_all(tmp_path):
     assert judge("A5, c₀ = 0.01", tmp_path)[0][1:] == ("accuracy: seq1-cutoff-0.01, claimed > 0.65", NOT)
 
 
+def test_a5_with_the_same_cutoff_for_all_is_a5_itself_as_written(tmp_path):
+    put(tmp_path, "cifar10-as-written", levels("cifar10-as-written", **dict.fromkeys(LOW, 0.6)), epochs=25)
+    assert judge("A5", tmp_path)[0][0] == "CIFAR-10 (JPEG), 25 epochs, as written"
+    assert judge("A5, c₀ = 0.01", tmp_path) == [("–", "–", "not run: `python -m benchmarks cifar10`")]
+
+
 @pytest.mark.parametrize(
     ("benchmark", "gain", "verdict"),
     [
@@ -197,6 +205,34 @@ def test_what_was_trained_on_is_always_said(tmp_path):
         "MNIST, 60 epochs, as written",
         "Digits (8x8), reduced length: 49 of 50 epochs, stand-in for MNIST, as written",
     ]
+
+
+def test_a_table_as_written_stands_for_itself_alone(tmp_path):
+    put(tmp_path, "mnist-as-written", levels("mnist-as-written"))
+    *_, left = claims.tables(collect(tmp_path)).splitlines()
+    assert left == (
+        "Not run yet: `python -m benchmarks mnist`, `python -m benchmarks cifar10`, `python -m benchmarks images`, "
+        "`python -m benchmarks images --dataset mnist`, `python -m benchmarks digits`, "
+        "`python -m benchmarks cifar10 --as-written`, `python -m benchmarks digits --as-written`."
+    )
+    assert [(data, verdict) for data, _, verdict in judge("A7", tmp_path)] == [
+        ("MNIST, 50 epochs, as written", REPRODUCED),
+        ("–", "not run: `python -m benchmarks mnist`"),
+        ("–", "not run: `python -m benchmarks cifar10`"),
+    ]
+    put(tmp_path, "mnist", levels())
+    assert [verdict for _, _, verdict in judge("A1", tmp_path)] == [NOISE, NOISE]
+
+
+def test_every_command_that_is_told_is_one(tmp_path):
+    collected = collect(tmp_path)
+    told = set(re.findall("`python -m benchmarks (.*?)`", claims.tables(collected) + claims.claims(collected)))
+    assert told >= {"mnist", "mnist --as-written", "images --dataset mnist", "functions"}
+    for name, *options in map(str.split, told):
+        assert name in COMMANDS
+        if options:
+            parser = images.parser() if name == "images" else table.parser(BENCHMARKS[name])
+            parser.parse_args(options)
 
 
 def test_the_tables_and_the_claims_say_that_pictures_on_mnist_were_cut_short(tmp_path):

@@ -213,6 +213,8 @@ def test_images_on_mnist_follows_its_schedule_batch_by_batch(tmp_path, monkeypat
     monkeypatch.setattr(datasets, "MNIST_SHA256", {name: sha256(tmp_path, name) for name in datasets.MNIST_SHA256})
     options = ["--dataset", "mnist", "--data", str(tmp_path), "--out", str(tmp_path / "out"), "--epochs", "2"]
     assert main(["images", *options, "--seeds", "1", "--settings", "rising,baseline"]) == 0
+    command = json.loads((tmp_path / "out" / "info.json").read_text())["command"]
+    assert command == f"python -m benchmarks images {' '.join(options)} --seeds 1 --settings rising,baseline"
     runs = [json.loads(line) for line in (tmp_path / "out" / "runs.jsonl").read_text().splitlines()]
     rates = {name: row.rates() for name, row in images.schedules(6, images.PICTURES).items()}  # of 128, 128 and 44
     assert {run["setting"]: run["lrs"] for run in runs} == {
