@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,8 @@ from lrsched import Run
 
 from . import cifar10, digits, images, labels, mnist
 from .errors import BenchmarkError
-from .report import Row, summary
+from .report import Heading, Row, summary
+from .settings import Setting
 from .table import Benchmark
 from .verdicts import Judgement
 
@@ -143,8 +144,16 @@ def _run(path: Path, record: dict[str, Any]) -> Run:
 def _table(path: Path, config: dict[str, Any], runs: dict[str, list[Run]]) -> Table:
     try:
         benchmark = BENCHMARKS[config["key"]["benchmark"]]
-        order = sorted(runs, key=[*benchmark.settings].index)
-        rows = {name: summary(name, benchmark.settings[name], runs[name], benchmark.columns) for name in order}
+        settings = _settings(benchmark, runs)
+        rows = {name: summary(name, settings[name], runs[name], benchmark.columns) for name in settings if name in runs}
         return Table(path.parent, benchmark, config["key"]["data"], config["epochs"], rows)
     except (KeyError, TypeError, ValueError) as error:
         raise BenchmarkError(f"{path} has a run that is of no benchmark here: {error!r}") from error
+
+
+def _settings(benchmark: Benchmark, names: Iterable[str]) -> dict[str, Setting | Heading]:
+    """Return a benchmark's settings and, after them, the rows that a user added: pictures of his own."""
+    added = sorted(set(names) - set(benchmark.settings))
+    if added and benchmark.added is None:
+        raise KeyError(added[0])
+    return {**benchmark.settings, **{name: Heading(benchmark.added, name) for name in added}}

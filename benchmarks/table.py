@@ -40,7 +40,8 @@ class Benchmark:
     they are only shuffled and cut. `stop` says after which validation losses a run ends early; `as_written` is the
     table of `--as-written`, with a name of its own, where the published text and the published runs differ. `epochs` is
     the option's default; `full_epochs` are those of the published runs, where that is not the same. `command` stands
-    after `python -m benchmarks` for this table, where that is not its name.
+    after `python -m benchmarks` for this table, where that is not its name. `added` is the method of rows that users
+    add to the settings, None where they cannot.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Benchmark:
     as_written: Benchmark | None = None
     full_epochs: int | None = None
     command: str | None = None
+    added: str | None = None
 
     @property
     def published_epochs(self) -> int:

@@ -412,6 +412,21 @@ def test_what_cannot_be_read_is_named(tmp_path):
         claims.replaced("a page", "claims", "")
 
 
+def test_a_picture_of_the_users_is_a_row_after_ours(tmp_path):
+    put(tmp_path, "images", {"fog": [[0.99] * 250] * 2, **levels("images", cyclic=0.95)}, epochs=250)
+    (found,) = collect(tmp_path).tables
+    assert list(found.rows) == [*images.BENCHMARK.settings, "fog"]
+    assert (found.rows["fog"].setting.method, found.rows["fog"].setting.row) == ("Picture", "fog")
+    assert judge("B2", tmp_path)[0][1] == "accuracy: fog − cyclic"
+    assert main(["claims", "--results", str(tmp_path)]) == 0
+
+
+def test_a_row_that_nobody_can_have_added_is_named(tmp_path):
+    put(tmp_path, "mnist", {"fog": [[0.99] * 50]})
+    with pytest.raises(BenchmarkError, match=r"a run that is of no benchmark here: KeyError\('fog'\)"):
+        collect(tmp_path)
+
+
 def test_every_claim_has_an_answer():
     assert set(claims.CLAIMS) == set(claims.ANSWERS)
     letters = {"A": 7, "B": 4, "C": 7, "E": 1}
