@@ -52,11 +52,23 @@ def against(
 def best(
     values: Values, claimed: str, what: str, lowest: bool = False, tied: Sequence[str] = (), decimals: int = 4
 ) -> Judgement:
-    """Judge whether a setting is the best, `against` its best rival; who is tied by the claim itself is none."""
+    """Judge whether a setting is the best: `against` its best rival, and against none of those tied with it the worse.
+
+    A setting that the claim itself calls tied need not be beaten; not reproduced where it is ahead with p < 0.05.
+    """
+
+    def part(rival: str) -> Judgement:
+        statistic = f"{what}: {claimed} − {rival}"
+        return against(statistic, differences(values[claimed], values[rival]), above=not lowest, decimals=decimals)
+
     rivals = {name: series for name, series in values.items() if name != claimed and name not in tied}
     rival = (min if lowest else max)(rivals, key=lambda name: fmean(rivals[name]))
-    statistic = f"{what}: {claimed} − {rival}"
-    return against(statistic, differences(values[claimed], values[rival]), above=not lowest, decimals=decimals)
+    return weakest([part(rival), *(no_worse(part(name)) for name in tied)])
+
+
+def no_worse(judgement: Judgement) -> Judgement:
+    """Return what a comparison says of no more than not being behind: within noise is enough."""
+    return replace(judgement, verdict=REPRODUCED) if judgement.verdict == NOISE else judgement
 
 
 def alike(pairs: Values, bound: float = 0.005) -> Judgement:

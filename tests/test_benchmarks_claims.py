@@ -121,18 +121,23 @@ def test_a_table_with_settings_missing_is_not_judged(tmp_path):
     assert judge("A7", tmp_path)[0][2] == NOT  # which needs no others: 0.9 and 0.95 by cutoff
 
 
-def test_a3_does_not_count_the_one_that_is_tied(tmp_path):
-    table = levels("cifar10")
-    quiet = {"seq1-epoch": 2, "seq1-oscillate": 3}  # the epoch from which nothing changes any more
-    for name in table:
-        calm = quiet.get(name, 12)
-        table[name] = [[0.1 * (i % 2) for i in range(calm + s)] + [0.7] * (25 - calm - s) for s in range(3)]
+@pytest.mark.parametrize(
+    ("tied", "oscillate", "verdict", "rival"),
+    [
+        ([2, 4, 4], [3, 3, 5], REPRODUCED, "sgd"),  # 1, −1, 1 behind
+        ([2, 3, 4], [7, 8, 9], NOT, "seq1-epoch"),  # 5 behind, every seed
+        ([2, 3, 4], [11, 14, 14], NOT, "seq1-epoch"),
+        ([12, 13, 14], [11, 14, 14], NOISE, "sgd"),  # − the others: −1, 1, 0
+    ],
+)
+def test_a3_must_beat_the_others_and_not_lose_to_the_one_that_is_tied(tmp_path, tied, oscillate, verdict, rival):
+    table = {}
+    for name in BENCHMARKS["cifar10"].settings:  # from when on nothing changes any more
+        quiet = {"seq1-epoch": tied, "seq1-oscillate": oscillate}.get(name, [12, 13, 14])
+        table[name] = [[0.1 * (i % 2) for i in range(epoch)] + [0.7] * (25 - epoch) for epoch in quiet]
     put(tmp_path, "cifar10", table, epochs=25)
-    (found,) = judge("A3", tmp_path)
-    assert found[0] == "CIFAR-10 (JPEG), 25 epochs"
-    assert found[1].startswith("convergence: seq1-oscillate − ")
-    assert "seq1-epoch" not in found[1]
-    assert found[2] == REPRODUCED
+    statistic = f"convergence: seq1-oscillate − {rival}"
+    assert judge("A3", tmp_path) == [("CIFAR-10 (JPEG), 25 epochs", statistic, verdict)]
 
 
 @pytest.mark.parametrize(

@@ -47,13 +47,29 @@ def test_the_most_accurate_has_the_best_mean_and_beats_the_next(claimed, verdict
     assert judgement.statistic == f"accuracy: claimed − {rival}"
 
 
-def test_the_fastest_has_the_lowest_mean_and_those_tied_are_no_rivals():
-    values = {"tied": [3, 3, 4], "slow": [20, 21, 22], "slower": [30, 31, 32], "claimed": [8, 9, 9]}
+@pytest.mark.parametrize(
+    ("tied", "verdict", "told"),
+    [
+        ([8, 8, 9], REPRODUCED, "slow"),  # + 0, 1, 0: ahead of the claimed, with p = 0.42
+        ([40, 41, 42], REPRODUCED, "slow"),  # behind it
+        ([3, 3, 4], NOT, "tied"),  # + 5, 6, 5: 5.33 ± 1.43
+    ],
+)
+def test_a_tied_one_need_not_be_beaten_but_must_not_be_ahead(tied, verdict, told):
+    values = {"tied": tied, "slow": [20, 21, 22], "slower": [30, 31, 32], "claimed": [8, 9, 9]}
     judgement = best(values, "claimed", "convergence", lowest=True, tied=("tied",))
+    assert (judgement.verdict, judgement.statistic) == (verdict, f"convergence: claimed − {told}")
+
+
+def test_the_fastest_has_the_lowest_mean():
+    values = {"fast": [3, 3, 4], "slow": [20, 21, 22], "claimed": [8, 9, 9]}
+    judgement = best(values, "claimed", "convergence", lowest=True)
+    assert (judgement.verdict, judgement.statistic) == (NOT, "convergence: claimed − fast")
+    assert judgement.value.mean == pytest.approx(16 / 3)
+    del values["fast"]
+    judgement = best(values, "claimed", "convergence", lowest=True)
     assert (judgement.verdict, judgement.statistic) == (REPRODUCED, "convergence: claimed − slow")
     assert judgement.value.mean == pytest.approx(-37 / 3)
-    judgement = best(values, "claimed", "convergence", lowest=True)
-    assert (judgement.verdict, judgement.statistic) == (NOT, "convergence: claimed − tied")
     assert best({"a": [1], "claimed": [2]}, "claimed", "accuracy").verdict == "not judged (n = 1)"
 
 
