@@ -187,6 +187,41 @@ def test_a6_wants_much_on_cifar10_and_little_on_mnist(tmp_path, benchmark, gain,
     assert judge("A6", tmp_path)[0][1:] == (statistic, verdict)
 
 
+@pytest.mark.parametrize(
+    ("cifar", "mnist", "verdict", "told"),
+    [
+        (0.02, 0.0, REPRODUCED, "≥ 0.01"),
+        (0.02, 0.02, NOT, "< 0.005"),
+        (0.0, 0.0, NOT, "≥ 0.01"),
+        (0.01, 0.0, NOISE, "≥ 0.01"),  # the threshold itself, which is not passed
+    ],
+)
+def test_a6_as_a_whole_is_told_by_its_weaker_part(tmp_path, cifar, mnist, verdict, told):
+    for benchmark, gain, version in [("cifar10", cifar, ""), ("mnist", mnist, ""), ("mnist", 0.02, "-as-written")]:
+        table = levels(benchmark, seeds=(0, 0, 0), seq3_epoch=0.92 + gain, adam=0.92, sgd=0.5)
+        if gain == 0.01:
+            table["adam"] = [series(value, 20) for value in (0.90, 0.92, 0.94)]
+        put(tmp_path, benchmark + version, table, BENCHMARKS[benchmark].epochs)
+    *_, whole = judge("A6", tmp_path)
+    statistic = f"both, told by the weaker: accuracy: seq3-epoch − adam, claimed {told}"
+    assert whole == ("CIFAR-10 (JPEG), 25 epochs; MNIST, 50 epochs", statistic, verdict)
+    assert len(judge("A6", tmp_path)) == 4  # each of the three tables, and the two as run
+
+
+def test_a6_as_a_whole_wants_complete_tables_of_one_kind(tmp_path):
+    put(tmp_path, "cifar10", levels("cifar10"), 25)
+    put(tmp_path, "digits", levels("digits"))
+    put(tmp_path, "mnist-as-written", levels("mnist-as-written"))
+    table = levels()
+    del table["adam"]
+    put(tmp_path, "mnist", table)
+    assert not [data for data, _, _ in judge("A6", tmp_path) if ";" in data]
+    put(tmp_path, "cifar10-as-written", levels("cifar10-as-written"), 25)
+    assert [data for data, _, _ in judge("A6", tmp_path) if ";" in data] == [
+        "CIFAR-10 (JPEG), 25 epochs, as written; MNIST, 50 epochs, as written"
+    ]
+
+
 def test_a7_is_told_by_the_pair_that_is_further_apart(tmp_path):
     put(tmp_path, "mnist", levels(seq3_cutoff=0.903, seq4_oscillate=0.92))
     statistic = "accuracy: seq3-oscillate − seq4-oscillate, claimed within ±0.005"
