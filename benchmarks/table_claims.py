@@ -9,7 +9,7 @@ from statistics import fmean
 from .collected import AS_WRITTEN, STAND_IN, Answer, Collected, Found, Table
 from .settings import SETTINGS
 from .stats import differences
-from .verdicts import Judgement, Values, against, alike, best, missing, qualified, weakest
+from .verdicts import REPRODUCED, Judgement, Values, against, alike, best, missing, nearly_all, qualified, weakest
 
 Judge = Callable[[Table], Judgement]
 
@@ -79,7 +79,17 @@ def a_picture_beats(table: Table) -> Judgement:
 
 
 def fixed_is_worst(table: Table) -> Judgement:
-    return best(table.accuracies([*table.rows]), "fixed", "accuracy", lowest=True)
+    """Judge B3: fixed is the worst, and all other rows but one, at most, beat it; told with how many do."""
+    values = table.accuracies([*table.rows])
+    worst = best(values, "fixed", "accuracy", lowest=True)
+    others = [
+        against(f"accuracy: {name} − fixed", differences(values[name], values["fixed"]))
+        for name in values
+        if name != "fixed"
+    ]
+    beat = sum(other.verdict == REPRODUCED for other in others)
+    told = weakest([worst, nearly_all(others)])
+    return replace(told, statistic=f"{told.statistic}; {beat} of {len(others)} beat fixed")
 
 
 def all_alike(table: Table) -> Judgement:

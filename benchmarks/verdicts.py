@@ -101,7 +101,17 @@ def most(statistic: str, found: Mapping[str, Sequence[bool]]) -> Judgement:
 
 def weakest(judgements: Sequence[Judgement]) -> Judgement:
     """Return the judgement that a claim made of several parts stands by: its first weakest."""
-    return max(judgements, key=lambda judgement: ORDER.index(judgement.verdict) if judgement.verdict in ORDER else 9)
+    return max(judgements, key=weakness)
+
+
+def nearly_all(judgements: Sequence[Judgement]) -> Judgement:
+    """Return the judgement that a claim of all parts but one, at most, stands by: the weakest but one."""
+    return sorted(judgements, key=weakness)[-2:][0]
+
+
+def weakness(judgement: Judgement) -> int:
+    """Return the verdict's place in `ORDER`; what could not be judged is the weakest."""
+    return ORDER.index(judgement.verdict) if judgement.verdict in ORDER else len(ORDER)
 
 
 def judged(verdict: str, values: Sequence[float]) -> str:

@@ -321,8 +321,11 @@ class Pictures:
         ("own_schedule_best", {"cyclic": 0.95}, NOT, "accuracy: baseline − cyclic"),
         ("a_picture_beats", {}, f"{REPRODUCED} (in kind: other pictures)", "accuracy: china − cyclic"),
         ("a_picture_beats", {"andrej": 0.87}, f"{NOT} (in kind: other pictures)", "accuracy: china − andrej"),
-        ("fixed_is_worst", {}, REPRODUCED, "accuracy: fixed − andrej"),
-        ("fixed_is_worst", {"noise": 0.5}, NOISE, "accuracy: fixed − noise"),
+        ("fixed_is_worst", {}, REPRODUCED, "accuracy: fixed − andrej; 4 of 4 beat fixed"),
+        ("fixed_is_worst", {"noise": 0.5}, NOISE, "accuracy: fixed − noise; 4 of 5 beat fixed"),
+        ("fixed_is_worst", {"noise": 0.5, "china": 0.5}, NOISE, "accuracy: fixed − china; 3 of 5 beat fixed"),
+        ("fixed_is_worst", {"noise": 0.4}, NOT, "accuracy: fixed − noise; 4 of 5 beat fixed"),
+        ("fixed_is_worst", {"noise": 0.4, "china": 0.3}, NOT, "accuracy: fixed − china; 3 of 5 beat fixed"),
         ("all_alike", {}, NOT, "accuracy: baseline − fixed, claimed within ±0.005"),
     ],
 )

@@ -4,7 +4,19 @@ import math
 
 import pytest
 
-from benchmarks.verdicts import NOISE, NOT, REPRODUCED, Judgement, against, alike, best, missing, most, weakest
+from benchmarks.verdicts import (
+    NOISE,
+    NOT,
+    REPRODUCED,
+    Judgement,
+    against,
+    alike,
+    best,
+    missing,
+    most,
+    nearly_all,
+    weakest,
+)
 
 NAN = math.nan
 
@@ -118,11 +130,25 @@ def test_most_tells_every_case():
     assert most("share", {"log": [True, False]}).statistic == "share"
 
 
+PARTS = {"good": [0.1, 0.1], "noise": [0.1, -0.1], "other": [0.2, -0.2], "bad": [-0.1, -0.1]}
+
+
 def test_the_weakest_part_is_what_a_claim_stands_by():
     parts = [Judgement(verdict, against("", [1.0]).value, 0.5, verdict) for verdict in (REPRODUCED, NOISE, NOISE, NOT)]
     assert weakest(parts) is parts[3]
     assert weakest(parts[:3]) is parts[1]
     assert weakest([*parts, against("", [1.0])]).verdict == "not judged (n = 1)"
+
+
+def test_nearly_all_may_lack_one():
+    good, noise, other, bad = (against(name, series) for name, series in PARTS.items())
+    assert (good.verdict, noise.verdict, other.verdict, bad.verdict) == (REPRODUCED, NOISE, NOISE, NOT)
+    assert nearly_all([bad, good, good]).verdict == REPRODUCED
+    assert nearly_all([noise, good, bad]) is noise
+    assert nearly_all([good, noise, other]) in (noise, other)
+    assert nearly_all([bad, good, bad]) is bad
+    assert nearly_all([bad]) is bad
+    assert nearly_all([against("", [1.0]), against("", [1.0])]).verdict == "not judged (n = 1)"
 
 
 def test_a_judgement_shows_all_of_its_figures():
