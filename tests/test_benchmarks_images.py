@@ -220,4 +220,5 @@ def test_images_on_mnist_follows_its_schedule_batch_by_batch(tmp_path, monkeypat
     assert {run["setting"]: run["lrs"] for run in runs} == {
         name: [[rates[name][0]], [rates[name][3]]] for name in ("baseline", "rising")
     }
-    assert isinstance(images.mnist_network()[-1], nn.Linear)
+    assert all("(7): Softmax(dim=1)" in run["config"]["model"] for run in runs)  # which the loss applies again
+    assert {run["config"]["key"]["loss"] for run in runs} == {"cross_entropy"}
