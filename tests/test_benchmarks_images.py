@@ -114,7 +114,8 @@ def test_an_epoch_has_every_image_once_in_an_order_of_its_own():
 # --- the schedules
 
 
-ROWS = images.schedules(4000, {"two": lambda: np.array([[0, 255]], dtype=np.uint8)})
+TWO = {"two": lambda: np.array([[0, 255]], dtype=np.uint8)}
+ROWS = images.schedules(128 * 1000, 4, TWO)  # 4000 batches
 
 
 def test_the_published_schedules():
@@ -144,8 +145,18 @@ def test_the_published_optimizers(name):
 
 
 def test_a_short_run_has_its_three_falls_too():
-    assert images.schedules(1, {})["baseline"].rates() == [0.1]
-    assert images.schedules(5, {})["baseline"].rates() == pytest.approx([0.1, 0.1, 0.01, 0.001, 0.0001], rel=1e-12)
+    assert images.schedules(128, 1, {})["baseline"].rates() == [0.1]
+    five = images.schedules(128, 5, {})["baseline"].rates()
+    assert five == pytest.approx([0.1, 0.1, 0.01, 0.001, 0.0001], rel=1e-12)
+
+
+def test_a_picture_is_made_for_the_published_number_of_steps():
+    assert images.horizon(50_000, 250) == 97_656  # 50,000·250/128 = 97,656.25
+    assert images.batches(50_000, 250) == 97_750  # 391 an epoch
+    # 300 images for 2 epochs: 6 batches, 600/128 = 4.7. For 4 steps 2x1 pixels become one, f = √(2·1·3/4) = 1.22, that
+    # in the middle, the white one; for 6 they would stay as they are, and begin with three steps of black.
+    assert images.schedules(300, 2, TWO)["two"].rates() == pytest.approx([1e-2] * 6, rel=1e-9)
+    assert images.schedules(5, 1, TWO)["two"].rates() == pytest.approx([1e-2], rel=1e-9)
 
 
 def test_evaluation_forgets_the_start_of_a_short_run():
@@ -216,7 +227,7 @@ def test_images_on_mnist_follows_its_schedule_batch_by_batch(tmp_path, monkeypat
     command = json.loads((tmp_path / "out" / "info.json").read_text())["command"]
     assert command == f"python -m benchmarks images {' '.join(options)} --seeds 1 --settings rising,baseline"
     runs = [json.loads(line) for line in (tmp_path / "out" / "runs.jsonl").read_text().splitlines()]
-    rates = {name: row.rates() for name, row in images.schedules(6, images.PICTURES).items()}  # of 128, 128 and 44
+    rates = {name: row.rates() for name, row in images.schedules(300, 2, images.PICTURES).items()}  # of 128, 128 and 44
     assert {run["setting"]: run["lrs"] for run in runs} == {
         name: [[rates[name][0]], [rates[name][3]]] for name in ("baseline", "rising")
     }
