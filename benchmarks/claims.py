@@ -10,7 +10,7 @@ from pathlib import Path
 from . import study_claims, table_claims
 from .collected import BENCHMARKS, STAND_IN, Collected, Table, collect
 from .errors import BenchmarkError
-from .report import cells, markdown, notes
+from .report import cells, markdown
 from .results import write
 
 RESULTS = Path(__file__).parent / "results"
@@ -100,7 +100,7 @@ def tables(collected: Collected) -> str:
 
 def shown(table: Table) -> list[str]:
     rows = list(table.rows.values())
-    remarks = " ".join(notes(rows)[1:])
+    remarks = " ".join(table.benchmark.remarks(rows, table.epochs)[1:])
     return [f"### {table.label}", markdown(cells(rows, table.benchmark.published)), remarks]
 
 

@@ -41,7 +41,7 @@ class Benchmark:
     table of `--as-written`, with a name of its own, where the published text and the published runs differ. `epochs` is
     the option's default; `full_epochs` are those of the published runs, where that is not the same. `command` stands
     after `python -m benchmarks` for this table, where that is not its name. `added` is the method of rows that users
-    add to the settings, None where they cannot.
+    add to the settings, None where they cannot. `where_shorter` is a sentence on what else differs in shorter runs.
     """
 
     name: str
@@ -64,10 +64,15 @@ class Benchmark:
     full_epochs: int | None = None
     command: str | None = None
     added: str | None = None
+    where_shorter: str = ""
 
     @property
     def published_epochs(self) -> int:
         return self.full_epochs or self.epochs
+
+    def remarks(self, rows: list[Row], epochs: int) -> list[str]:
+        """Return the sentences under a table of runs of so many epochs."""
+        return notes(rows) + [self.where_shorter] * bool(self.where_shorter and epochs < self.published_epochs)
 
     @property
     def words(self) -> list[str]:
@@ -193,7 +198,7 @@ def report(benchmark: Benchmark, progress: Progress, options: argparse.Namespace
         return
     title = f"{benchmark.title}, {labels.length(options.epochs, benchmark.published_epochs)}"
     lines = cells(rows, benchmark.published)
-    remarks = [f"Claim: {benchmark.claim}", *notes(rows)]
+    remarks = [f"Claim: {benchmark.claim}", *benchmark.remarks(rows, options.epochs)]
     if benchmark.published and options.epochs != benchmark.published_epochs:
         remarks.insert(1, f"The published runs had {benchmark.published_epochs} epochs.")
     every = [["Setting", "Accuracy of each seed"], *([row.name, row.each()] for row in rows)]

@@ -455,6 +455,18 @@ def test_what_cannot_be_read_is_named(tmp_path):
         claims.replaced("a page", "claims", "")
 
 
+def test_of_shorter_runs_of_resnet_it_is_told_how_its_batch_norm_differs(tmp_path):
+    def told(benchmark, epochs):
+        (tmp_path / str(epochs)).mkdir(exist_ok=True)
+        put(tmp_path / str(epochs), benchmark, levels(benchmark), epochs)
+        (table,) = (table for table in collect(tmp_path / str(epochs)).tables if table.benchmark.name == benchmark)
+        return "the repository's take 0.003." in claims.shown(table)[-1]
+
+    assert told("images", 249)
+    assert not told("images", 250)
+    assert not told("images-mnist", 249)
+
+
 def test_a_picture_of_the_users_is_a_row_after_ours(tmp_path):
     put(tmp_path, "images", {"fog": [[0.99] * 250] * 2, **levels("images", cyclic=0.95)}, epochs=250)
     (found,) = collect(tmp_path).tables

@@ -162,6 +162,7 @@ def test_a_picture_is_made_for_the_published_number_of_steps():
 def test_evaluation_forgets_the_start_of_a_short_run():
     assert images.network(97_750)[1].norm1.momentum == 0.003
     assert images.network(90)[1].norm1.momentum == 0.1
+    assert images.network(3_323)[1].norm1.momentum > images.network(3_324)[1].norm1.momentum == 0.003
 
 
 # --- the pictures
@@ -199,6 +200,8 @@ def test_a_picture_that_cannot_be_is_named(tmp_path):
 
 # --- the command
 
+BATCH_NORM = "max(0.003, 10/(10 + batches of the run)) of each batch"
+
 
 def test_images_trains_resnet_and_draws(tmp_path, monkeypatch, capsys):
     sums = {name: hashlib.sha256(content).hexdigest() for name, content in FILES.items()}
@@ -214,6 +217,7 @@ def test_images_trains_resnet_and_draws(tmp_path, monkeypatch, capsys):
     title = (tmp_path / "table.md").read_text().splitlines()[0]
     size, length = "reduced size: 5 of 50000 images", "reduced length: 1 of 250 epochs"
     assert title == f"# CIFAR-10, {size}: pictures as schedules, {length}"
+    assert BATCH_NORM in (tmp_path / "table.md").read_text()
 
 
 def test_images_on_mnist_follows_its_schedule_batch_by_batch(tmp_path, monkeypatch):
