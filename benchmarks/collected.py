@@ -145,7 +145,11 @@ def _table(path: Path, config: dict[str, Any], runs: dict[str, list[Run]]) -> Ta
     try:
         benchmark = BENCHMARKS[config["key"]["benchmark"]]
         settings = _settings(benchmark, runs)
-        rows = {name: summary(name, settings[name], runs[name], benchmark.columns) for name in settings if name in runs}
+        rows = {
+            name: summary(name, setting, runs[name], benchmark.columns, config["epochs"])
+            for name, setting in settings.items()
+            if name in runs
+        }
         return Table(path.parent, benchmark, config["key"]["data"], config["epochs"], rows)
     except (KeyError, TypeError, ValueError) as error:
         raise BenchmarkError(f"{path} has a run that is of no benchmark here: {error!r}") from error

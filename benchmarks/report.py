@@ -56,9 +56,10 @@ class Row:
         return " ".join(f"{accuracy:.4f}{'*' if run.final['unlearned'] else ''}" for run, accuracy in pairs)
 
 
-def summary(name: str, setting: Setting | Heading, runs: list[Run], columns: Columns) -> Row:
+def summary(name: str, setting: Setting | Heading, runs: list[Run], columns: Columns, epochs: int) -> Row:
+    """Return the row of a setting whose runs were to have so many epochs."""
     accuracies = [columns.accuracy(run.metrics["accuracy"]) for run in runs]
-    convergences = [columns.convergence(run.metrics["accuracy"]) for run in runs]
+    convergences = [columns.convergence(run.metrics["accuracy"], epochs) for run in runs]
     return Row(name, setting, runs, accuracies, convergences, mean_interval(accuracies), mean_interval(convergences))
 
 

@@ -193,7 +193,11 @@ class Progress:
 def report(benchmark: Benchmark, progress: Progress, options: argparse.Namespace, facts: dict[str, object]) -> None:
     """Write and print the table, the curves and where they come from; with no finished run, nothing."""
     done = {name: progress.of(name) for name in benchmark.settings}
-    rows = [summary(name, benchmark.settings[name], runs, benchmark.columns) for name, runs in done.items() if runs]
+    rows = [
+        summary(name, benchmark.settings[name], runs, benchmark.columns, options.epochs)
+        for name, runs in done.items()
+        if runs
+    ]
     if not rows:
         return
     title = f"{benchmark.title}, {labels.length(options.epochs, benchmark.published_epochs)}"

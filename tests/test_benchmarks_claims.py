@@ -455,6 +455,12 @@ def test_what_cannot_be_read_is_named(tmp_path):
         claims.replaced("a page", "claims", "")
 
 
+def test_a_run_that_stopped_early_and_was_never_quiet_counts_as_all_epochs(tmp_path):
+    put(tmp_path, "cifar10", {"sgd": [[0.5, 0.6, 0.5], [0.5, 0.7] * 10]}, epochs=25)
+    (found,) = collect(tmp_path).tables
+    assert found.rows["sgd"].convergences == [25, 25]
+
+
 def test_of_shorter_runs_of_resnet_it_is_told_how_its_batch_norm_differs(tmp_path):
     def told(benchmark, epochs):
         (tmp_path / str(epochs)).mkdir(exist_ok=True)
