@@ -279,6 +279,10 @@ def determinism(wanted: bool) -> Iterator[None]:
 def processes(name: str) -> Iterator[tuple[torch.device, int]]:
     """Join the other processes, where torchrun started several; yield this one's device and rank."""
     several = int(os.environ.get("WORLD_SIZE", "1")) > 1
+    if several and name.startswith("cuda:"):
+        raise BenchmarkError(
+            f"--device {name} would put every process on one GPU; give --device cuda: each has its own"
+        )
     device = usable(f"{name}:{os.environ['LOCAL_RANK']}" if several and name == "cuda" else name)
     if not several:
         yield device, 0

@@ -86,6 +86,16 @@ def test_what_cannot_be_is_said_before_any_training(options, message, capsys, tm
     assert message in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("device", ["cuda:0", "cuda:1"])
+def test_one_gpu_for_several_processes_is_refused(device, capsys, tmp_path, monkeypatch):
+    for name, value in {"WORLD_SIZE": "2", "RANK": "1", "LOCAL_RANK": "1"}.items():
+        monkeypatch.setenv(name, value)
+    assert main(["digits", "--device", device, "--out", str(tmp_path / "out")]) == 1
+    told = capsys.readouterr().err
+    assert f"error: --device {device} would put every process on one GPU; give --device cuda" in told
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize("option", ["--seeds", "--epochs"])
 @pytest.mark.parametrize("value", ["0", "-1", "1.5", "many"])
 def test_counts_are_integers_from_one(option, value, capsys):
