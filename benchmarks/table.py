@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import os
 import shlex
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
 
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
 from tqdm import tqdm
 
@@ -23,6 +20,7 @@ from lrsched import Run
 from . import labels, machine
 from .columns import Columns
 from .datasets import Dataset
+from .devices import arithmetic, determinism, full_float32, processes
 from .errors import BenchmarkError
 from .plots import curves
 from .report import Published, Row, cells, markdown, notes, show, summary
@@ -93,7 +91,7 @@ def execute(benchmark: Benchmark, options: argparse.Namespace, argv: list[str]) 
     options.out = options.out or Path("out", benchmark.name)
     settings = chosen(benchmark.settings, options.settings)
     torch.set_num_threads(options.threads)
-    with determinism(options.deterministic), processes(options.device) as (device, rank):
+    with determinism(options.deterministic), processes(options.device) as (device, rank), full_float32(device):
         prepare(options.out)
         data = benchmark.data(options.data).few(options.limit)
         benchmark = replace(benchmark, title=f"{labels.size(data.title)}: {benchmark.title}")
@@ -140,7 +138,12 @@ def train(
                 device=device,
                 vectorize=False if options.plain else "auto",
                 out=options.out / "runs.jsonl",
-                key={"benchmark": benchmark.name, "data": data.title, "loss": benchmark.loss.__name__},
+                key={
+                    "benchmark": benchmark.name,
+                    "data": data.title,
+                    "loss": benchmark.loss.__name__,
+                    **arithmetic(device),
+                },
                 note=machine.note(device),
                 callback=progress.see,
             )
@@ -260,47 +263,3 @@ def count(text: str) -> int:
     if value < 1:
         raise argparse.ArgumentTypeError(f"must be an integer >= 1, got {text}")
     return value
-
-
-@contextmanager
-def determinism(wanted: bool) -> Iterator[None]:
-    """Let torch use deterministic algorithms only, where wanted."""
-    before = torch.are_deterministic_algorithms_enabled()
-    if wanted:
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-        torch.use_deterministic_algorithms(True)
-    try:
-        yield
-    finally:
-        torch.use_deterministic_algorithms(before)
-
-
-@contextmanager
-def processes(name: str) -> Iterator[tuple[torch.device, int]]:
-    """Join the other processes, where torchrun started several; yield this one's device and rank."""
-    several = int(os.environ.get("WORLD_SIZE", "1")) > 1
-    if several and name.startswith("cuda:"):
-        raise BenchmarkError(
-            f"--device {name} would put every process on one GPU; give --device cuda: each has its own"
-        )
-    device = usable(f"{name}:{os.environ['LOCAL_RANK']}" if several and name == "cuda" else name)
-    if not several:
-        yield device, 0
-        return
-    if device.type == "cuda":
-        torch.cuda.set_device(device)
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=timedelta(days=1))
-    try:
-        yield device, dist.get_rank()
-    finally:
-        dist.destroy_process_group()
-
-
-def usable(name: str) -> torch.device:
-    """Return the device after putting a number on it."""
-    try:
-        device = torch.device(name)
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise BenchmarkError(f"--device {name} cannot be used: {str(error).splitlines()[0]}") from error
-    return device
