@@ -52,8 +52,8 @@ worst:** the claimed setting minus its best rival; reproduced if ahead with p < 
 **Thresholds:** the same for the mean against the threshold, which it must pass with p < 0.05: stricter than comparing
 the two numbers. **Nearly any:** all but one, at most, are ahead with p < 0.05. **Alike, about:** reproduced if the
 interval lies within the bounds, not reproduced if wholly outside, else within noise. **Shares of the seeds:**
-reproduced if more than half, for every function. A claim of several parts is told by its weakest. With one seed
-nothing is judged."""
+reproduced if more than half, for every function; their interval is the exact binomial one. A claim of several parts
+is told by its weakest. With one seed nothing is judged."""
 
 
 def judged(name: str, collected: Collected) -> list[list[str]]:

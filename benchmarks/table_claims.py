@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from statistics import fmean
 
 from .collected import AS_WRITTEN, STAND_IN, Answer, Collected, Found, Table
 from .settings import SETTINGS
-from .stats import differences
+from .stats import differences, mean_interval
 from .verdicts import REPRODUCED, Judgement, Values, against, alike, best, missing, nearly_all, qualified, weakest
 
 Judge = Callable[[Table], Judgement]
@@ -51,11 +50,15 @@ def badly(seq1: str) -> Judge:
 def improves(table: Table) -> Judgement:
     """Judge A6's part for a table's data: best scheme − best fixed rate."""
     values = table.accuracies(FOURTEEN)
-    scheme, fixed = (max(names, key=lambda name: fmean(values[name])) for names in (SCHEMES, FIXED))
+    scheme, fixed = (highest(values, names) for names in (SCHEMES, FIXED))
     much = table.base in CIFAR
     bound = MUCH if much else LITTLE
     statistic = f"accuracy: {scheme} − {fixed}, claimed {'≥' if much else '<'} {bound}"
     return against(statistic, differences(values[scheme], values[fixed]), bound, above=much)
+
+
+def highest(values: Values, names: Sequence[str]) -> str:
+    return max(names, key=lambda name: mean_interval(values[name]).mean)
 
 
 def seq3_and_seq4_alike(table: Table) -> Judgement:
@@ -73,7 +76,7 @@ def a_picture_beats(table: Table) -> Judgement:
     pictures = [name for name in values if name not in SCHEDULES]
     if not pictures:
         return missing(1, 1)
-    picture = max(pictures, key=lambda name: fmean(values[name]))
+    picture = highest(values, pictures)
     rivals = {name: values[name] for name in (picture, "andrej", "cyclic")}
     return qualified(best(rivals, picture, "accuracy"), "in kind: other pictures")
 

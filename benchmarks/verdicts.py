@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 
-from .stats import Mean, differences, mean_interval, p_value
+from .stats import Mean, differences, mean_interval, p_value, share_interval
 
 REPRODUCED, NOISE, NOT = "reproduced", "within noise", "not reproduced"
 ORDER = [REPRODUCED, NOISE, NOT]  # from the strongest
@@ -62,7 +62,7 @@ def best(
         return against(statistic, differences(values[claimed], values[rival]), above=not lowest, decimals=decimals)
 
     rivals = {name: series for name, series in values.items() if name != claimed and name not in tied}
-    rival = (min if lowest else max)(rivals, key=lambda name: fmean(rivals[name]))
+    rival = (min if lowest else max)(rivals, key=lambda name: mean_interval(rivals[name]).mean)
     return weakest([part(rival), *(no_worse(part(name)) for name in tied)])
 
 
@@ -85,16 +85,15 @@ def alike(pairs: Values, bound: float = 0.005) -> Judgement:
         verdict = judged(REPRODUCED if inside else NOT if outside else NOISE, values)
         return Judgement(statistic, value, p_value(values), verdict)
 
-    furthest_first = sorted(pairs, key=lambda name: -abs(fmean(pairs[name])))
+    furthest_first = sorted(pairs, key=lambda name: -abs(mean_interval(pairs[name]).mean))
     return weakest([judge(name, pairs[name]) for name in furthest_first])
 
 
 def most(statistic: str, found: Mapping[str, Sequence[bool]]) -> Judgement:
-    """Judge whether something was found in more than half of the seeds, in every case; the mean is the rarest's."""
+    """Judge whether something was found in more than half of the seeds, in every case; the share is the rarest's."""
     least = min(found, key=lambda name: fmean(found[name]))
-    share = fmean(found[least])
-    verdict = judged(REPRODUCED if share > 0.5 else NOT, found[least])
-    value = Mean(share, math.nan, len(found[least]))
+    value = share_interval(found[least])
+    verdict = judged(REPRODUCED if value.mean > 0.5 else NOT, found[least])
     counts = ", ".join(f"{name} {sum(seeds)} of {len(seeds)}" for name, seeds in found.items())
     return Judgement(f"{statistic}: {counts}" if len(found) > 1 else statistic, value, math.nan, verdict, decimals=2)
 
@@ -118,12 +117,12 @@ def judged(verdict: str, values: Sequence[float]) -> str:
     """Return the verdict, unless there is too little to judge by."""
     if not all(map(math.isfinite, values)):
         return "not judged (a run without a finite value)"
-    return verdict if len(values) > 1 else "not judged (n = 1)"
+    return verdict if len(values) > 1 else f"not judged (n = {len(values)})"
 
 
 def missing(count: int, of: int) -> Judgement:
     """Return what is said of a claim where some of what it speaks of was not run."""
-    return Judgement("–", Mean(math.nan, math.nan, 0), math.nan, f"not judged ({count} of {of} missing)")
+    return Judgement("–", mean_interval([]), math.nan, f"not judged ({count} of {of} missing)")
 
 
 def qualified(judgement: Judgement, remark: str) -> Judgement:

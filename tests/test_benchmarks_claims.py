@@ -113,6 +113,23 @@ def test_only_seeds_that_all_settings_have_are_compared(tmp_path):
     assert judge("A2", other)[0][2] == "not judged (n = 1)"
 
 
+def test_settings_without_a_seed_in_common_are_not_judged(tmp_path):
+    def put_seeds(benchmark, first):
+        """Write a table whose settings have the first seed, or all others."""
+        put(tmp_path, benchmark, levels(benchmark))
+        path = tmp_path / f"{benchmark}-50" / "runs.jsonl"
+        runs = [(json.loads(line), line) for line in path.read_text().splitlines(keepends=True)]
+        path.write_text("".join(line for run, line in runs if (run["setting"] in first) == (run["seed"] == 0)))
+
+    put_seeds("mnist", ("seq4-cutoff", "seq3-epoch"))
+    put_seeds("cifar10", ("seq1-oscillate", "seq3-epoch", "seq3-cutoff"))
+    put_seeds("images", ("fixed", "china"))
+    put_seeds("images-mnist", ("fixed", "china"))
+    for name in ("A1", "A2", "A3", "A4", "A5", "A6", "A7", "B1", "B2", "B3", "B4"):
+        for _, _, verdict in judge(name, tmp_path):
+            assert verdict.startswith("not judged (n = 0)"), name
+
+
 def test_a_table_with_settings_missing_is_not_judged(tmp_path):
     table = levels(seq4_cutoff=0.95)
     del table["adam"], table["sgd"]

@@ -124,6 +124,20 @@ def test_most_is_more_than_half_in_every_case(found, verdict, share):
     assert (judgement.verdict, judgement.value.mean) == (verdict, share)
 
 
+def test_a_share_has_the_exact_interval():
+    # 3 of 3 have the chance p³, none of 3 has (1 − p)³: 0.025 at the ends
+    judgement = most("share", {"log": [True, True, True]})
+    assert (judgement.value.low, judgement.value.high) == pytest.approx((0.025 ** (1 / 3), 1))
+    judgement = most("share", {"log": [False, False, False]})
+    assert (judgement.value.low, judgement.value.high) == pytest.approx((0, 1 - 0.025 ** (1 / 3)))
+
+
+def test_settings_without_a_seed_in_common_are_not_judged():
+    values = {"a": [], "b": [], "claimed": []}
+    assert best(values, "claimed", "accuracy", tied=("b",)).cells()[1:] == ["0", *["–"] * 3, "not judged (n = 0)"]
+    assert alike(values).cells()[1:] == ["0", *["–"] * 3, "not judged (n = 0)"]
+
+
 def test_most_tells_every_case():
     judgement = most("share", {"log": [True, True, False], "sin": [True, False, False]})
     assert (judgement.statistic, judgement.value.mean) == ("share: log 2 of 3, sin 1 of 3", 1 / 3)
