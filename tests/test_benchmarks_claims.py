@@ -351,6 +351,17 @@ def test_b_claims(judged, others, verdict, statistic):
     assert (judgement.verdict, judgement.statistic) == (verdict, statistic)
 
 
+def test_b3_wants_nearly_any_schedule_to_beat_the_fixed_rate():
+    table = Pictures()
+    table.rows["china"] = [0.45, 0.9, 1.0]  # + 0.283 ± 0.72, where fixed has 0.5
+    judgement = claims.table_claims.fixed_is_worst(table)
+    assert (judgement.verdict, judgement.statistic) == (REPRODUCED, "accuracy: fixed − andrej; 3 of 4 beat fixed")
+    table.rows["noise"] = table.rows["china"]
+    judgement = claims.table_claims.fixed_is_worst(table)
+    assert judgement.verdict == NOISE
+    assert judgement.statistic.endswith(" − fixed; 3 of 5 beat fixed")
+
+
 def test_b4_holds_where_all_rows_are_alike():
     alike = dict.fromkeys(["baseline", "fixed", "andrej", "cyclic", "china"], 0.98)
     assert claims.table_claims.all_alike(Pictures(**alike)).verdict == REPRODUCED
