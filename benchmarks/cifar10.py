@@ -99,7 +99,14 @@ AS_RUN = table.Benchmark(
     takes_data=True,
     published=PUBLISHED,
 )
-WRITTEN = replace(AS_RUN, name="cifar10-as-written", settings=AS_WRITTEN, network=network_as_written, stop=None)
+WRITTEN = replace(
+    AS_RUN,
+    name="cifar10-as-written",
+    command="cifar10 --as-written",
+    settings=AS_WRITTEN,
+    network=network_as_written,
+    stop=None,
+)
 BENCHMARK = replace(AS_RUN, as_written=WRITTEN)
 
 

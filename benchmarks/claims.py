@@ -10,7 +10,7 @@ from pathlib import Path
 from . import study_claims, table_claims
 from .collected import BENCHMARKS, STAND_IN, Collected, Table, collect
 from .errors import BenchmarkError
-from .report import cells, markdown, notes
+from .report import cells, markdown
 from .results import write
 
 RESULTS = Path(__file__).parent / "results"
@@ -48,11 +48,12 @@ RULES = """\
 Every verdict is computed from the records of the runs by `verdicts.py`, none is written by hand. The settings of a
 table share their seeds, and differences are paired; an interval is Student's t at 95 %, p two-sided. **Best, fastest,
 worst:** the claimed setting minus its best rival; reproduced if ahead with p < 0.05, not reproduced if behind with p
-< 0.05, else within noise. **Thresholds:** the same for the mean against the threshold. **Alike, about:** reproduced
-if the interval lies within the bounds, not reproduced if wholly outside, else within noise. **Shares of the seeds:**
-reproduced if more than half, for every function. A claim of several parts is told by its weakest. With one seed
-nothing is judged."""
-COMMANDS = {"images-mnist": "images --dataset mnist"}  # where it is not the benchmark's name
+< 0.05, else within noise; a setting that the claim calls tied is no rival, but must not be ahead with p < 0.05.
+**Thresholds:** the same for the mean against the threshold, which it must pass with p < 0.05: stricter than comparing
+the two numbers. **Nearly any:** all but one, at most, are ahead with p < 0.05. **Alike, about:** reproduced if the
+interval lies within the bounds, not reproduced if wholly outside, else within noise. **Shares of the seeds:**
+reproduced if more than half, for every function; their interval is the exact binomial one. A claim of several parts
+is told by its weakest. With one seed nothing is judged."""
 
 
 def judged(name: str, collected: Collected) -> list[list[str]]:
@@ -64,7 +65,8 @@ def judged(name: str, collected: Collected) -> list[list[str]]:
 
 
 def command(name: str) -> str:
-    return f"`python -m benchmarks {COMMANDS.get(name, name)}`"
+    words = BENCHMARKS[name].words if name in BENCHMARKS else [name]
+    return f"`python -m benchmarks {' '.join(words)}`"
 
 
 def claims(collected: Collected) -> str:
@@ -98,7 +100,7 @@ def tables(collected: Collected) -> str:
 
 def shown(table: Table) -> list[str]:
     rows = list(table.rows.values())
-    remarks = " ".join(notes(rows)[1:])
+    remarks = " ".join(table.benchmark.remarks(rows, table.epochs)[1:])
     return [f"### {table.label}", markdown(cells(rows, table.benchmark.published)), remarks]
 
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lrsched import Run
 
-from . import cifar10, digits, images, mnist
+from . import cifar10, digits, images, labels, mnist
 from .errors import BenchmarkError
-from .report import Row, summary
+from .report import Heading, Row, summary
+from .settings import Setting
 from .table import Benchmark
 from .verdicts import Judgement
 
@@ -21,7 +22,6 @@ WRITTEN = tuple(benchmark.as_written for benchmark in RUN if benchmark.as_writte
 BENCHMARKS = {benchmark.name: benchmark for benchmark in RUN + WRITTEN}
 AS_WRITTEN = "-as-written"  # ends the name of such a table
 STAND_IN = "digits"  # for MNIST
-EPOCHS = {"mnist": 50, "cifar10": 25, "digits": 50, "images": 250}  # of the published runs
 STUDIES = ("functions", "lr_scan")  # begin the names of folders whose runs.jsonl holds records of another kind
 OWN = ("optimizer", "scheduler", "per")  # what a configuration says of its setting alone
 
@@ -37,13 +37,15 @@ class Table:
     rows: dict[str, Row]
 
     @property
+    def base(self) -> str:
+        """The benchmark's name, that of the table as run where this is the one as written."""
+        return self.benchmark.name.removesuffix(AS_WRITTEN)
+
+    @property
     def label(self) -> str:
         """What was trained on and for how long, as every number from it must say."""
-        name = self.benchmark.name
-        published = EPOCHS.get(name.removesuffix(AS_WRITTEN), self.epochs)
-        length = f"reduced length: {self.epochs} of {published} epochs"
-        parts = [self.data, f"{self.epochs} epochs" if self.epochs == published else length]
-        parts += ["stand-in for MNIST"] * (name == STAND_IN) + ["as written"] * name.endswith(AS_WRITTEN)
+        parts = [labels.size(self.data), labels.length(self.epochs, self.benchmark.published_epochs)]
+        parts += ["stand-in for MNIST"] * (self.base == STAND_IN) + ["as written"] * (self.base != self.benchmark.name)
         return ", ".join(parts)
 
     def accuracies(self, names: Sequence[str]) -> dict[str, list[float]]:
@@ -71,8 +73,8 @@ class Collected:
 
     @property
     def names(self) -> set[str]:
-        """The benchmarks that were run; a table as written counts for the benchmark."""
-        return {table.benchmark.name.removesuffix(AS_WRITTEN) for table in self.tables} | set(self.studies)
+        """The benchmarks that were run; a table as written is another than that as run."""
+        return {table.benchmark.name for table in self.tables} | set(self.studies)
 
 
 Found = list[tuple[str, Judgement]]  # what was trained on, and what came of the claim there
@@ -142,8 +144,20 @@ def _run(path: Path, record: dict[str, Any]) -> Run:
 def _table(path: Path, config: dict[str, Any], runs: dict[str, list[Run]]) -> Table:
     try:
         benchmark = BENCHMARKS[config["key"]["benchmark"]]
-        order = sorted(runs, key=[*benchmark.settings].index)
-        rows = {name: summary(name, benchmark.settings[name], runs[name], benchmark.columns) for name in order}
+        settings = _settings(benchmark, runs)
+        rows = {
+            name: summary(name, setting, runs[name], benchmark.columns, config["epochs"])
+            for name, setting in settings.items()
+            if name in runs
+        }
         return Table(path.parent, benchmark, config["key"]["data"], config["epochs"], rows)
     except (KeyError, TypeError, ValueError) as error:
         raise BenchmarkError(f"{path} has a run that is of no benchmark here: {error!r}") from error
+
+
+def _settings(benchmark: Benchmark, names: Iterable[str]) -> dict[str, Setting | Heading]:
+    """Return a benchmark's settings and, after them, the rows that a user added: pictures of his own."""
+    added = sorted(set(names) - set(benchmark.settings))
+    if added and benchmark.added is None:
+        raise KeyError(added[0])
+    return {**benchmark.settings, **{name: Heading(benchmark.added, name) for name in added}}

@@ -20,11 +20,12 @@ from torch import Tensor
 from lrsched import Ensemble
 
 from . import bounds, cifar10, machine, mnist, report
+from .devices import usable
 from .errors import BenchmarkError
 from .results import prepare, write
 from .step_cost import interval
 from .sweep_cost import measure
-from .table import count, usable
+from .table import count
 from .training import batch_loss
 
 SHAPES = {"mnist": (60_000, 1, 28, 28), "cifar10": (50_000, 3, 32, 32)}

@@ -31,7 +31,7 @@ AS_RUN = table.Benchmark(
     seeds=5,
     batch_size=64,
 )
-WRITTEN = replace(AS_RUN, name="digits-as-written", settings=AS_WRITTEN, stop=None)
+WRITTEN = replace(AS_RUN, name="digits-as-written", command="digits --as-written", settings=AS_WRITTEN, stop=None)
 BENCHMARK = replace(AS_RUN, as_written=WRITTEN)
 
 

@@ -24,6 +24,7 @@ from lrsched import Sweep, lr_sweep
 from lrsched.plot import figure
 
 from . import machine
+from .devices import usable
 from .errors import BenchmarkError
 from .records import Records
 from .report import markdown, show
@@ -31,7 +32,7 @@ from .results import write
 from .scan_claims import c6
 from .scan_tasks import BATCH, TASKS, Batches, Task, loss_fn, make_optimizer
 from .stats import mean_interval
-from .table import count, usable
+from .table import count
 
 MARKS = (1, 2, 4, 8, 16, 32, 64, 128)
 PUBLISHED = dict(zip(MARKS, (4.7, 4.1, 7.6, 15.5, 30.6, 67.3, 143.9, 317.9), strict=True))  # seconds, a run a mark

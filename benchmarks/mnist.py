@@ -67,7 +67,14 @@ AS_RUN = table.Benchmark(
     takes_data=True,
     published=PUBLISHED,
 )
-WRITTEN = replace(AS_RUN, name="mnist-as-written", settings=AS_WRITTEN, network=network_as_written, stop=None)
+WRITTEN = replace(
+    AS_RUN,
+    name="mnist-as-written",
+    command="mnist --as-written",
+    settings=AS_WRITTEN,
+    network=network_as_written,
+    stop=None,
+)
 BENCHMARK = replace(AS_RUN, as_written=WRITTEN)
 
 

@@ -26,11 +26,19 @@ class Published:
 
 
 @dataclass(frozen=True)
+class Heading:
+    """Where a row stands in its table, of a setting of which no more than its name is known."""
+
+    method: str
+    row: str
+
+
+@dataclass(frozen=True)
 class Row:
     """A setting and what its finished runs, at least one, came to."""
 
     name: str
-    setting: Setting
+    setting: Setting | Heading
     runs: list[Run]
     accuracies: list[float]
     convergences: list[int]
@@ -48,9 +56,10 @@ class Row:
         return " ".join(f"{accuracy:.4f}{'*' if run.final['unlearned'] else ''}" for run, accuracy in pairs)
 
 
-def summary(name: str, setting: Setting, runs: list[Run], columns: Columns) -> Row:
+def summary(name: str, setting: Setting | Heading, runs: list[Run], columns: Columns, epochs: int) -> Row:
+    """Return the row of a setting whose runs were to have so many epochs."""
     accuracies = [columns.accuracy(run.metrics["accuracy"]) for run in runs]
-    convergences = [columns.convergence(run.metrics["accuracy"]) for run in runs]
+    convergences = [columns.convergence(run.metrics["accuracy"], epochs) for run in runs]
     return Row(name, setting, runs, accuracies, convergences, mean_interval(accuracies), mean_interval(convergences))
 
 

@@ -7,24 +7,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
-from scipy.stats import t
+from scipy.stats import binomtest, t
 
 
 @dataclass(frozen=True)
 class Mean:
-    """The mean of n values and the half-width of its 95 % interval by Student's t (NaN for one value)."""
+    """The mean of n values and its 95 % interval (NaN for one value)."""
 
     mean: float
-    half: float
+    low: float
+    high: float
     n: int
 
     @property
-    def low(self) -> float:
-        return self.mean - self.half
-
-    @property
-    def high(self) -> float:
-        return self.mean + self.half
+    def half(self) -> float:
+        return (self.high - self.low) / 2
 
     def text(self, decimals: int) -> str:
         interval = "" if math.isnan(self.half) else f" ± {self.half:.{decimals}f}"
@@ -32,12 +29,20 @@ class Mean:
 
 
 def mean_interval(values: Sequence[float]) -> Mean:
-    """Return mean ± t(0.975, n − 1)·s/√n; all NaN where a value is not finite."""
+    """Return mean ± t(0.975, n − 1)·s/√n; all NaN where there is no value, or one that is not finite."""
     n = len(values)
-    if not all(map(math.isfinite, values)):
-        return Mean(math.nan, math.nan, n)
+    if not values or not all(map(math.isfinite, values)):
+        return Mean(math.nan, math.nan, math.nan, n)
+    mean = fmean(values)
     half = float(t.ppf(0.975, n - 1)) * stdev(values) / math.sqrt(n) if n > 1 else math.nan
-    return Mean(fmean(values), half, n)
+    return Mean(mean, mean - half, mean + half, n)
+
+
+def share_interval(found: Sequence[bool]) -> Mean:
+    """Return the share of what is true and its exact binomial interval, that of Clopper and Pearson."""
+    n, count = len(found), sum(found)
+    interval = binomtest(count, n).proportion_ci(0.95)
+    return Mean(count / n, float(interval.low), float(interval.high), n)
 
 
 def differences(ours: Sequence[float], theirs: Sequence[float]) -> list[float]:

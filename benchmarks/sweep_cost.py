@@ -22,11 +22,12 @@ import torch
 from lrsched import Sweep, lr_sweep
 
 from . import machine, report
+from .devices import usable
 from .function_claims import LRS, MARKS
 from .results import prepare, write
 from .step_cost import interval
 from .sweep_tasks import FUNCTION, TASKS, Task, cifar10_like, published, teraflops
-from .table import count, usable
+from .table import count
 
 ALONE_LIMIT, PUBLISHED_LIMIT = 5.0, 9.0
 MEMORY = [(50, 50), (200, 50), (400, 50), (200, 100), (200, 200)]  # rates, chunk

@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import argparse
-import os
 import shlex
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
 
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
 from tqdm import tqdm
 
 import lrsched
 from lrsched import Run
 
-from . import machine
+from . import labels, machine
 from .columns import Columns
 from .datasets import Dataset
+from .devices import arithmetic, determinism, full_float32, processes
 from .errors import BenchmarkError
 from .plots import curves
 from .report import Published, Row, cells, markdown, notes, show, summary
@@ -38,7 +36,10 @@ class Benchmark:
     `title` says what is compared; before it stands what the data are called. `drawings` makes the results' PNG files.
     `batches` makes of the training images and the batch size the function that returns an epoch's batches, None where
     they are only shuffled and cut. `stop` says after which validation losses a run ends early; `as_written` is the
-    table of `--as-written`, with a name of its own, where the published text and the published runs differ.
+    table of `--as-written`, with a name of its own, where the published text and the published runs differ. `epochs` is
+    the option's default; `full_epochs` are those of the published runs, where that is not the same. `command` stands
+    after `python -m benchmarks` for this table, where that is not its name. `added` is the method of rows that users
+    add to the settings, None where they cannot. `where_shorter` is a sentence on what else differs in shorter runs.
     """
 
     name: str
@@ -58,6 +59,23 @@ class Benchmark:
     batches: Callable[[Split, int], Callable[[], Iterable[tuple[Tensor, Tensor]]]] | None = None
     stop: Callable[[list[float]], bool] | None = stands_still
     as_written: Benchmark | None = None
+    full_epochs: int | None = None
+    command: str | None = None
+    added: str | None = None
+    where_shorter: str = ""
+
+    @property
+    def published_epochs(self) -> int:
+        return self.full_epochs or self.epochs
+
+    def remarks(self, rows: list[Row], epochs: int) -> list[str]:
+        """Return the sentences under a table of runs of so many epochs."""
+        return notes(rows) + [self.where_shorter] * bool(self.where_shorter and epochs < self.published_epochs)
+
+    @property
+    def words(self) -> list[str]:
+        """What stands after `python -m benchmarks` for this table: the command's name, then its options."""
+        return (self.command or self.name).split()
 
 
 def run(benchmark: Benchmark, argv: list[str]) -> int:
@@ -67,16 +85,16 @@ def run(benchmark: Benchmark, argv: list[str]) -> int:
 
 def execute(benchmark: Benchmark, options: argparse.Namespace, argv: list[str]) -> int:
     """Train and report as `run`, with options that are read already."""
-    command = f"python -m benchmarks {benchmark.name} {shlex.join(argv)}".strip()
+    command = shlex.join(["python", "-m", "benchmarks", benchmark.words[0], *argv])
     if options.as_written and benchmark.as_written is not None:
         benchmark = benchmark.as_written
     options.out = options.out or Path("out", benchmark.name)
     settings = chosen(benchmark.settings, options.settings)
     torch.set_num_threads(options.threads)
-    with determinism(options.deterministic), processes(options.device) as (device, rank):
+    with determinism(options.deterministic), processes(options.device) as (device, rank), full_float32(device):
         prepare(options.out)
         data = benchmark.data(options.data).few(options.limit)
-        benchmark = replace(benchmark, title=f"{data.title}: {benchmark.title}")
+        benchmark = replace(benchmark, title=f"{labels.size(data.title)}: {benchmark.title}")
         progress = Progress(len(settings) * options.seeds, options.epochs, quiet=rank > 0)
         code = 0
         try:
@@ -120,7 +138,12 @@ def train(
                 device=device,
                 vectorize=False if options.plain else "auto",
                 out=options.out / "runs.jsonl",
-                key={"benchmark": benchmark.name, "data": data.title, "loss": benchmark.loss.__name__},
+                key={
+                    "benchmark": benchmark.name,
+                    "data": data.title,
+                    "loss": benchmark.loss.__name__,
+                    **arithmetic(device),
+                },
                 note=machine.note(device),
                 callback=progress.see,
             )
@@ -173,14 +196,18 @@ class Progress:
 def report(benchmark: Benchmark, progress: Progress, options: argparse.Namespace, facts: dict[str, object]) -> None:
     """Write and print the table, the curves and where they come from; with no finished run, nothing."""
     done = {name: progress.of(name) for name in benchmark.settings}
-    rows = [summary(name, benchmark.settings[name], runs, benchmark.columns) for name, runs in done.items() if runs]
+    rows = [
+        summary(name, benchmark.settings[name], runs, benchmark.columns, options.epochs)
+        for name, runs in done.items()
+        if runs
+    ]
     if not rows:
         return
-    title = f"{benchmark.title}, {options.epochs} epochs"
+    title = f"{benchmark.title}, {labels.length(options.epochs, benchmark.published_epochs)}"
     lines = cells(rows, benchmark.published)
-    remarks = [f"Claim: {benchmark.claim}", *notes(rows)]
-    if benchmark.published and options.epochs != benchmark.epochs:
-        remarks.insert(1, f"The published runs had {benchmark.epochs} epochs.")
+    remarks = [f"Claim: {benchmark.claim}", *benchmark.remarks(rows, options.epochs)]
+    if benchmark.published and options.epochs != benchmark.published_epochs:
+        remarks.insert(1, f"The published runs had {benchmark.published_epochs} epochs.")
     every = [["Setting", "Accuracy of each seed"], *([row.name, row.each()] for row in rows)]
     folder = options.out
     configs = {row.name: row.runs[0].config for row in rows}
@@ -236,43 +263,3 @@ def count(text: str) -> int:
     if value < 1:
         raise argparse.ArgumentTypeError(f"must be an integer >= 1, got {text}")
     return value
-
-
-@contextmanager
-def determinism(wanted: bool) -> Iterator[None]:
-    """Let torch use deterministic algorithms only, where wanted."""
-    before = torch.are_deterministic_algorithms_enabled()
-    if wanted:
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-        torch.use_deterministic_algorithms(True)
-    try:
-        yield
-    finally:
-        torch.use_deterministic_algorithms(before)
-
-
-@contextmanager
-def processes(name: str) -> Iterator[tuple[torch.device, int]]:
-    """Join the other processes, where torchrun started several; yield this one's device and rank."""
-    several = int(os.environ.get("WORLD_SIZE", "1")) > 1
-    device = usable(f"{name}:{os.environ['LOCAL_RANK']}" if several and name == "cuda" else name)
-    if not several:
-        yield device, 0
-        return
-    if device.type == "cuda":
-        torch.cuda.set_device(device)
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=timedelta(days=1))
-    try:
-        yield device, dist.get_rank()
-    finally:
-        dist.destroy_process_group()
-
-
-def usable(name: str) -> torch.device:
-    """Return the device after putting a number on it."""
-    try:
-        device = torch.device(name)
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise BenchmarkError(f"--device {name} cannot be used: {str(error).splitlines()[0]}") from error
-    return device

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from statistics import fmean
+from dataclasses import replace
 
 from .collected import AS_WRITTEN, STAND_IN, Answer, Collected, Found, Table
 from .settings import SETTINGS
-from .stats import differences
-from .verdicts import Judgement, Values, against, alike, best, missing, qualified, weakest
+from .stats import differences, mean_interval
+from .verdicts import REPRODUCED, Judgement, Values, against, alike, best, missing, nearly_all, qualified, weakest
 
 Judge = Callable[[Table], Judgement]
 
@@ -18,6 +18,7 @@ CUTOFF = ("seq1-cutoff", "seq2-cutoff", "seq3-cutoff", "seq4-cutoff")
 TWINS = ("seq3-cutoff", "seq4-cutoff", "seq3-oscillate", "seq4-oscillate")
 BADLY = 0.65
 MUCH, LITTLE = 0.01, 0.005
+MNIST, CIFAR, IMAGES = ("mnist", STAND_IN), ("cifar10",), ("images",)
 SCHEDULES = ("baseline", "fixed", "andrej", "cyclic")  # all others are pictures
 
 
@@ -47,13 +48,17 @@ def badly(seq1: str) -> Judge:
 
 
 def improves(table: Table) -> Judgement:
-    """Judge A6: best scheme − best fixed rate."""
+    """Judge A6's part for a table's data: best scheme − best fixed rate."""
     values = table.accuracies(FOURTEEN)
-    scheme, fixed = (max(names, key=lambda name: fmean(values[name])) for names in (SCHEMES, FIXED))
-    much = table.benchmark.name.startswith("cifar10")
+    scheme, fixed = (highest(values, names) for names in (SCHEMES, FIXED))
+    much = table.base in CIFAR
     bound = MUCH if much else LITTLE
     statistic = f"accuracy: {scheme} − {fixed}, claimed {'≥' if much else '<'} {bound}"
     return against(statistic, differences(values[scheme], values[fixed]), bound, above=much)
+
+
+def highest(values: Values, names: Sequence[str]) -> str:
+    return max(names, key=lambda name: mean_interval(values[name]).mean)
 
 
 def seq3_and_seq4_alike(table: Table) -> Judgement:
@@ -71,13 +76,23 @@ def a_picture_beats(table: Table) -> Judgement:
     pictures = [name for name in values if name not in SCHEDULES]
     if not pictures:
         return missing(1, 1)
-    picture = max(pictures, key=lambda name: fmean(values[name]))
+    picture = highest(values, pictures)
     rivals = {name: values[name] for name in (picture, "andrej", "cyclic")}
     return qualified(best(rivals, picture, "accuracy"), "in kind: other pictures")
 
 
 def fixed_is_worst(table: Table) -> Judgement:
-    return best(table.accuracies([*table.rows]), "fixed", "accuracy", lowest=True)
+    """Judge B3: fixed is the worst, and all other rows but one, at most, beat it; told with how many do."""
+    values = table.accuracies([*table.rows])
+    worst = best(values, "fixed", "accuracy", lowest=True)
+    others = [
+        against(f"accuracy: {name} − fixed", differences(values[name], values["fixed"]))
+        for name in values
+        if name != "fixed"
+    ]
+    beat = sum(other.verdict == REPRODUCED for other in others)
+    told = weakest([worst, nearly_all(others)])
+    return replace(told, statistic=f"{told.statistic}; {beat} of {len(others)} beat fixed")
 
 
 def all_alike(table: Table) -> Judgement:
@@ -91,13 +106,31 @@ def all_within(values: Values, pairs: Sequence[tuple[str, str]]) -> Judgement:
     return alike({f"accuracy: {a} − {b}, claimed within ±0.005": differences(values[a], values[b]) for a, b in pairs})
 
 
+def much_and_little(collected: Collected) -> Found:
+    """Judge A6: its part on each table, then both parts together, as run and as written."""
+    found = on(MNIST + CIFAR, FOURTEEN, improves).judge(collected)
+    complete = [table for table in collected.tables if table.rows.keys() >= set(FOURTEEN)]
+    for written in (False, True):
+        names = [name + AS_WRITTEN * written for name in ("cifar10", "mnist")]
+        longest = [next((table for table in complete if table.benchmark.name == name), None) for name in names]
+        both = [table for table in longest if table is not None]
+        if len(both) == len(names):
+            weaker = weakest([improves(table) for table in both])
+            label = "; ".join(table.label for table in both)
+            found.append((label, replace(weaker, statistic=f"both, told by the weaker: {weaker.statistic}")))
+    return found
+
+
 def on(benchmarks: tuple[str, ...], settings: Sequence[str], judge: Judge) -> Answer:
-    """Return how to judge a claim on each table of some benchmarks, as run and as written, that has the settings."""
+    """Return how to judge a claim on each table of some benchmarks, as run and as written, that speaks of the settings.
+
+    Where runs of some of them are missing, it is not judged; of a benchmark without them, nothing is said.
+    """
 
     def judged(collected: Collected) -> Found:
         found = []
         for table in collected.tables:
-            if table.benchmark.name.removesuffix(AS_WRITTEN) in benchmarks:
+            if table.base in benchmarks and table.benchmark.settings.keys() >= set(settings):
                 absent = sum(name not in table.rows for name in settings)
                 found.append((table.label, missing(absent, len(settings)) if absent else judge(table)))
         return found
@@ -105,7 +138,6 @@ def on(benchmarks: tuple[str, ...], settings: Sequence[str], judge: Judge) -> An
     return Answer(benchmarks, judged)
 
 
-MNIST, CIFAR, IMAGES = ("mnist", STAND_IN), ("cifar10",), ("images",)
 SEQ1 = "seq1-cutoff-0.01"
 TABLES = {
     "A1": on(MNIST, FOURTEEN, fastest("seq3-epoch")),
@@ -114,7 +146,7 @@ TABLES = {
     "A4": on(CIFAR, FOURTEEN, most_accurate("seq3-epoch")),
     "A5": on(CIFAR, CUTOFF, badly("seq1-cutoff")),
     "A5, c₀ = 0.01": on(CIFAR, (SEQ1, *CUTOFF[1:]), badly(SEQ1)),
-    "A6": on(MNIST + CIFAR, FOURTEEN, improves),
+    "A6": Answer(MNIST + CIFAR, much_and_little),
     "A7": on(MNIST + CIFAR, TWINS, seq3_and_seq4_alike),
     "B1": on(IMAGES, SCHEDULES, own_schedule_best),
     "B2": on(IMAGES, SCHEDULES, a_picture_beats),

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 
-from .stats import Mean, differences, mean_interval, p_value
+from .stats import Mean, differences, mean_interval, p_value, share_interval
 
 REPRODUCED, NOISE, NOT = "reproduced", "within noise", "not reproduced"
 ORDER = [REPRODUCED, NOISE, NOT]  # from the strongest
@@ -52,11 +52,23 @@ def against(
 def best(
     values: Values, claimed: str, what: str, lowest: bool = False, tied: Sequence[str] = (), decimals: int = 4
 ) -> Judgement:
-    """Judge whether a setting is the best, `against` its best rival; who is tied by the claim itself is none."""
+    """Judge whether a setting is the best: `against` its best rival, and against none of those tied with it the worse.
+
+    A setting that the claim itself calls tied need not be beaten; not reproduced where it is ahead with p < 0.05.
+    """
+
+    def part(rival: str) -> Judgement:
+        statistic = f"{what}: {claimed} − {rival}"
+        return against(statistic, differences(values[claimed], values[rival]), above=not lowest, decimals=decimals)
+
     rivals = {name: series for name, series in values.items() if name != claimed and name not in tied}
-    rival = (min if lowest else max)(rivals, key=lambda name: fmean(rivals[name]))
-    statistic = f"{what}: {claimed} − {rival}"
-    return against(statistic, differences(values[claimed], values[rival]), above=not lowest, decimals=decimals)
+    rival = (min if lowest else max)(rivals, key=lambda name: mean_interval(rivals[name]).mean)
+    return weakest([part(rival), *(no_worse(part(name)) for name in tied)])
+
+
+def no_worse(judgement: Judgement) -> Judgement:
+    """Return what a comparison says of no more than not being behind: within noise is enough."""
+    return replace(judgement, verdict=REPRODUCED) if judgement.verdict == NOISE else judgement
 
 
 def alike(pairs: Values, bound: float = 0.005) -> Judgement:
@@ -73,35 +85,44 @@ def alike(pairs: Values, bound: float = 0.005) -> Judgement:
         verdict = judged(REPRODUCED if inside else NOT if outside else NOISE, values)
         return Judgement(statistic, value, p_value(values), verdict)
 
-    furthest_first = sorted(pairs, key=lambda name: -abs(fmean(pairs[name])))
+    furthest_first = sorted(pairs, key=lambda name: -abs(mean_interval(pairs[name]).mean))
     return weakest([judge(name, pairs[name]) for name in furthest_first])
 
 
 def most(statistic: str, found: Mapping[str, Sequence[bool]]) -> Judgement:
-    """Judge whether something was found in more than half of the seeds, in every case; the mean is the rarest's."""
+    """Judge whether something was found in more than half of the seeds, in every case; the share is the rarest's."""
     least = min(found, key=lambda name: fmean(found[name]))
-    share = fmean(found[least])
-    verdict = judged(REPRODUCED if share > 0.5 else NOT, found[least])
-    value = Mean(share, math.nan, len(found[least]))
+    value = share_interval(found[least])
+    verdict = judged(REPRODUCED if value.mean > 0.5 else NOT, found[least])
     counts = ", ".join(f"{name} {sum(seeds)} of {len(seeds)}" for name, seeds in found.items())
     return Judgement(f"{statistic}: {counts}" if len(found) > 1 else statistic, value, math.nan, verdict, decimals=2)
 
 
 def weakest(judgements: Sequence[Judgement]) -> Judgement:
     """Return the judgement that a claim made of several parts stands by: its first weakest."""
-    return max(judgements, key=lambda judgement: ORDER.index(judgement.verdict) if judgement.verdict in ORDER else 9)
+    return max(judgements, key=weakness)
+
+
+def nearly_all(judgements: Sequence[Judgement]) -> Judgement:
+    """Return the judgement that a claim of all parts but one, at most, stands by: the weakest but one."""
+    return sorted(judgements, key=weakness)[-2:][0]
+
+
+def weakness(judgement: Judgement) -> int:
+    """Return the verdict's place in `ORDER`; what could not be judged is the weakest."""
+    return ORDER.index(judgement.verdict) if judgement.verdict in ORDER else len(ORDER)
 
 
 def judged(verdict: str, values: Sequence[float]) -> str:
     """Return the verdict, unless there is too little to judge by."""
     if not all(map(math.isfinite, values)):
         return "not judged (a run without a finite value)"
-    return verdict if len(values) > 1 else "not judged (n = 1)"
+    return verdict if len(values) > 1 else f"not judged (n = {len(values)})"
 
 
 def missing(count: int, of: int) -> Judgement:
     """Return what is said of a claim where some of what it speaks of was not run."""
-    return Judgement("–", Mean(math.nan, math.nan, 0), math.nan, f"not judged ({count} of {of} missing)")
+    return Judgement("–", mean_interval([]), math.nan, f"not judged ({count} of {of} missing)")
 
 
 def qualified(judgement: Judgement, remark: str) -> Judgement:

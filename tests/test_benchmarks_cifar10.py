@@ -2,7 +2,9 @@ import gzip
 import hashlib
 import io
 import os
+import re
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +13,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from benchmarks import cifar10, columns, datasets
+from benchmarks import cifar10, columns, datasets, table
 from benchmarks.__main__ import main
 from benchmarks.errors import BenchmarkError
 from benchmarks.settings import SETTINGS
@@ -281,13 +283,25 @@ def test_cifar10_trains_on_small_files_in_the_original_format(tmp_path, monkeypa
     arguments = ["--data", str(unpacked(tmp_path / "data")), "--out", str(tmp_path / "out"), "--seeds", "1"]
     settings = ["--settings", "sgd,seq1-cutoff,seq1-cutoff-0.01"]
     assert main(["cifar10", *arguments, "--epochs", "2", "--limit", "10", *settings]) == 0
-    assert "CIFAR-10, 10 images: learning rates by sequence and strategy: 3 runs of 2 epochs" in capsys.readouterr().out
+    assert "CIFAR-10, reduced size: 10 of 50000 images: learning rates by" in capsys.readouterr().out
     text = (tmp_path / "out" / "table.md").read_text()
-    assert text.startswith("# CIFAR-10, 10 images: learning rates by sequence and strategy, 2 epochs\n")
+    assert text.startswith(
+        "# CIFAR-10, reduced size: 10 of 50000 images: learning rates by sequence and strategy, "
+        "reduced length: 2 of 25 epochs\n"
+    )
     lines = {line.split(" | ")[1]: line for line in text.splitlines() if line.startswith("| ")}
     assert lines["SGD"].endswith("| 0.7487 | 25 |")
     assert lines["seq1, c₀ 0.1"].endswith("| 0.7714 | 15 |")  # published, beside ours
     assert lines["seq1, c₀ 0.01"].endswith("|  |  |")
+
+
+def test_a_run_that_is_stopped_early_counts_as_all_of_the_options_epochs(tmp_path, monkeypatch):
+    sums = {name: hashlib.sha256(content).hexdigest() for name, content in FILES.items()}
+    monkeypatch.setattr(datasets, "CIFAR_SHA256", sums)
+    stopping = replace(cifar10.BENCHMARK, stop=lambda losses: len(losses) == 2)
+    arguments = ["--data", str(unpacked(tmp_path / "data")), "--out", str(tmp_path / "out"), "--seeds", "1"]
+    table.run(stopping, [*arguments, "--epochs", "9", "--limit", "10", "--settings", "sgd"])
+    assert re.search(r"\| SGD \| 0\.\d{4} \| 9\.0 \|", (tmp_path / "out" / "table.md").read_text())
 
 
 @pytest.mark.skipif("LRSCHED_DATA" not in os.environ, reason="LRSCHED_DATA does not name the folder of the real data")

@@ -2,12 +2,14 @@
 
 import json
 import math
+import re
 from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
-from benchmarks import claims, range_noise
+from benchmarks import claims, images, labels, range_noise, table
+from benchmarks.__main__ import BENCHMARKS as COMMANDS
 from benchmarks.__main__ import main
 from benchmarks.collected import BENCHMARKS, STAND_IN, Collected, collect
 from benchmarks.errors import BenchmarkError
@@ -16,7 +18,13 @@ from benchmarks.verdicts import NOISE, NOT, REPRODUCED
 from lrsched import Run
 
 PAGES = Path(claims.__file__).parent
-DATA = {"mnist": "MNIST", "cifar10": "CIFAR-10 (JPEG)", "digits": "Digits (8x8)"}
+DATA = {
+    "mnist": "MNIST",
+    "cifar10": "CIFAR-10 (JPEG)",
+    "digits": "Digits (8x8)",
+    "images": "CIFAR-10",
+    "images-mnist": "MNIST, 10000 images",
+}
 LOW = ("seq2_cutoff", "seq3_cutoff", "seq4_cutoff")
 LEVEL = (-0.001, 0.0, 0.001)  # what three seeds add to an accuracy
 
@@ -28,7 +36,8 @@ def series(final, settled):
 
 def put(results, benchmark, accuracies, epochs=50):
     """Write a table's results: of each setting, of each seed, the accuracies by epoch."""
-    config = {"epochs": epochs, "key": {"benchmark": benchmark, "data": DATA[benchmark]}}
+    data = DATA[benchmark.removesuffix("-as-written")]
+    config = {"epochs": epochs, "key": {"benchmark": benchmark, "data": data}}
     runs = [
         Run(name, seed, metrics={"accuracy": values}, final={"unlearned": 0}, note="an abacus", finished=True)
         for name, seeds in accuracies.items()
@@ -104,6 +113,23 @@ def test_only_seeds_that_all_settings_have_are_compared(tmp_path):
     assert judge("A2", other)[0][2] == "not judged (n = 1)"
 
 
+def test_settings_without_a_seed_in_common_are_not_judged(tmp_path):
+    def put_seeds(benchmark, first):
+        """Write a table whose settings have the first seed, or all others."""
+        put(tmp_path, benchmark, levels(benchmark))
+        path = tmp_path / f"{benchmark}-50" / "runs.jsonl"
+        runs = [(json.loads(line), line) for line in path.read_text().splitlines(keepends=True)]
+        path.write_text("".join(line for run, line in runs if (run["setting"] in first) == (run["seed"] == 0)))
+
+    put_seeds("mnist", ("seq4-cutoff", "seq3-epoch"))
+    put_seeds("cifar10", ("seq1-oscillate", "seq3-epoch", "seq3-cutoff"))
+    put_seeds("images", ("fixed", "china"))
+    put_seeds("images-mnist", ("fixed", "china"))
+    for name in ("A1", "A2", "A3", "A4", "A5", "A6", "A7", "B1", "B2", "B3", "B4"):
+        for _, _, verdict in judge(name, tmp_path):
+            assert verdict.startswith("not judged (n = 0)"), name
+
+
 def test_a_table_with_settings_missing_is_not_judged(tmp_path):
     table = levels(seq4_cutoff=0.95)
     del table["adam"], table["sgd"]
@@ -112,18 +138,23 @@ def test_a_table_with_settings_missing_is_not_judged(tmp_path):
     assert judge("A7", tmp_path)[0][2] == NOT  # which needs no others: 0.9 and 0.95 by cutoff
 
 
-def test_a3_does_not_count_the_one_that_is_tied(tmp_path):
-    table = levels("cifar10")
-    quiet = {"seq1-epoch": 2, "seq1-oscillate": 3}  # the epoch from which nothing changes any more
-    for name in table:
-        calm = quiet.get(name, 12)
-        table[name] = [[0.1 * (i % 2) for i in range(calm + s)] + [0.7] * (25 - calm - s) for s in range(3)]
+@pytest.mark.parametrize(
+    ("tied", "oscillate", "verdict", "rival"),
+    [
+        ([2, 4, 4], [3, 3, 5], REPRODUCED, "sgd"),  # 1, −1, 1 behind
+        ([2, 3, 4], [7, 8, 9], NOT, "seq1-epoch"),  # 5 behind, every seed
+        ([2, 3, 4], [11, 14, 14], NOT, "seq1-epoch"),
+        ([12, 13, 14], [11, 14, 14], NOISE, "sgd"),  # − the others: −1, 1, 0
+    ],
+)
+def test_a3_must_beat_the_others_and_not_lose_to_the_one_that_is_tied(tmp_path, tied, oscillate, verdict, rival):
+    table = {}
+    for name in BENCHMARKS["cifar10"].settings:  # from when on nothing changes any more
+        quiet = {"seq1-epoch": tied, "seq1-oscillate": oscillate}.get(name, [12, 13, 14])
+        table[name] = [[0.1 * (i % 2) for i in range(epoch)] + [0.7] * (25 - epoch) for epoch in quiet]
     put(tmp_path, "cifar10", table, epochs=25)
-    (found,) = judge("A3", tmp_path)
-    assert found[0] == "CIFAR-10 (JPEG), 25 epochs"
-    assert found[1].startswith("convergence: seq1-oscillate − ")
-    assert "seq1-epoch" not in found[1]
-    assert found[2] == REPRODUCED
+    statistic = f"convergence: seq1-oscillate − {rival}"
+    assert judge("A3", tmp_path) == [("CIFAR-10 (JPEG), 25 epochs", statistic, verdict)]
 
 
 @pytest.mark.parametrize(
@@ -151,6 +182,12 @@ def test_a5_is_also_judged_with_the_same_cutoff_for_all(tmp_path):
     assert judge("A5, c₀ = 0.01", tmp_path)[0][1:] == ("accuracy: seq1-cutoff-0.01, claimed > 0.65", NOT)
 
 
+def test_a5_with_the_same_cutoff_for_all_is_a5_itself_as_written(tmp_path):
+    put(tmp_path, "cifar10-as-written", levels("cifar10-as-written", **dict.fromkeys(LOW, 0.6)), epochs=25)
+    assert judge("A5", tmp_path)[0][0] == "CIFAR-10 (JPEG), 25 epochs, as written"
+    assert judge("A5, c₀ = 0.01", tmp_path) == [("–", "–", "not run: `python -m benchmarks cifar10`")]
+
+
 @pytest.mark.parametrize(
     ("benchmark", "gain", "verdict"),
     [
@@ -167,6 +204,41 @@ def test_a6_wants_much_on_cifar10_and_little_on_mnist(tmp_path, benchmark, gain,
     assert judge("A6", tmp_path)[0][1:] == (statistic, verdict)
 
 
+@pytest.mark.parametrize(
+    ("cifar", "mnist", "verdict", "told"),
+    [
+        (0.02, 0.0, REPRODUCED, "≥ 0.01"),
+        (0.02, 0.02, NOT, "< 0.005"),
+        (0.0, 0.0, NOT, "≥ 0.01"),
+        (0.01, 0.0, NOISE, "≥ 0.01"),  # the threshold itself, which is not passed
+    ],
+)
+def test_a6_as_a_whole_is_told_by_its_weaker_part(tmp_path, cifar, mnist, verdict, told):
+    for benchmark, gain, version in [("cifar10", cifar, ""), ("mnist", mnist, ""), ("mnist", 0.02, "-as-written")]:
+        table = levels(benchmark, seeds=(0, 0, 0), seq3_epoch=0.92 + gain, adam=0.92, sgd=0.5)
+        if gain == 0.01:
+            table["adam"] = [series(value, 20) for value in (0.90, 0.92, 0.94)]
+        put(tmp_path, benchmark + version, table, BENCHMARKS[benchmark].epochs)
+    *_, whole = judge("A6", tmp_path)
+    statistic = f"both, told by the weaker: accuracy: seq3-epoch − adam, claimed {told}"
+    assert whole == ("CIFAR-10 (JPEG), 25 epochs; MNIST, 50 epochs", statistic, verdict)
+    assert len(judge("A6", tmp_path)) == 4  # each of the three tables, and the two as run
+
+
+def test_a6_as_a_whole_wants_complete_tables_of_one_kind(tmp_path):
+    put(tmp_path, "cifar10", levels("cifar10"), 25)
+    put(tmp_path, "digits", levels("digits"))
+    put(tmp_path, "mnist-as-written", levels("mnist-as-written"))
+    table = levels()
+    del table["adam"]
+    put(tmp_path, "mnist", table)
+    assert not [data for data, _, _ in judge("A6", tmp_path) if ";" in data]
+    put(tmp_path, "cifar10-as-written", levels("cifar10-as-written"), 25)
+    assert [data for data, _, _ in judge("A6", tmp_path) if ";" in data] == [
+        "CIFAR-10 (JPEG), 25 epochs, as written; MNIST, 50 epochs, as written"
+    ]
+
+
 def test_a7_is_told_by_the_pair_that_is_further_apart(tmp_path):
     put(tmp_path, "mnist", levels(seq3_cutoff=0.903, seq4_oscillate=0.92))
     statistic = "accuracy: seq3-oscillate − seq4-oscillate, claimed within ±0.005"
@@ -177,11 +249,68 @@ def test_what_was_trained_on_is_always_said(tmp_path):
     put(tmp_path, "digits", levels())
     put(tmp_path, "mnist", levels(), epochs=5)
     put(tmp_path, "cifar10", levels("cifar10"), epochs=25)
+    put(tmp_path, "images", levels("images"), epochs=250)
+    put(tmp_path, "images-mnist", levels("images-mnist"), epochs=5)
+    put(tmp_path, "mnist-as-written", levels("mnist-as-written"), epochs=60)
+    put(tmp_path, "digits-as-written", levels("digits-as-written"), epochs=49)
     assert [table.label for table in collect(tmp_path).tables] == [
         "MNIST, reduced length: 5 of 50 epochs",
         "CIFAR-10 (JPEG), 25 epochs",
+        "CIFAR-10, 250 epochs",
+        "MNIST, reduced size: 10000 of 60000 images, reduced length: 5 of 250 epochs",
         "Digits (8x8), 50 epochs, stand-in for MNIST",
+        "MNIST, 60 epochs, as written",
+        "Digits (8x8), reduced length: 49 of 50 epochs, stand-in for MNIST, as written",
     ]
+
+
+def test_a_table_as_written_stands_for_itself_alone(tmp_path):
+    put(tmp_path, "mnist-as-written", levels("mnist-as-written"))
+    *_, left = claims.tables(collect(tmp_path)).splitlines()
+    assert left == (
+        "Not run yet: `python -m benchmarks mnist`, `python -m benchmarks cifar10`, `python -m benchmarks images`, "
+        "`python -m benchmarks images --dataset mnist`, `python -m benchmarks digits`, "
+        "`python -m benchmarks cifar10 --as-written`, `python -m benchmarks digits --as-written`."
+    )
+    assert [(data, verdict) for data, _, verdict in judge("A7", tmp_path)] == [
+        ("MNIST, 50 epochs, as written", REPRODUCED),
+        ("–", "not run: `python -m benchmarks mnist`"),
+        ("–", "not run: `python -m benchmarks cifar10`"),
+    ]
+    put(tmp_path, "mnist", levels())
+    assert [verdict for _, _, verdict in judge("A1", tmp_path)] == [NOISE, NOISE]
+
+
+def test_every_command_that_is_told_is_one(tmp_path):
+    collected = collect(tmp_path)
+    told = set(re.findall("`python -m benchmarks (.*?)`", claims.tables(collected) + claims.claims(collected)))
+    assert told >= {"mnist", "mnist --as-written", "images --dataset mnist", "functions"}
+    for name, *options in map(str.split, told):
+        assert name in COMMANDS
+        if options:
+            parser = images.parser() if name == "images" else table.parser(BENCHMARKS[name])
+            parser.parse_args(options)
+
+
+def test_the_tables_and_the_claims_say_that_pictures_on_mnist_were_cut_short(tmp_path):
+    put(tmp_path, "images-mnist", levels("images-mnist"), epochs=5)
+    label = "MNIST, reduced size: 10000 of 60000 images, reduced length: 5 of 250 epochs"
+    assert claims.tables(collect(tmp_path)).startswith(f"### {label}\n")
+    assert [line[0] for line in judge("B4", tmp_path)] == [label]
+
+
+@pytest.mark.parametrize(
+    ("title", "size"),
+    [
+        ("MNIST", "MNIST"),
+        ("MNIST, 60000 images", "MNIST, 60000 images"),
+        ("MNIST, 59999 images", "MNIST, reduced size: 59999 of 60000 images"),
+        ("CIFAR-10 (JPEG), 5000 images", "CIFAR-10 (JPEG), reduced size: 5000 of 50000 images"),
+        ("Stars, 5 images", "Stars, 5 images"),
+    ],
+)
+def test_a_part_of_the_data_is_told_as_a_part(title, size):
+    assert labels.size(title) == size
 
 
 # --- B, C and E
@@ -209,14 +338,28 @@ class Pictures:
         ("own_schedule_best", {"cyclic": 0.95}, NOT, "accuracy: baseline − cyclic"),
         ("a_picture_beats", {}, f"{REPRODUCED} (in kind: other pictures)", "accuracy: china − cyclic"),
         ("a_picture_beats", {"andrej": 0.87}, f"{NOT} (in kind: other pictures)", "accuracy: china − andrej"),
-        ("fixed_is_worst", {}, REPRODUCED, "accuracy: fixed − andrej"),
-        ("fixed_is_worst", {"noise": 0.5}, NOISE, "accuracy: fixed − noise"),
+        ("fixed_is_worst", {}, REPRODUCED, "accuracy: fixed − andrej; 4 of 4 beat fixed"),
+        ("fixed_is_worst", {"noise": 0.5}, NOISE, "accuracy: fixed − noise; 4 of 5 beat fixed"),
+        ("fixed_is_worst", {"noise": 0.5, "china": 0.5}, NOISE, "accuracy: fixed − china; 3 of 5 beat fixed"),
+        ("fixed_is_worst", {"noise": 0.4}, NOT, "accuracy: fixed − noise; 4 of 5 beat fixed"),
+        ("fixed_is_worst", {"noise": 0.4, "china": 0.3}, NOT, "accuracy: fixed − china; 3 of 5 beat fixed"),
         ("all_alike", {}, NOT, "accuracy: baseline − fixed, claimed within ±0.005"),
     ],
 )
 def test_b_claims(judged, others, verdict, statistic):
     judgement = getattr(claims.table_claims, judged)(Pictures(**others))
     assert (judgement.verdict, judgement.statistic) == (verdict, statistic)
+
+
+def test_b3_wants_nearly_any_schedule_to_beat_the_fixed_rate():
+    table = Pictures()
+    table.rows["china"] = [0.45, 0.9, 1.0]  # + 0.283 ± 0.72, where fixed has 0.5
+    judgement = claims.table_claims.fixed_is_worst(table)
+    assert (judgement.verdict, judgement.statistic) == (REPRODUCED, "accuracy: fixed − andrej; 3 of 4 beat fixed")
+    table.rows["noise"] = table.rows["china"]
+    judgement = claims.table_claims.fixed_is_worst(table)
+    assert judgement.verdict == NOISE
+    assert judgement.statistic.endswith(" − fixed; 3 of 5 beat fixed")
 
 
 def test_b4_holds_where_all_rows_are_alike():
@@ -338,6 +481,39 @@ def test_what_cannot_be_read_is_named(tmp_path):
         collect(tmp_path)
     with pytest.raises(BenchmarkError, match="must have the markers <!-- claims: begin -->"):
         claims.replaced("a page", "claims", "")
+
+
+def test_a_run_that_stopped_early_and_was_never_quiet_counts_as_all_epochs(tmp_path):
+    put(tmp_path, "cifar10", {"sgd": [[0.5, 0.6, 0.5], [0.5, 0.7] * 10]}, epochs=25)
+    (found,) = collect(tmp_path).tables
+    assert found.rows["sgd"].convergences == [25, 25]
+
+
+def test_of_shorter_runs_of_resnet_it_is_told_how_its_batch_norm_differs(tmp_path):
+    def told(benchmark, epochs):
+        (tmp_path / str(epochs)).mkdir(exist_ok=True)
+        put(tmp_path / str(epochs), benchmark, levels(benchmark), epochs)
+        (table,) = (table for table in collect(tmp_path / str(epochs)).tables if table.benchmark.name == benchmark)
+        return "the repository's take 0.003." in claims.shown(table)[-1]
+
+    assert told("images", 249)
+    assert not told("images", 250)
+    assert not told("images-mnist", 249)
+
+
+def test_a_picture_of_the_users_is_a_row_after_ours(tmp_path):
+    put(tmp_path, "images", {"fog": [[0.99] * 250] * 2, **levels("images", cyclic=0.95)}, epochs=250)
+    (found,) = collect(tmp_path).tables
+    assert list(found.rows) == [*images.BENCHMARK.settings, "fog"]
+    assert (found.rows["fog"].setting.method, found.rows["fog"].setting.row) == ("Picture", "fog")
+    assert judge("B2", tmp_path)[0][1] == "accuracy: fog − cyclic"
+    assert main(["claims", "--results", str(tmp_path)]) == 0
+
+
+def test_a_row_that_nobody_can_have_added_is_named(tmp_path):
+    put(tmp_path, "mnist", {"fog": [[0.99] * 50]})
+    with pytest.raises(BenchmarkError, match=r"a run that is of no benchmark here: KeyError\('fog'\)"):
+        collect(tmp_path)
 
 
 def test_every_claim_has_an_answer():

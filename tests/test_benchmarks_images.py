@@ -114,7 +114,8 @@ def test_an_epoch_has_every_image_once_in_an_order_of_its_own():
 # --- the schedules
 
 
-ROWS = images.schedules(4000, {"two": lambda: np.array([[0, 255]], dtype=np.uint8)})
+TWO = {"two": lambda: np.array([[0, 255]], dtype=np.uint8)}
+ROWS = images.schedules(128 * 1000, 4, TWO)  # 4000 batches
 
 
 def test_the_published_schedules():
@@ -144,13 +145,24 @@ def test_the_published_optimizers(name):
 
 
 def test_a_short_run_has_its_three_falls_too():
-    assert images.schedules(1, {})["baseline"].rates() == [0.1]
-    assert images.schedules(5, {})["baseline"].rates() == pytest.approx([0.1, 0.1, 0.01, 0.001, 0.0001], rel=1e-12)
+    assert images.schedules(128, 1, {})["baseline"].rates() == [0.1]
+    five = images.schedules(128, 5, {})["baseline"].rates()
+    assert five == pytest.approx([0.1, 0.1, 0.01, 0.001, 0.0001], rel=1e-12)
+
+
+def test_a_picture_is_made_for_the_published_number_of_steps():
+    assert images.horizon(50_000, 250) == 97_656  # 50,000·250/128 = 97,656.25
+    assert images.batches(50_000, 250) == 97_750  # 391 an epoch
+    # 300 images for 2 epochs: 6 batches, 600/128 = 4.7. For 4 steps 2x1 pixels become one, f = √(2·1·3/4) = 1.22, that
+    # in the middle, the white one; for 6 they would stay as they are, and begin with three steps of black.
+    assert images.schedules(300, 2, TWO)["two"].rates() == pytest.approx([1e-2] * 6, rel=1e-9)
+    assert images.schedules(5, 1, TWO)["two"].rates() == pytest.approx([1e-2], rel=1e-9)
 
 
 def test_evaluation_forgets_the_start_of_a_short_run():
     assert images.network(97_750)[1].norm1.momentum == 0.003
     assert images.network(90)[1].norm1.momentum == 0.1
+    assert images.network(3_323)[1].norm1.momentum > images.network(3_324)[1].norm1.momentum == 0.003
 
 
 # --- the pictures
@@ -188,6 +200,8 @@ def test_a_picture_that_cannot_be_is_named(tmp_path):
 
 # --- the command
 
+BATCH_NORM = "max(0.003, 10/(10 + batches of the run)) of each batch"
+
 
 def test_images_trains_resnet_and_draws(tmp_path, monkeypatch, capsys):
     sums = {name: hashlib.sha256(content).hexdigest() for name, content in FILES.items()}
@@ -196,11 +210,14 @@ def test_images_trains_resnet_and_draws(tmp_path, monkeypatch, capsys):
     Image.new("L", (3, 2), 255).save(tmp_path / "fog.png")
     files = ["--data", str(unpacked(tmp_path / "data")), "--image", str(tmp_path / "fog.png"), "--out", str(tmp_path)]
     assert main(["images", *files, "--limit", "5", "--epochs", "1", "--seeds", "1", "--settings", "fog,cyclic"]) == 0
-    assert "CIFAR-10, 5 images: pictures as schedules: 2 runs of 1 epochs" in capsys.readouterr().out
+    assert ": pictures as schedules: 2 runs of 1 epochs" in capsys.readouterr().out
     runs = [json.loads(line) for line in (tmp_path / "runs.jsonl").read_text().splitlines()]
     assert [(run["setting"], run["lrs"]) for run in runs] == [("cyclic", [[1e-5]]), ("fog", [[1e-2]])]
     assert (tmp_path / "pictures.png").read_bytes().startswith(b"\x89PNG")
-    assert "# CIFAR-10, 5 images: pictures as schedules, 1 epochs" in (tmp_path / "table.md").read_text()
+    title = (tmp_path / "table.md").read_text().splitlines()[0]
+    size, length = "reduced size: 5 of 50000 images", "reduced length: 1 of 250 epochs"
+    assert title == f"# CIFAR-10, {size}: pictures as schedules, {length}"
+    assert BATCH_NORM in (tmp_path / "table.md").read_text()
 
 
 def test_images_on_mnist_follows_its_schedule_batch_by_batch(tmp_path, monkeypatch):
@@ -211,9 +228,12 @@ def test_images_on_mnist_follows_its_schedule_batch_by_batch(tmp_path, monkeypat
     monkeypatch.setattr(datasets, "MNIST_SHA256", {name: sha256(tmp_path, name) for name in datasets.MNIST_SHA256})
     options = ["--dataset", "mnist", "--data", str(tmp_path), "--out", str(tmp_path / "out"), "--epochs", "2"]
     assert main(["images", *options, "--seeds", "1", "--settings", "rising,baseline"]) == 0
+    command = json.loads((tmp_path / "out" / "info.json").read_text())["command"]
+    assert command == f"python -m benchmarks images {' '.join(options)} --seeds 1 --settings rising,baseline"
     runs = [json.loads(line) for line in (tmp_path / "out" / "runs.jsonl").read_text().splitlines()]
-    rates = {name: row.rates() for name, row in images.schedules(6, images.PICTURES).items()}  # of 128, 128 and 44
+    rates = {name: row.rates() for name, row in images.schedules(300, 2, images.PICTURES).items()}  # of 128, 128 and 44
     assert {run["setting"]: run["lrs"] for run in runs} == {
         name: [[rates[name][0]], [rates[name][3]]] for name in ("baseline", "rising")
     }
-    assert isinstance(images.mnist_network()[-1], nn.Linear)
+    assert all("(7): Softmax(dim=1)" in run["config"]["model"] for run in runs)  # which the loss applies again
+    assert {run["config"]["key"]["loss"] for run in runs} == {"cross_entropy"}

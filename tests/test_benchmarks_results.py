@@ -54,7 +54,7 @@ def rows():
         "adam": [run("adam", 0, 0.8, 0.9)],
         "seq1-epoch": [run("seq1-epoch", 0, 0.6, 0.9), run("seq1-epoch", 1, 0.4, 0.5, unlearned=1)],
     }
-    return [report.summary(name, SETTINGS[name], done, columns.MNIST) for name, done in runs.items()]
+    return [report.summary(name, SETTINGS[name], done, columns.MNIST, 2) for name, done in runs.items()]
 
 
 def test_the_table_has_the_published_layout():

@@ -143,6 +143,8 @@ def test_the_option_trains_the_settings_as_written(tmp_path):
     run = json.loads((tmp_path / "runs.jsonl").read_text())
     assert run["lrs"] == [pytest.approx([0.009])]
     assert run["config"]["key"]["benchmark"] == "digits-as-written"
+    command = json.loads((tmp_path / "info.json").read_text())["command"]
+    assert command == f"python -m benchmarks digits {' '.join(options)} --out {tmp_path}"
 
 
 def test_chosen_settings_keep_the_tables_order():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from benchmarks.stats import differences, mean_interval, p_value
+from benchmarks.stats import differences, mean_interval, p_value, share_interval
 
 
 def test_mean_and_interval_by_hand():
@@ -25,6 +25,7 @@ def test_interval_is_scipys():
 def test_one_value_has_no_interval():
     found = mean_interval([0.25])
     assert math.isnan(found.half)
+    assert math.isnan(found.low)
     assert found.text(4) == "0.2500"
 
 
@@ -54,6 +55,18 @@ def test_pairs_need_the_same_seeds():
 @pytest.mark.parametrize("values", [[0.3], [0.3, math.nan], [0.3, math.inf, 0.4]])
 def test_there_is_no_p_for_one_value_or_one_that_is_not_finite(values):
     assert math.isnan(p_value(values))
+
+
+def test_shares_by_hand():
+    # 1 of 2, from where at least one has the chance 1 − (1 − p)² = 0.025 to where at most one has 1 − p² = 0.025
+    found = share_interval([True, False])
+    assert (found.mean, found.n) == (0.5, 2)
+    assert (found.low, found.high) == pytest.approx((1 - math.sqrt(0.975), math.sqrt(0.975)), abs=1e-9)
+
+
+def test_no_value_has_no_mean():
+    found = mean_interval([])
+    assert (math.isnan(found.mean), math.isnan(found.half), found.n) == (True, True, 0)
 
 
 def test_a_value_that_is_not_finite_leaves_no_mean():

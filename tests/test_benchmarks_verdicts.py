@@ -4,7 +4,19 @@ import math
 
 import pytest
 
-from benchmarks.verdicts import NOISE, NOT, REPRODUCED, Judgement, against, alike, best, missing, most, weakest
+from benchmarks.verdicts import (
+    NOISE,
+    NOT,
+    REPRODUCED,
+    Judgement,
+    against,
+    alike,
+    best,
+    missing,
+    most,
+    nearly_all,
+    weakest,
+)
 
 NAN = math.nan
 
@@ -47,13 +59,29 @@ def test_the_most_accurate_has_the_best_mean_and_beats_the_next(claimed, verdict
     assert judgement.statistic == f"accuracy: claimed − {rival}"
 
 
-def test_the_fastest_has_the_lowest_mean_and_those_tied_are_no_rivals():
-    values = {"tied": [3, 3, 4], "slow": [20, 21, 22], "slower": [30, 31, 32], "claimed": [8, 9, 9]}
+@pytest.mark.parametrize(
+    ("tied", "verdict", "told"),
+    [
+        ([8, 8, 9], REPRODUCED, "slow"),  # + 0, 1, 0: ahead of the claimed, with p = 0.42
+        ([40, 41, 42], REPRODUCED, "slow"),  # behind it
+        ([3, 3, 4], NOT, "tied"),  # + 5, 6, 5: 5.33 ± 1.43
+    ],
+)
+def test_a_tied_one_need_not_be_beaten_but_must_not_be_ahead(tied, verdict, told):
+    values = {"tied": tied, "slow": [20, 21, 22], "slower": [30, 31, 32], "claimed": [8, 9, 9]}
     judgement = best(values, "claimed", "convergence", lowest=True, tied=("tied",))
+    assert (judgement.verdict, judgement.statistic) == (verdict, f"convergence: claimed − {told}")
+
+
+def test_the_fastest_has_the_lowest_mean():
+    values = {"fast": [3, 3, 4], "slow": [20, 21, 22], "claimed": [8, 9, 9]}
+    judgement = best(values, "claimed", "convergence", lowest=True)
+    assert (judgement.verdict, judgement.statistic) == (NOT, "convergence: claimed − fast")
+    assert judgement.value.mean == pytest.approx(16 / 3)
+    del values["fast"]
+    judgement = best(values, "claimed", "convergence", lowest=True)
     assert (judgement.verdict, judgement.statistic) == (REPRODUCED, "convergence: claimed − slow")
     assert judgement.value.mean == pytest.approx(-37 / 3)
-    judgement = best(values, "claimed", "convergence", lowest=True)
-    assert (judgement.verdict, judgement.statistic) == (NOT, "convergence: claimed − tied")
     assert best({"a": [1], "claimed": [2]}, "claimed", "accuracy").verdict == "not judged (n = 1)"
 
 
@@ -96,10 +124,27 @@ def test_most_is_more_than_half_in_every_case(found, verdict, share):
     assert (judgement.verdict, judgement.value.mean) == (verdict, share)
 
 
+def test_a_share_has_the_exact_interval():
+    # 3 of 3 have the chance p³, none of 3 has (1 − p)³: 0.025 at the ends
+    judgement = most("share", {"log": [True, True, True]})
+    assert (judgement.value.low, judgement.value.high) == pytest.approx((0.025 ** (1 / 3), 1))
+    judgement = most("share", {"log": [False, False, False]})
+    assert (judgement.value.low, judgement.value.high) == pytest.approx((0, 1 - 0.025 ** (1 / 3)))
+
+
+def test_settings_without_a_seed_in_common_are_not_judged():
+    values = {"a": [], "b": [], "claimed": []}
+    assert best(values, "claimed", "accuracy", tied=("b",)).cells()[1:] == ["0", *["–"] * 3, "not judged (n = 0)"]
+    assert alike(values).cells()[1:] == ["0", *["–"] * 3, "not judged (n = 0)"]
+
+
 def test_most_tells_every_case():
     judgement = most("share", {"log": [True, True, False], "sin": [True, False, False]})
     assert (judgement.statistic, judgement.value.mean) == ("share: log 2 of 3, sin 1 of 3", 1 / 3)
     assert most("share", {"log": [True, False]}).statistic == "share"
+
+
+PARTS = {"good": [0.1, 0.1], "noise": [0.1, -0.1], "other": [0.2, -0.2], "bad": [-0.1, -0.1]}
 
 
 def test_the_weakest_part_is_what_a_claim_stands_by():
@@ -107,6 +152,17 @@ def test_the_weakest_part_is_what_a_claim_stands_by():
     assert weakest(parts) is parts[3]
     assert weakest(parts[:3]) is parts[1]
     assert weakest([*parts, against("", [1.0])]).verdict == "not judged (n = 1)"
+
+
+def test_nearly_all_may_lack_one():
+    good, noise, other, bad = (against(name, series) for name, series in PARTS.items())
+    assert (good.verdict, noise.verdict, other.verdict, bad.verdict) == (REPRODUCED, NOISE, NOISE, NOT)
+    assert nearly_all([bad, good, good]).verdict == REPRODUCED
+    assert nearly_all([noise, good, bad]) is noise
+    assert nearly_all([good, noise, other]) in (noise, other)
+    assert nearly_all([bad, good, bad]) is bad
+    assert nearly_all([bad]) is bad
+    assert nearly_all([against("", [1.0]), against("", [1.0])]).verdict == "not judged (n = 1)"
 
 
 def test_a_judgement_shows_all_of_its_figures():

@@ -1,0 +1,74 @@
+"""Where a benchmark trains: the device, the processes that share the runs, and the arithmetic."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+import torch
+import torch.distributed as dist
+
+from .errors import BenchmarkError
+
+
+@contextmanager
+def determinism(wanted: bool) -> Iterator[None]:
+    """Let torch use deterministic algorithms only, where wanted."""
+    before = torch.are_deterministic_algorithms_enabled()
+    if wanted:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before)
+
+
+@contextmanager
+def full_float32(device: torch.device) -> Iterator[None]:
+    """Let a GPU's convolutions compute in float32, as published, not in the shorter TF32, which is cuDNN's default."""
+    before = torch.backends.cudnn.allow_tf32
+    if device.type == "cuda":
+        torch.backends.cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = before
+
+
+def arithmetic(device: torch.device) -> dict[str, bool]:
+    """Return what a configuration says of the arithmetic, so that a GPU's runs in TF32 are not taken for these."""
+    return {"tf32": torch.backends.cudnn.allow_tf32} if device.type == "cuda" else {}
+
+
+@contextmanager
+def processes(name: str) -> Iterator[tuple[torch.device, int]]:
+    """Join the other processes, where torchrun started several; yield this one's device and rank."""
+    several = int(os.environ.get("WORLD_SIZE", "1")) > 1
+    if several and name.startswith("cuda:"):
+        raise BenchmarkError(
+            f"--device {name} would put every process on one GPU; give --device cuda: each has its own"
+        )
+    device = usable(f"{name}:{os.environ['LOCAL_RANK']}" if several and name == "cuda" else name)
+    if not several:
+        yield device, 0
+        return
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=timedelta(days=1))
+    try:
+        yield device, dist.get_rank()
+    finally:
+        dist.destroy_process_group()
+
+
+def usable(name: str) -> torch.device:
+    """Return the device after putting a number on it."""
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise BenchmarkError(f"--device {name} cannot be used: {str(error).splitlines()[0]}") from error
+    return device
