@@ -99,15 +99,23 @@ def collect(results: Path) -> Collected:
         else:
             tables += _tables(path)
     for path in sorted(results.glob("*/range_noise.json")):
-        studies.setdefault("range_noise", []).append(json.loads(path.read_text())["bumps"])
+        studies.setdefault("range_noise", []).append(_bumps(path))
     order = [*BENCHMARKS]
     tables.sort(key=lambda table: (order.index(table.benchmark.name), -table.epochs, table.data))
     return Collected(tables, studies)
 
 
 def records(path: Path) -> list[dict[str, Any]]:
-    """Return the objects in a JSON-lines file."""
-    return [_parsed(path, number, line) for number, line in enumerate(path.read_bytes().splitlines(), start=1)]
+    """Return the objects in a JSON-lines file; a last line without its newline is not finished, and does not count."""
+    *lines, _ = path.read_bytes().split(b"\n")
+    return [_parsed(path, number, line) for number, line in enumerate(lines, start=1)]
+
+
+def _bumps(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text())["bumps"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise BenchmarkError(f"{path} is no record of range tests: {error!r}") from error
 
 
 def latest(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -126,12 +134,16 @@ def _parsed(path: Path, number: int, line: bytes) -> dict[str, Any]:
 
 
 def _tables(path: Path) -> list[Table]:
-    runs: dict[str, dict[str, list[Run]]] = {}
+    """Return the tables in a file of runs, each of one configuration; of runs with one seed the first counts."""
+    runs: dict[str, dict[str, dict[int, Run]]] = {}
     for record in records(path):
         shared = {name: value for name, value in record["config"].items() if name not in OWN}
         run = _run(path, record)
-        runs.setdefault(json.dumps(shared), {}).setdefault(run.setting, []).append(run)
-    return [_table(path, json.loads(shared), found) for shared, found in runs.items()]
+        runs.setdefault(json.dumps(shared), {}).setdefault(run.setting, {}).setdefault(run.seed, run)
+    return [
+        _table(path, json.loads(shared), {name: [*by_seed.values()] for name, by_seed in found.items()})
+        for shared, found in runs.items()
+    ]
 
 
 def _run(path: Path, record: dict[str, Any]) -> Run:

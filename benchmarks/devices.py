@@ -16,10 +16,12 @@ from .errors import BenchmarkError
 @contextmanager
 def determinism(wanted: bool) -> Iterator[None]:
     """Let torch use deterministic algorithms only, where wanted."""
+    if not wanted:
+        yield
+        return
     before = torch.are_deterministic_algorithms_enabled()
-    if wanted:
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-        torch.use_deterministic_algorithms(True)
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(True)
     try:
         yield
     finally:
@@ -43,16 +45,20 @@ def arithmetic(device: torch.device) -> dict[str, bool]:
     return {"tf32": torch.backends.cudnn.allow_tf32} if device.type == "cuda" else {}
 
 
+def several() -> bool:
+    """Return whether torchrun started several processes."""
+    return int(os.environ.get("WORLD_SIZE", "1")) > 1
+
+
 @contextmanager
 def processes(name: str) -> Iterator[tuple[torch.device, int]]:
     """Join the other processes, where torchrun started several; yield this one's device and rank."""
-    several = int(os.environ.get("WORLD_SIZE", "1")) > 1
-    if several and name.startswith("cuda:"):
+    if several() and name.startswith("cuda:"):
         raise BenchmarkError(
             f"--device {name} would put every process on one GPU; give --device cuda: each has its own"
         )
-    device = usable(f"{name}:{os.environ['LOCAL_RANK']}" if several and name == "cuda" else name)
-    if not several:
+    device = usable(f"{name}:{os.environ['LOCAL_RANK']}" if several() and name == "cuda" else name)
+    if not several():
         yield device, 0
         return
     if device.type == "cuda":
@@ -68,7 +74,7 @@ def usable(name: str) -> torch.device:
     """Return the device after putting a number on it."""
     try:
         device = torch.device(name)
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        torch.zeros(1, device=device).item()
+    except (RuntimeError, AssertionError, NotImplementedError, ImportError) as error:
         raise BenchmarkError(f"--device {name} cannot be used: {str(error).splitlines()[0]}") from error
     return device

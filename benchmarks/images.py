@@ -17,7 +17,6 @@ from typing import ClassVar
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import nn
 from torch.nn import Parameter
 from torch.optim import SGD, Adam, Optimizer
@@ -131,8 +130,10 @@ def noise() -> np.ndarray:
 
 
 def opened(path: Path) -> np.ndarray:
-    with Image.open(path) as file:
-        return np.asarray(file.convert("RGB"))
+    """Return a file's picture in RGB as `Pixels` reads it, one of 16 bits as floats in [0, 1]."""
+    source = Pixels(path, steps=1).source
+    colours = np.broadcast_to(source, (*source.shape[:2], 3))
+    return colours if source.dtype == np.uint8 else colours / 65535
 
 
 PICTURES: dict[str, Callable[[], np.ndarray]] = {
@@ -153,7 +154,7 @@ def with_pictures(paths: Iterable[Path]) -> dict[str, Callable[[], np.ndarray]]:
             Pixels(path, steps=1)
         except ValueError as error:
             raise BenchmarkError(f"--image {path}: {error}") from error
-        if path.stem in pictures or "," in path.stem:
+        if path.stem in {*BENCHMARK.settings, *pictures} or "," in path.stem:
             raise BenchmarkError(f"--image {path}: the name {path.stem!r} is taken, or has a comma; rename the file")
         pictures[path.stem] = partial(opened, path)
     return pictures

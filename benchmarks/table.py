@@ -20,7 +20,7 @@ from lrsched import Run
 from . import labels, machine
 from .columns import Columns
 from .datasets import Dataset
-from .devices import arithmetic, determinism, full_float32, processes
+from .devices import arithmetic, determinism, full_float32, processes, several
 from .errors import BenchmarkError
 from .plots import curves
 from .report import Published, Row, cells, markdown, notes, show, summary
@@ -94,7 +94,8 @@ def execute(benchmark: Benchmark, options: argparse.Namespace, argv: list[str]) 
     with determinism(options.deterministic), processes(options.device) as (device, rank), full_float32(device):
         prepare(options.out)
         data = benchmark.data(options.data).few(options.limit)
-        benchmark = replace(benchmark, title=f"{labels.size(data.title)}: {benchmark.title}")
+        how = ", as written" * benchmark.name.endswith("-as-written")
+        benchmark = replace(benchmark, title=f"{labels.size(data.title)}: {benchmark.title}{how}")
         progress = Progress(len(settings) * options.seeds, options.epochs, quiet=rank > 0)
         code = 0
         try:
@@ -103,7 +104,8 @@ def execute(benchmark: Benchmark, options: argparse.Namespace, argv: list[str]) 
             code = 130
             print(f"\nInterrupted: the finished runs are in {options.out}; the same command goes on from there.")
         if rank == 0:
-            print(f"{len(progress.finished)} runs are finished, {progress.trained} of them trained now.")
+            here = " in this process" * several()
+            print(f"{len(progress.finished)} runs are finished, {progress.trained} of them trained now{here}.")
             report(benchmark, progress, options, {"command": command, "runs left": progress.left})
     return code
 
@@ -239,7 +241,7 @@ def parser(benchmark: Benchmark) -> argparse.ArgumentParser:
     parser.add_argument("--seeds", type=count, default=benchmark.seeds, help="seeds a setting (default: %(default)s)")
     parser.add_argument("--epochs", type=count, default=benchmark.epochs, help="epochs a run (default: %(default)s)")
     parser.add_argument("--settings", metavar="A,B,C", help=f"only these of {names}")
-    parser.add_argument("--limit", type=count, metavar="N", help="only about N images of each part, for a trial")
+    parser.add_argument("--limit", type=count, metavar="N", help="only N images of each part, for a trial")
     parser.add_argument("--device", default="cpu", help="where to train: cpu, cuda, cuda:1, … (default: %(default)s)")
     parser.add_argument("--threads", type=count, default=1, help="torch's CPU threads (default: %(default)s)")
     parser.add_argument("--plain", action="store_true", help="train one run after another, none side by side")

@@ -61,6 +61,33 @@ def judge(name, results):
     return [(line[0], line[1], line[-1]) for line in claims.judged(name, collect(results))]
 
 
+# --- what is read
+
+
+def test_a_run_that_stands_twice_counts_once(tmp_path):
+    put(tmp_path, "mnist", levels())
+    path = next(tmp_path.glob("*/runs.jsonl"))
+    path.write_text(path.read_text() * 2)
+    (found,) = collect(tmp_path).tables
+    assert {len(row.runs) for row in found.rows.values()} == {3}
+
+
+def test_a_line_that_was_cut_off_does_not_count(tmp_path):
+    put(tmp_path, "mnist", levels())
+    path = next(tmp_path.glob("*/runs.jsonl"))
+    path.write_text(path.read_text()[:-20])
+    (found,) = collect(tmp_path).tables
+    assert sum(len(row.runs) for row in found.rows.values()) == 14 * 3 - 1
+
+
+@pytest.mark.parametrize("content", ["{}", "half a rec", "[]"])
+def test_a_record_of_range_tests_that_is_none_is_named(tmp_path, content):
+    (tmp_path / "range_noise").mkdir()
+    (tmp_path / "range_noise" / "range_noise.json").write_text(content)
+    with pytest.raises(BenchmarkError, match=r"range_noise.json is no record of range tests: "):
+        collect(tmp_path)
+
+
 # --- A1 to A7
 
 
@@ -476,7 +503,7 @@ def test_what_cannot_be_read_is_named(tmp_path):
         claims.main(["--results", str(tmp_path / "nowhere")])
     run = {"setting": "sgd", "seed": 0, "config": {"key": {"benchmark": "mnst", "data": ""}, "epochs": 1}}
     (tmp_path / "mnist").mkdir()
-    (tmp_path / "mnist" / "runs.jsonl").write_text(json.dumps(run))
+    (tmp_path / "mnist" / "runs.jsonl").write_text(json.dumps(run) + "\n")
     with pytest.raises(BenchmarkError, match=r"runs.jsonl has a run that is of no benchmark here: KeyError\('mnst'\)"):
         collect(tmp_path)
     with pytest.raises(BenchmarkError, match="must have the markers <!-- claims: begin -->"):

@@ -12,6 +12,7 @@ import torch
 
 from benchmarks import devices, digits, step_cost, table
 from benchmarks.__main__ import BENCHMARKS, main
+from benchmarks.errors import BenchmarkError
 
 ROOT = Path(__file__).parent.parent
 SMOKE = ["digits", "--epochs", "1", "--seeds", "1", "--settings", "seq4-cutoff,sgd"]
@@ -237,3 +238,15 @@ def test_the_limits_are_those_claimed():
     assert limits["InverseLR / LambdaLR"] == limits["GeometricLR / ExponentialLR"] == common
     assert set(limits["CyclicLR / CyclicLR"].values()) == {0.6}
     assert limits["StepDecayLR / StepLR"] == {(1000, "tensor"): 0.35}
+
+
+@pytest.mark.parametrize("name", ["meta", "toaster", "hpu"])
+def test_a_device_that_holds_no_numbers_is_named(name):
+    with pytest.raises(BenchmarkError, match=f"--device {name} cannot be used: "):
+        devices.usable(name)
+
+
+def test_where_nothing_is_to_be_deterministic_torch_is_not_asked(monkeypatch):
+    monkeypatch.setattr(torch, "use_deterministic_algorithms", None)  # Ctrl-C may have broken its import
+    with devices.determinism(False):
+        pass

@@ -12,6 +12,7 @@ from benchmarks import datasets, images, resnet
 from benchmarks.__main__ import main
 from benchmarks.errors import BenchmarkError
 from benchmarks.training import Split
+from lrsched import Pixels
 
 from .test_benchmarks_cifar10 import FILES, unpacked
 from .test_benchmarks_datasets import sha256, write_mnist
@@ -186,13 +187,23 @@ def test_a_picture_of_the_users_is_named_after_its_file(tmp_path):
     assert pictures["fog"]().tolist() == [[[51] * 3] * 3] * 2
 
 
+def test_a_picture_of_16_bits_keeps_its_levels(tmp_path):
+    Image.fromarray(np.array([[0, 257], [1000, 65535]], dtype=np.uint16)).save(tmp_path / "deep.png")
+    read = images.with_pictures([tmp_path / "deep.png"])["deep"]()
+    assert read.shape == (2, 2, 3)
+    assert read[..., 0].tolist() == [[0.0, 257 / 65535], [1000 / 65535, 1.0]]
+    assert Pixels(read, 12).values(12).tolist() == pytest.approx(Pixels(tmp_path / "deep.png", 12).values(12).tolist())
+
+
 def test_a_picture_that_cannot_be_is_named(tmp_path):
     (tmp_path / "text.png").write_text("text")
-    Image.new("L", (3, 2)).save(tmp_path / "china.png")
+    for name in ("china", "baseline"):
+        Image.new("L", (3, 2)).save(tmp_path / f"{name}.png")
     for name, message in (
         ("nowhere.png", "No such file"),
         ("text.png", "cannot identify"),
         ("china.png", "the name 'china' is taken"),
+        ("baseline.png", "the name 'baseline' is taken"),
     ):
         with pytest.raises(BenchmarkError, match=rf"--image .*{name}: .*{message}"):
             images.with_pictures([tmp_path / name])

@@ -142,6 +142,7 @@ def test_the_option_trains_the_settings_as_written(tmp_path):
     assert digits.main([*options, "--out", str(tmp_path)]) == 0
     run = json.loads((tmp_path / "runs.jsonl").read_text())
     assert run["lrs"] == [pytest.approx([0.009])]
+    assert "as written, " in (tmp_path / "table.md").read_text().splitlines()[0]
     assert run["config"]["key"]["benchmark"] == "digits-as-written"
     command = json.loads((tmp_path / "info.json").read_text())["command"]
     assert command == f"python -m benchmarks digits {' '.join(options)} --out {tmp_path}"
