@@ -45,6 +45,20 @@ def test_the_example_of_compare_has_ten_lines_at_most_and_runs(tmp_path, monkeyp
     assert len(names["report"].runs) == len((tmp_path / "runs.jsonl").read_text().splitlines()) == 15
 
 
+def test_the_example_of_a_sweep_has_ten_lines_at_most_and_runs(capsys):
+    example = next(code for code in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "lr_sweep(" in code)
+    assert len([line for line in example.splitlines() if line.strip()]) <= 10
+    x = torch.linspace(-1, 1, 128).reshape(128, 1)
+    names = {
+        "model": torch.nn.Linear(1, 1),
+        "loss_fn": lambda model, batch: (model(batch[0]) - batch[1]).square().mean(),
+        "loader": [(x[i::4], x[i::4].exp()) for i in range(4)],
+    }
+    exec(example, names)
+    assert names["sweep"].losses.shape == (60, 4)
+    assert "side by side" in capsys.readouterr().out
+
+
 def test_what_it_shows_is_there():
     for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
         paths = re.findall(r"\]\((?!http|#)([^)#]+)", page.read_text())
