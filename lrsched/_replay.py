@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import torch
@@ -24,9 +25,9 @@ class Recordings:
 
     Its outputs, tensors with a leading members axis, are then overwritten by the next call. Everything else that the
     function reads must stay where it is in memory, and what it does must not depend on anything that changes outside
-    tensors. That is checked when recorded, where a difference ends all recording, with the reason in `problem`. With
-    `watch` the first output is checked every 1,000 calls as well, where a difference is a RuntimeError, since the calls
-    before may have been wrong.
+    tensors. That is checked when recorded and once more, on other numbers; a difference ends all recording, with the
+    reason in `problem`. With `watch` the first output is checked every 1,000 calls as well, where a difference is a
+    RuntimeError, since the calls before may have been wrong.
     """
 
     def __init__(self) -> None:
@@ -47,17 +48,16 @@ class Recordings:
         since = entry.calls - WARM_UP - 1
         if since < 0:
             return function(*inputs)
-        if since == 0 or (watch and since % CHECK == 0):
-            return self._checked(entry, leaves, tree, inputs)
+        if since < 2 or (watch and since % CHECK == 0):
+            return self._checked(entry, since < 2, leaves, tree, inputs)
         return entry.replay(leaves)
 
-    def _checked(self, entry: _Entry, leaves: list[Tensor], tree: Any, inputs: tuple[Any, ...]) -> Any:
+    def _checked(self, entry: _Entry, first: bool, leaves: list[Tensor], tree: Any, inputs: tuple[Any, ...]) -> Any:
         """Return what an ordinary call gives, or a replay if that is the same."""
-        first = entry.replay is None
         rewind = random_state(leaves[0].device)
         expected = entry.function(*inputs)
         try:
-            if first:
+            if entry.replay is None:
                 entry.replay = _recorded(entry.function, leaves, tree)
             rewind()
             found = entry.replay(leaves)
@@ -97,7 +97,7 @@ class _Entry:
 def _recorded(function: Callable[..., Any], leaves: list[Tensor], tree: Any) -> Callable[[list[Tensor]], Any]:
     """Return what copies other tensors into the places of these, replays the function, and returns its outputs."""
     held = [leaf.detach().clone() for leaf in leaves]
-    outputs, launch = record(lambda: function(*tree_unflatten(held, tree)))
+    outputs, launch = record(lambda: function(*tree_unflatten(held, tree)), held[0].device)
 
     def replay(leaves: list[Tensor]) -> Any:
         for place, leaf in zip(held, leaves, strict=True):
@@ -113,12 +113,23 @@ def recordable(leaf: Any) -> bool:
     return isinstance(leaf, Tensor) and leaf.is_cuda
 
 
-def record(function: Callable[[], Any]) -> tuple[Any, Callable[[], None]]:
-    """Record what a function launches on the GPU; return its outputs, not yet computed, and what computes them."""
+def record(function: Callable[[], Any], device: torch.device) -> tuple[Any, Callable[[], None]]:
+    """Record what a function launches on a GPU; return its outputs, not yet computed, and what computes them."""
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        outputs = function()
-    return outputs, graph.replay
+
+    def launch() -> None:
+        with torch.cuda.device(device):
+            graph.replay()
+
+    with torch.cuda.device(device):
+        try:
+            with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+                outputs = function()
+        except BaseException:  # torch's random generator still waits for the end of a capture that failed
+            with suppress(RuntimeError), torch.cuda.graph(torch.cuda.CUDAGraph()):
+                torch.zeros(1, device=device)
+            raise
+    return outputs, launch
 
 
 def random_state(device: torch.device) -> Callable[[], None]:

@@ -40,7 +40,7 @@ class Tape(TorchDispatchMode):
                     old.copy_(new)
 
 
-def record(function):
+def record(function, device):
     tape = Tape()
     with tape:
         outputs = function()
@@ -66,8 +66,8 @@ def device(request, monkeypatch):
         monkeypatch.setattr(_replay, "recordable", lambda leaf: isinstance(leaf, torch.Tensor))
         return torch.device("cpu")
 
-    def counted(function):
-        outputs, launch = real(function)
+    def counted(function, device):
+        outputs, launch = real(function, device)
         return outputs, lambda: (launches.append(1), launch())
 
     monkeypatch.setattr(_replay, "record", counted)
@@ -174,8 +174,34 @@ def test_a_function_that_differs_when_recorded_is_called_as_it_is(device):
     assert len(calls) == 12 + 2  # the recording itself, and the step that it was compared with
 
 
+def test_a_recording_that_does_nothing_is_found(device, monkeypatch):
+    def of_nothing(function, device):  # as one of the kernels of another GPU
+        return function(), lambda: None
+
+    expected, _ = trained(device, False)
+    monkeypatch.setattr(_replay, "record", of_nothing)
+    found, ensemble = trained(device, True)
+    assert ensemble.recording == "not recorded as a CUDA graph: it gives other results"
+    for ours, theirs in zip(found, expected, strict=True):
+        assert torch.allclose(ours.double(), theirs.double(), rtol=1e-4, atol=1e-6)
+
+
+@ON_GPU
+def test_random_numbers_are_drawn_after_a_recording_that_failed(device):
+    def waits(model, batch):
+        torch.cuda.current_stream().synchronize()  # which a capture does not allow
+        return loss_fn(model, batch)
+
+    if device.type == "cuda":
+        ensemble = Ensemble(network(0.5).to(device), SETTINGS, 3, record=True)
+        for batch in batches(device):
+            ensemble.step(waits, batch, LRS)
+        assert ensemble.recording.startswith("not recorded as a CUDA graph: ")
+        assert nn.functional.dropout(torch.ones(100, device=device)).max() == 2
+
+
 def test_a_function_that_cannot_be_recorded_is_called_as_it_is(device, monkeypatch):
-    def refuse(function):
+    def refuse(function, device):
         raise RuntimeError("operation not permitted\nwhen stream is capturing")
 
     expected, _ = trained(device, False)
