@@ -204,3 +204,41 @@ def test_the_next_checkpoint_waits_long_where_one_takes_long(tmp_path, monkeypat
     assert not (tmp_path / "c").exists()
     checkpoint.save(trainer, {})  # at 74.5
     assert (tmp_path / "c").exists()
+
+
+FULL = """
+import resource, sys
+import torch
+from torch.optim import SGD
+from lrsched import Setting, _checkpoint, compare
+
+_checkpoint.PAUSE = float(sys.argv[3])
+if int(sys.argv[2]):  # as on a full disk: no file grows beyond so many bytes
+    resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))
+x = torch.linspace(-1, 1, 8).reshape(8, 1)
+loss_fn = lambda model, batch: model(batch[0]).square().mean()
+settings, model_fn = {"sgd": Setting(lambda params: SGD(params, lr=0.1))}, lambda: torch.nn.Linear(1, 1)
+options = {"epochs": 2, "batch_size": 8, "seeds": 3, "vectorize": False, "out": sys.argv[1]}
+compare(settings, model_fn, loss_fn, (x, x), (x, x), **options)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such limit there")
+def test_on_a_full_disk_no_finished_run_is_lost(tmp_path):
+    def run(name, most=0, pause=10.0):
+        command = [sys.executable, "-c", FULL, str(tmp_path / name), str(most), str(pause)]
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+
+    assert run("whole.jsonl").returncode == 0
+    whole = records(tmp_path / "whole.jsonl")
+    line = len((tmp_path / "whole.jsonl").read_bytes().splitlines()[0])
+    done = run("runs.jsonl", most=line + line // 2)  # the second run does not fit
+    assert "OSError: cannot write to out, " in done.stderr
+    assert "runs.jsonl: [Errno 27] File too large; the runs before are kept" in done.stderr
+    assert len((tmp_path / "runs.jsonl").read_bytes().splitlines()) == 2  # the second is cut off when it is read
+    done = run("runs.jsonl", most=2 * line + line // 2, pause=0.0)  # nor does a checkpoint
+    assert "OSError: cannot write the checkpoint " in done.stderr
+    assert "runs.jsonl.checkpoint: " in done.stderr
+    assert records(tmp_path / "runs.jsonl") == whole[:1]
+    assert run("runs.jsonl").returncode == 0
+    assert records(tmp_path / "runs.jsonl") == whole
