@@ -11,6 +11,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from ._batches import Tensors, length
+from ._check import first_line
 from ._groups import read
 from ._members import Member, Setting, Task, Trainer, average
 from ._obstacle import obstacle, unprofitable
@@ -87,7 +88,7 @@ class Beside(Trainer):
             self._ensemble.keep([not one for one in done])
         if self._on_gpu:
             for member in members:
-                member.run.reason = f"{self._reason}; {self._ensemble.recording or 'recorded as CUDA graphs'}"
+                member.run.reason = f"{self._reason}; {self._ensemble.unrecorded or 'recorded as CUDA graphs'}"
 
     def state_dict(self) -> dict[str, Any]:
         self._write_back(self.active)
@@ -153,5 +154,5 @@ def _unmeasured(task: Task, model: nn.Module, setting: Setting) -> str | None:
             Ensemble(model, setting.optimizer, 2).evaluate(task.measure, batch)
             break
     except Exception as error:  # whatever a function does that vmap cannot do
-        return f"metric_fn cannot be stacked: {str(error).strip().splitlines()[0]}"
+        return f"metric_fn cannot be stacked: {first_line(error)}"
     return None

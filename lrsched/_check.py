@@ -98,6 +98,11 @@ def refuse(name: str, wanted: str, value: object) -> NoReturn:
     raise TypeError(f"{name} must be {wanted}, got {shown(value)}")
 
 
+def first_line(error: BaseException) -> str:
+    """Return what an error says, up to its first line break; its type's name where it says nothing."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
 def shown(value: object) -> str:
     """Return a value as messages show it, with its type, in 80 characters or so."""
     text = repr(value)

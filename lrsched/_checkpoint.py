@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from ._check import first_line
 from ._members import Trainer
 
 PAUSE = 10.0  # seconds at least between two checkpoints
@@ -64,8 +65,8 @@ class Checkpoint:
             os.replace(part, self.path)
         except (OSError, RuntimeError) as error:  # a full disk is a RuntimeError of torch's
             part.unlink(missing_ok=True)
-            reason = str(error).strip().splitlines()[0]
-            raise OSError(f"cannot write the checkpoint {self.path}: {reason}; the finished runs are kept") from error
+            reason = f"cannot write the checkpoint {self.path}: {first_line(error)}; the finished runs are kept"
+            raise OSError(reason) from error
         except (AttributeError, TypeError, pickle.PicklingError):  # a scheduler that holds a function, say
             part.unlink(missing_ok=True)
             self.drop()

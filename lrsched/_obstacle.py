@@ -12,11 +12,15 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_map
+from torch.utils._pytree import tree_flatten, tree_map
 
+from ._check import first_line
 from ._replay import random_state, tolerance
 from ._stacked import other_update
 from .ensemble import Ensemble, LossFn, MakeOptimizer, gradients
+
+Models = list[nn.Module]
+Pass = tuple[Any, Any, Any]  # losses, gradients and buffers, by their names
 
 _WORTH = 150_000  # parameters; see `unprofitable`
 
@@ -28,10 +32,18 @@ def obstacle(model: nn.Module, make_optimizer: MakeOptimizer, loss_fn: LossFn, b
     batch through two stacked members and through copies of the model. Weights, buffers and torch's random state stay.
     """
     try:
-        pair = Ensemble(model, make_optimizer, 2)
+        models = [model, copy.deepcopy(model)]
+    except Exception as error:  # whatever a module says that cannot be copied
+        return f"the model cannot be stacked: {first_line(error)}"
+    with torch.no_grad():
+        for parameter in models[1].parameters():
+            parameter.mul_(0.97)  # another model, so that members which see each other show it
+    try:
+        pair = Ensemble(models, make_optimizer, 2)
     except ValueError as error:
         return str(error)
-    return other_update(make_optimizer(list(model.parameters()))) or _other_loss(pair, make_optimizer, loss_fn, batch)
+    other = other_update(make_optimizer(list(model.parameters())))
+    return other or _other_loss(pair, models, make_optimizer, loss_fn, batch)
 
 
 def unprofitable(model: nn.Module) -> str | None:
@@ -49,33 +61,32 @@ def unprofitable(model: nn.Module) -> str | None:
     return f"on a CPU a model of {size} parameters (> {_WORTH}) is faster alone" if size > _WORTH else None
 
 
-def _other_loss(pair: Ensemble, make_optimizer: MakeOptimizer, loss_fn: LossFn, batch: Any) -> str | None:
+def _other_loss(
+    pair: Ensemble, models: Models, make_optimizer: MakeOptimizer, loss_fn: LossFn, batch: Any
+) -> str | None:
     """Return why two stacked members have other losses, gradients or buffers than two single models, or None."""
-    with torch.no_grad():
-        for parameter in pair._parameters.values():
-            parameter[1] *= 0.97  # another model, so that members which see each other show it
     rewind = random_state(next(pair.model.parameters()).device)
-    modes = [(module, module.training) for module in pair.model.modules()]
+    modes = [(module, module.training) for model in models for module in model.modules()]
 
-    def by_itself(model: nn.Module) -> tuple[Any, Any, Any]:
+    def by_itself(model: nn.Module) -> Pass:
         loss = loss_fn(model, batch)
-        return loss, [*gradients(loss, dict(model.named_parameters())).values()], dict(model.named_buffers())
+        return loss, gradients(loss, dict(model.named_parameters())), dict(model.named_buffers())
 
-    def in_a_stack_of_one(model: nn.Module) -> tuple[Any, Any, Any]:
-        one = Ensemble(model, make_optimizer, 1)
-        found: tuple[Any, Any, Any] = one._train(loss_fn, None, one._buffers, batch)
+    def in_a_stack_of_one(model: nn.Module) -> Pass:
+        found: Pass = Ensemble(model, make_optimizer, 1).gradients(loss_fn, batch)
         return tree_map(lambda each: None if each is None else each[0], found)  # type: ignore[no-any-return]
 
     try:
         if not _masks_differ(pair.model, by_itself):
-            return _differs(pair, by_itself, loss_fn, batch, rewind)
-        pair.model.eval()
-        reason = _differs(pair, by_itself, loss_fn, batch, rewind)
+            return _differs(pair, models, by_itself, loss_fn, batch, rewind)
+        for module, _ in modes:
+            module.training = False
+        reason = _differs(pair, models, by_itself, loss_fn, batch, rewind)
         for module, mode in modes:
             module.training = mode
-        return reason or _differs(pair, in_a_stack_of_one, loss_fn, batch, rewind)
+        return reason or _differs(pair, models, in_a_stack_of_one, loss_fn, batch, rewind)
     except Exception as error:  # whatever a model does that vmap cannot do; if it does not run alone either, that shows
-        return f"the model cannot be stacked: {(str(error) or type(error).__name__).strip().splitlines()[0]}"
+        return f"the model cannot be stacked: {first_line(error)}"
     finally:
         for module, mode in modes:
             module.training = mode
@@ -92,24 +103,21 @@ def _masks_differ(model: nn.Module, by_itself: Callable[[nn.Module], Any]) -> bo
     return not torch.equal(before, torch.cuda.get_rng_state(device))
 
 
-def _differs(pair: Ensemble, single: Any, loss_fn: LossFn, batch: Any, rewind: Callable[[], None]) -> str | None:
+def _differs(
+    pair: Ensemble, models: Models, single: Callable[[nn.Module], Pass], loss_fn: LossFn, batch: Any, rewind: Any
+) -> str | None:
     """Return that two stacked members have other losses, gradients or buffers than copies of them, or None."""
     singles = []
-    for i in range(pair.members):
-        alone = copy.deepcopy(pair.model)
-        alone.load_state_dict(pair.state(i))
+    for model in models:
         rewind()
-        singles.append(single(alone))
+        singles.append(tree_flatten(single(copy.deepcopy(model)))[0])
     rewind()
     with warnings.catch_warnings():  # where vmap has no rule, it goes through the members one by one
         warnings.filterwarnings("error", message="There is a performance drop")
-        losses, stacked, changed = pair._train(
-            loss_fn, None, {name: each.clone() for name, each in pair._buffers.items()}, batch
-        )
-    for i, (loss, alone_gradients, buffers) in enumerate(singles):
-        ours = [None if gradient is None else gradient[i] for gradient in stacked]
-        same = _close(losses[i], loss) and all(map(_close, ours, alone_gradients))
-        if not (same and all(_close(changed[name][i], buffers[name]) for name in buffers)):
+        stacked = tree_flatten(pair.gradients(loss_fn, batch))[0]
+    for i, alone in enumerate(singles):
+        ours = [None if each is None else each[i] for each in stacked]
+        if not all(_close(*both) for both in zip(ours, alone, strict=True)):
             return "stacked, the model has other losses, gradients or buffers than alone"
     return None
 

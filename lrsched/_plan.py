@@ -56,9 +56,12 @@ class Plan:
         if not set(held) & set(missing) or not set(held) <= set(self.pairs):
             held = []
         shares = gathered(held)
-        taken = {pair for share in shares for pair in share}
-        if set(held) & {pair for share in shares[: rank()] for pair in share}:
-            held = []  # left over from a run with other processes
+        taken: set[Pair] = set()
+        for i, share in enumerate(shares):
+            if taken & set(share):
+                shares[i] = []  # left over from a run with other processes
+            taken |= set(shares[i])
+        held = shares[rank()]
         mine = [pair for pair in missing if pair not in taken][rank() :: len(shares)]
         return [held] * bool(held) + self.split(mine)
 

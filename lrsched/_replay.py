@@ -7,7 +7,7 @@ graph launches all at once.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from contextlib import suppress
 from typing import Any
 
@@ -15,9 +15,14 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
+from ._check import first_line
+
 WARM_UP = 3  # ordinary calls, in which libraries choose their kernels, before a recording
 CHECK = 1000  # calls from one check of a recording against an ordinary call to the next
 KEPT = 8  # recordings at most: training, validation and what else is measured, and the last batch of each
+MADE = 32  # recordings after which it does not pay: the batches are of ever other sizes
+
+_NOT = "not recorded as a CUDA graph"
 
 
 class Recordings:
@@ -25,73 +30,121 @@ class Recordings:
 
     Its outputs, tensors with a leading members axis, are then overwritten by the next call. Everything else that the
     function reads must stay where it is in memory, and what it does must not depend on anything that changes outside
-    tensors. That is checked when recorded and once more, on other numbers; a difference ends all recording, with the
-    reason in `problem`. With `watch` the first output is checked every 1,000 calls as well, where a difference is a
-    RuntimeError, since the calls before may have been wrong.
+    tensors. That is checked when recorded and once more, on other numbers; a difference ends all recording. With
+    `watch` the first output is checked every 1,000 calls as well, where a difference is a RuntimeError, since the calls
+    before may have been wrong.
     """
 
     def __init__(self) -> None:
-        self.problem: str | None = None
+        self._problem: str | None = None
+        self._recorded = False
+        self._made = 0
         self._entries: OrderedDict[Any, _Entry] = OrderedDict()
 
-    def __call__(self, key: tuple[Any, ...], function: Callable[..., Any], *inputs: Any, watch: bool = False) -> Any:
-        """Return function(*inputs); `key` tells apart functions and what else decides what they do."""
+    @property
+    def problem(self) -> str | None:
+        """Why calls are not replayed; None where they are."""
+        return self._problem if self._problem or self._recorded else f"{_NOT}: too few calls on a GPU are alike"
+
+    def clear(self) -> None:
+        """Forget all recordings: what they read has moved."""
+        self._entries.clear()
+        self._made = 0
+
+    def __call__(
+        self, key: tuple[Any, ...], owner: Any, function: Callable[..., Any], *inputs: Any, watch: bool
+    ) -> Any:
+        """Return function(*inputs), which `key` and `owner`, the user's part of the function, tell from others."""
         leaves, tree = tree_flatten(inputs)
-        if self.problem or not all(recordable(leaf) for leaf in leaves):
+        if self._problem or not leaves or not all(recordable(leaf) for leaf in leaves):
             return function(*inputs)
-        key = (*key, tree, *((leaf.shape, leaf.dtype) for leaf in leaves))
-        entry = self._entries.pop(key) if key in self._entries else _Entry(function)
+        entry = self._entry((*key, _hashable(owner), tree, *((leaf.shape, leaf.dtype) for leaf in leaves)), owner)
+        since = entry.calls - WARM_UP - 1
+        if since < 0:
+            return self._ordinary(function, inputs)
+        if since < 2 or (watch and since % CHECK == 0):
+            return self._checked(entry, since < 2, function, leaves, tree, inputs)
+        return entry.replay(leaves)
+
+    def _entry(self, key: Any, owner: Any) -> _Entry:
+        entry = self._entries.pop(key) if key in self._entries else _Entry(owner)
         self._entries[key] = entry  # the last used is the last dropped
         if len(self._entries) > KEPT:
             self._entries.popitem(last=False)
         entry.calls += 1
-        since = entry.calls - WARM_UP - 1
-        if since < 0:
-            return function(*inputs)
-        if since < 2 or (watch and since % CHECK == 0):
-            return self._checked(entry, since < 2, leaves, tree, inputs)
-        return entry.replay(leaves)
+        return entry
 
-    def _checked(self, entry: _Entry, first: bool, leaves: list[Tensor], tree: Any, inputs: tuple[Any, ...]) -> Any:
+    def _ordinary(self, function: Callable[..., Any], inputs: tuple[Any, ...]) -> Any:
+        """Return function(*inputs), without all recordings if both do not fit into memory."""
+        try:
+            return function(*inputs)
+        except torch.OutOfMemoryError:
+            if all(entry.replay is None for entry in self._entries.values()):
+                raise
+        self._give_up("its memory is needed")
+        return function(*inputs)
+
+    def _checked(
+        self,
+        entry: _Entry,
+        first: bool,
+        function: Callable[..., Any],
+        leaves: list[Tensor],
+        tree: Any,
+        inputs: tuple[Any, ...],
+    ) -> Any:
         """Return what an ordinary call gives, or a replay if that is the same."""
-        rewind = random_state(leaves[0].device)
-        expected = entry.function(*inputs)
+        before = random_state(leaves[0].device)
+        expected = self._ordinary(function, inputs)
+        after = random_state(leaves[0].device)
+        if self._problem:
+            return expected
         try:
             if entry.replay is None:
-                entry.replay = _recorded(entry.function, leaves, tree)
-            rewind()
+                self._made += 1
+                entry.replay = _recorded(function, leaves, tree)
+            before()
             found = entry.replay(leaves)
             results = [*zip(tree_flatten(found)[0], tree_flatten(expected)[0], strict=True)]
             same = all(_alike(*pair) for pair in results[: None if first else 1])
         except Exception as error:  # whatever a function does that a graph cannot do
             if not first:
                 raise
-            self.problem = f"not recorded as a CUDA graph: {(str(error) or type(error).__name__).splitlines()[0]}"
+            self._give_up(first_line(error))
         else:
-            if same:
+            if same and self._made <= MADE:
+                self._recorded = True
                 return found
-            if not first:
+            if not same and not first:
                 raise RuntimeError(
                     "a recorded pass no longer gives what the model and the function give when called: they depend on "
-                    "something besides weights and batch that has changed; train without recording"
+                    "something besides weights and batch that has changed; pass record=False, or to compare() "
+                    "vectorize=False"
                 )
-            self.problem = "not recorded as a CUDA graph: it gives other results"
-        self._entries.clear()
-        rewind()
-        return entry.function(*inputs)
+            self._give_up("it gives other results" if not same else "batches are of too many sizes")
+        after()
+        return expected
 
-    def clear(self) -> None:
-        """Forget all recordings: what they read has moved."""
+    def _give_up(self, why: str) -> None:
+        self._problem = f"{_NOT}: {why}"
         self._entries.clear()
 
 
 class _Entry:
-    """A function, how often it was called, and its recording; it keeps alive what the function refers to."""
+    """How often a function was called, and its recording; it keeps alive what the key may name by its id."""
 
-    def __init__(self, function: Callable[..., Any]) -> None:
-        self.function = function
+    def __init__(self, owner: Any) -> None:
+        self.owner = owner
         self.calls = 0
         self.replay: Any = None
+
+
+def _hashable(owner: Any) -> Hashable:
+    try:
+        hash(owner)
+    except TypeError:
+        return id(owner)
+    return owner  # type: ignore[no-any-return]
 
 
 def _recorded(function: Callable[..., Any], leaves: list[Tensor], tree: Any) -> Callable[[list[Tensor]], Any]:
@@ -122,13 +175,18 @@ def record(function: Callable[[], Any], device: torch.device) -> tuple[Any, Call
             graph.replay()
 
     with torch.cuda.device(device):
+        present = torch.cuda.current_stream(device)
+        stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]  # torch's own is of one GPU
         try:
-            with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+            with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
                 outputs = function()
         except BaseException:  # torch's random generator still waits for the end of a capture that failed
-            with suppress(RuntimeError), torch.cuda.graph(torch.cuda.CUDAGraph()):
+            empty = torch.cuda.CUDAGraph()
+            with suppress(RuntimeError), torch.cuda.graph(empty, stream=stream, capture_error_mode="thread_local"):
                 torch.zeros(1, device=device)
             raise
+        finally:
+            torch.cuda.set_stream(present)  # a capture that fails leaves its own behind
     return outputs, launch
 
 
@@ -154,7 +212,7 @@ def _alike(ours: Any, theirs: Any) -> bool:
     if not isinstance(theirs, Tensor) or not theirs.is_floating_point():
         return torch.equal(ours, theirs) if isinstance(theirs, Tensor) else ours is theirs
     members = len(theirs) if theirs.ndim else 1
-    ours, theirs = ours.detach().reshape(members, -1), theirs.detach().reshape(members, -1)
+    ours, theirs = (each.detach().reshape(members, -1).double() for each in (ours, theirs))
     usable = ours.isfinite() & theirs.isfinite()
     apart, size = (torch.where(usable, each, 0.0).norm(dim=1) for each in (ours - theirs, theirs))
     allowed = tolerance(torch.float32)

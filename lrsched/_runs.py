@@ -6,7 +6,7 @@ import json
 import math
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -57,11 +57,12 @@ class Run:
 def sole_use(path: Path | None) -> Iterator[None]:
     """Keep a file from being opened so by another process; raises OSError where one has done so, or it cannot be used.
 
-    The system ends it with the process, however that ends.
+    The system ends it with the process and those that it forked, however they end.
     """
     if path is None:
         yield
         return
+    owner = os.getpid()
     with _appended(path) as file:
         if fcntl is not None:
             try:
@@ -70,7 +71,12 @@ def sole_use(path: Path | None) -> Iterator[None]:
                 raise OSError(f"out, {path}, is in use by another process") from error
             except OSError:  # a file system without locks
                 pass
-        yield
+        try:
+            yield
+        finally:
+            if fcntl is not None and os.getpid() == owner:  # workers that live on hold the file open too
+                with suppress(OSError):
+                    fcntl.flock(file, fcntl.LOCK_UN)
 
 
 def _appended(path: Path) -> Any:

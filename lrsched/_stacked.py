@@ -8,7 +8,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterable
 from functools import lru_cache
-from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -87,14 +86,27 @@ class Part:
 def parts(optimizers: list[Optimizer], model: nn.Module, stacked: dict[Any, Tensor]) -> list[Part]:
     """Return the parts of the stacked parameters, by the model's, where each member has one of these optimizers.
 
-    Neighbours whose optimizers are of one kind share the first one's.
+    Neighbours whose optimizers are of one kind, and in one state, share the first one's.
     """
-    found, start = [], 0
-    for _, alike in groupby(optimizers, key=lambda optimizer: kind(optimizer, model)):
-        first, *others = alike
-        found.append(Part(first, stacked, slice(start, start + 1 + len(others))))
-        start = found[-1].rows.stop
-    return found
+    kinds = [kind(optimizer, model) for optimizer in optimizers]
+    starts = [0]
+    for i in range(1, len(optimizers)):
+        first = starts[-1]
+        if kinds[i] != kinds[first] or not _same_state(optimizers[i], optimizers[first]):
+            starts.append(i)
+    ends = [*starts[1:], len(optimizers)]
+    return [Part(optimizers[start], stacked, slice(start, end)) for start, end in zip(starts, ends, strict=True)]
+
+
+def _same_state(one: Optimizer, other: Optimizer) -> bool:
+    states = [
+        [each.state.get(parameter, {}) for group in each.param_groups for parameter in group["params"]]
+        for each in (one, other)
+    ]
+    return all(
+        ours.keys() == theirs.keys() and all(torch.equal(*map(torch.as_tensor, (ours[k], theirs[k]))) for k in ours)
+        for ours, theirs in zip(*states, strict=True)
+    )
 
 
 def stack(tensors: list[Tensor], members: int) -> Tensor:
@@ -111,6 +123,9 @@ def transplant(optimizer: Optimizer, places: dict[Any, Tensor], change: Callable
     The groups keep their options; an optimizer made for the other tensors could see other dimensions in them.
     """
     other = copy.deepcopy(optimizer, {id(old): new for old, new in places.items()})
+    for group in other.param_groups:
+        if isinstance(group["lr"], Tensor):
+            group["lr"] = group["lr"].clone()  # groups that were given one tensor have rates of their own here
     for parameter in places.values():
         held = other.state.get(parameter, {})
         for key, value in held.items():

@@ -15,7 +15,7 @@ from torch import nn
 
 from ._batches import Tensors, batches
 from ._beside import OtherOptionsError
-from ._check import choice, integer, items
+from ._check import choice, first_line, integer, items
 from ._checkpoint import Checkpoint
 from ._members import AVERAGES, MetricFn, Setting, Task, Trainer
 from ._plan import Plan, option_reason
@@ -56,7 +56,8 @@ def compare(
     Args:
         settings: name → `Setting`.
         model_fn: model_fn() -> module, called with torch's random state set to the seed.
-        loss_fn: loss_fn(model, batch) -> scalar tensor, the mean over the batch.
+        loss_fn: loss_fn(model, batch) -> scalar tensor, the mean over the batch. Side by side on a GPU, it and
+            `metric_fn` must depend on nothing that changes but the model and the batch, or vectorize be False.
         train: a tuple of tensors with as many rows each, (inputs, targets), shuffled each epoch by the seed; or a
             function that returns an iterable of batches, called each epoch with torch's random state set by the seed.
         valid: the same, not shuffled.
@@ -285,7 +286,7 @@ def _device(device: torch.device | str | None, model: nn.Module) -> torch.device
         found = torch.device(device)
         torch.zeros(1, device=found).item()
     except (RuntimeError, AssertionError, NotImplementedError, ImportError) as error:
-        raise ValueError(f"device {device} cannot be used: {str(error).splitlines()[0]}") from error
+        raise ValueError(f"device {device} cannot be used: {first_line(error)}") from error
     return found
 
 

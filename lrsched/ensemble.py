@@ -7,7 +7,7 @@ lie in one tensor per parameter, so that a step of all of them costs the calls o
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any
@@ -41,12 +41,13 @@ class Ensemble:
         model: the module to replicate, or a list of modules of one architecture, one per member.
         make_optimizer: make_optimizer(params) -> optimizer, of exactly one of the types SGD, Adam, AdamW, NAdam,
             RAdam, Adamax, Adagrad, Adadelta, RMSprop; or a list of such functions, one per member: neighbours whose
-            optimizers differ in nothing but the lr share one.
+            optimizers differ in nothing but the lr share one. `params` are those of the first model.
         members: K, an integer ≥ 1.
         randomness: "same" random numbers for all members, those of a single model (dropout, say), or "different".
-        record: on a GPU, whether passes are recorded as CUDA graphs after a few steps and replayed from then on. A
-            `loss_fn` must then depend on nothing that changes but the model and the batch: `step` raises RuntimeError
-            where it finds, once in 1,000 steps, that this is not so. `recording` says why nothing is recorded, if so.
+        record: on a GPU, whether passes are recorded as CUDA graphs after a few calls and replayed from then on. The
+            functions given to `step` and `evaluate` must then depend on nothing that changes but the model and the
+            batch: `step` raises RuntimeError where it finds, once in 1,000 steps, that this is not so. `unrecorded`
+            says why nothing is replayed, if so.
 
     Raises:
         TypeError: if an argument is of another kind.
@@ -98,16 +99,21 @@ class Ensemble:
         model cannot be stacked (control flow on data, `.item()`).
         """
         rates = self._checked(lrs)
-        losses, gradients, self._buffers = self._call(self._train, loss_fn, batch, batch_dim, watch=True)
+        losses, gradients, self._buffers = self._call(self._gradients, loss_fn, batch, batch_dim, watch=True)
         for part in self._parts:
-            part.step(gradients, rates)
+            part.step(gradients.values(), rates)
         return torch.clone(losses)
+
+    def gradients(self, loss_fn: LossFn, batch: Any, batch_dim: int | None = None) -> tuple[Any, Any, Any]:
+        """Return losses, gradients by parameter and buffers after a pass as `step` takes one, which changes nothing."""
+        found: tuple[Any, Any, Any] = self._gradients(loss_fn, batch_dim, self._buffers, batch)
+        return found
 
     @torch.no_grad()
     def evaluate(self, fn: Callable[[Any, Any], Any], batch: Any, batch_dim: int | None = None) -> Any:
         """Return fn(model, batch) of every member, its tensors with a leading members axis, without gradients."""
-        result, self._buffers = self._call(self._map, fn, batch, batch_dim)
-        return result if self._recordings is None else tree_map(torch.clone, result)
+        result, self._buffers = self._call(self._map, fn, batch, batch_dim, watch=False)
+        return tree_map(torch.clone, result)  # it may be overwritten, or be a weight
 
     @torch.no_grad()
     def keep(self, mask: Any) -> None:
@@ -133,8 +139,8 @@ class Ensemble:
         return [part.optimizer for part in self._parts]
 
     @property
-    def recording(self) -> str | None:
-        """Why passes are not recorded as CUDA graphs, or None where they are or will be."""
+    def unrecorded(self) -> str | None:
+        """Why passes are not replayed as CUDA graphs, or None where they are."""
         return "record is False" if self._recordings is None else self._recordings.problem
 
     def state(self, i: int) -> dict[str, Any]:
@@ -152,11 +158,13 @@ class Ensemble:
 
     def _made(self, make_optimizer: Any) -> list[Optimizer]:
         """Return the optimizers of single models: one for all members, or one for each of them."""
-        makers = [make_optimizer] if callable(make_optimizer) else items("make_optimizer", make_optimizer)
-        if not callable(make_optimizer) and len(makers) != self.members:
-            raise ValueError(
-                f"make_optimizer must be one function or {self.members}, one per member, got {len(makers)}"
-            )
+        several = isinstance(make_optimizer, (list, tuple))
+        makers = make_optimizer if several else [make_optimizer]
+        for make in makers:
+            if not callable(make):
+                refuse("make_optimizer", "a function, or a list of functions, one per member", make_optimizer)
+        if several and len(makers) != self.members:
+            raise ValueError(f"make_optimizer must be one function or {self.members}, one a member, got {len(makers)}")
         found = [make(list(self.model.parameters())) for make in makers]
         for optimizer in found:
             if reason := unfit(optimizer, self.model):
@@ -165,27 +173,25 @@ class Ensemble:
             raise ValueError("make_optimizer: all optimizers must have as many param groups")
         return found
 
-    def _call(self, how: Any, fn: Callable[[Any, Any], Any], batch: Any, batch_dim: int | None, **options: Any) -> Any:
+    def _call(self, how: Any, fn: Callable[[Any, Any], Any], batch: Any, batch_dim: int | None, watch: bool) -> Any:
         """Return how(fn, batch_dim, buffers, batch), recorded where wanted."""
         if self._recordings is None:
             return how(fn, batch_dim, self._buffers, batch)
-        modes = tuple(module.training for module in self.model.modules())
-        key = how.__name__, fn if isinstance(fn, Hashable) else id(fn), batch_dim, modes
-        return self._recordings(key, partial(how, fn, batch_dim), self._buffers, batch, **options)
+        key = how.__name__, batch_dim, *(module.training for module in self.model.modules())
+        return self._recordings(key, fn, partial(how, fn, batch_dim), self._buffers, batch, watch=watch)
 
-    def _train(self, loss_fn: LossFn, batch_dim: int | None, buffers: Any, batch: Any) -> Any:
+    def _gradients(self, loss_fn: LossFn, batch_dim: int | None, buffers: Any, batch: Any) -> Any:
         """Return the members' losses, their gradients by parameter, and the buffers after a forward pass."""
-        leaves = self._parameters if self._recordings is None else _leaves(self._parameters)  # a graph wants new ones
-        losses, buffers = self._map(loss_fn, batch_dim, buffers, batch, leaves)
+        leaves = {name: value.detach().requires_grad_(value.requires_grad) for name, value in self._parameters.items()}
+        losses, buffers = self._map(loss_fn, batch_dim, buffers, batch, leaves)  # new ones: a recording wants them so
         if not isinstance(losses, Tensor) or losses.shape != (self.members,):
             got = f"shape {tuple(losses.shape[1:])}" if isinstance(losses, Tensor) else type(losses).__name__
             raise TypeError(f"loss_fn must return a scalar tensor, got {got}")
-        return losses.detach(), [*gradients(losses.sum(), leaves).values()], buffers
+        return losses.detach(), gradients(losses.sum(), leaves), buffers
 
     def _map(self, fn: Any, batch_dim: int | None, buffers: Any, batch: Any, parameters: Any = None) -> Any:
         """Return what fn gives for every member, and the buffers as it leaves them."""
-        if self._recordings is not None:  # batch norm writes into them, but a graph's inputs are copied in anew
-            buffers = {name: buffer.clone() for name, buffer in buffers.items()}
+        buffers = {name: buffer.clone() for name, buffer in buffers.items()}  # batch norm writes into them
 
         def single(tensors: dict[str, Tensor], batch: Any) -> Any:
             held = {f"model.{name}": tensor for name, tensor in tensors.items()}
@@ -256,14 +262,19 @@ def _models(model: Any, members: int) -> list[nn.Module]:
 
 
 def gradients(loss: Tensor, parameters: dict[str, Any]) -> dict[str, Tensor | None]:
-    """Return the gradient of each parameter by name, None where there is none."""
+    """Return the gradient of each parameter by name, laid out as `backward()` leaves it; None where there is none."""
     trained = {name: parameter for name, parameter in parameters.items() if parameter.requires_grad}
     found = torch.autograd.grad(loss, list(trained.values()), allow_unused=True)
-    return {**dict.fromkeys(parameters), **dict(zip(trained, found, strict=True))}
-
-
-def _leaves(parameters: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name: value.detach().requires_grad_(value.requires_grad) for name, value in parameters.items()}
+    result: dict[str, Tensor | None] = dict.fromkeys(parameters)
+    places = set()
+    for (name, parameter), gradient in zip(trained.items(), found, strict=True):
+        if gradient is not None:
+            place = gradient.untyped_storage().data_ptr()
+            if place in places or gradient.stride() != parameter.stride():  # optimizers may write into it, or assume it
+                gradient = torch.empty_like(parameter).copy_(gradient)
+            places.add(place)
+        result[name] = gradient
+    return result
 
 
 def _keep_freed_memory() -> None:

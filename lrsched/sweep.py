@@ -15,7 +15,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from . import plot
-from ._check import choice, integer, items, number, refuse
+from ._check import choice, first_line, integer, items, number, refuse
 from ._groups import read, write
 from ._obstacle import obstacle, unprofitable
 from ._training import Trainer, endless
@@ -221,7 +221,7 @@ class _Runs:
             except RuntimeError as error:
                 if reason:
                     raise
-                reason = f"the model cannot be stacked: {str(error).strip().splitlines()[0]}"
+                reason = f"the model cannot be stacked: {first_line(error)}"
                 continue
             found.extend(rows)
             for k, (rate, row) in enumerate(zip(part, rows, strict=True), start=len(found) - len(rows) - untrained):

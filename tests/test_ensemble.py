@@ -1,3 +1,4 @@
+import copy
 from functools import partial
 
 import pytest
@@ -134,11 +135,106 @@ def test_makers_must_fit_the_members_and_each_other():
         first, *others = params
         return torch.optim.SGD([{"params": [first]}, {"params": others}], lr=0.1)
 
-    with pytest.raises(ValueError, match="make_optimizer must be one function or 3, one per member, got 2"):
+    with pytest.raises(ValueError, match="make_optimizer must be one function or 3, one a member, got 2"):
         Ensemble(small(), [SGD, ADAM], 3)
     with pytest.raises(ValueError, match="all optimizers must have as many param groups"):
         Ensemble(small(), [SGD, two_groups], 2)
     with pytest.raises(ValueError, match="make_optimizer: LBFGS is not exactly one of SGD"):
         Ensemble(small(), [SGD, torch.optim.LBFGS], 2)
-    with pytest.raises(TypeError, match="make_optimizer must be a list"):
-        Ensemble(small(), 3, 2)
+    for wrong in (3, [SGD, None]):
+        with pytest.raises(TypeError, match="make_optimizer must be a function, or a list of functions"):
+            Ensemble(small(), wrong, 2)
+
+
+def test_optimizers_in_different_states_are_not_shared():
+    model, batches = small(torch.float64), pairs(dtype=torch.float64)
+    saved, singles = [], []
+    for lr in (0.1, 0.01):
+        alone = copy.deepcopy(model)
+        optimizer = ADAM(alone.parameters(), lr=lr)
+        for i in range(5):
+            optimizer.zero_grad()
+            square(alone, batches[i % 3]).backward()
+            optimizer.step()
+            if i == 2:
+                saved.append((copy.deepcopy(alone), copy.deepcopy(optimizer.state_dict())))
+        singles.append(alone)
+
+    def resumed(state):
+        def make(params):
+            optimizer = ADAM(params, lr=1.0)
+            optimizer.load_state_dict(state)
+            return optimizer
+
+        return make
+
+    ensemble = Ensemble([alone for alone, _ in saved], [resumed(state) for _, state in saved], 2)
+    assert len(ensemble.optimizers) == 2
+    for i in (3, 4):
+        ensemble.step(square, batches[i % 3], [0.1, 0.01])
+    for i, alone in enumerate(singles):
+        for key, value in alone.state_dict().items():
+            assert torch.allclose(ensemble.state(i)[key], value, rtol=1e-9, atol=1e-12), key
+
+
+def test_a_rate_that_groups_share_as_a_tensor_is_their_own_here():
+    model = nn.Linear(1, 1).double()
+
+    def make(params):
+        return torch.optim.SGD([{"params": [p]} for p in params], lr=torch.tensor(0.1))
+
+    ensemble = Ensemble(model, make, 2)
+    batch = torch.ones(1, 1, dtype=torch.float64), torch.zeros(1, 1, dtype=torch.float64)
+    out = model(batch[0]).item()
+    ensemble.step(square, batch, [[0.5, 0.125], [0.25, 0.0]])  # both gradients are 2·out
+    weights = [float(ensemble.state(i)["weight"]) for i in range(2)]
+    biases = [float(ensemble.state(i)["bias"]) for i in range(2)]
+    assert weights == pytest.approx([model.weight.item() - out, model.weight.item() - 0.5 * out])
+    assert biases == pytest.approx([model.bias.item() - 0.25 * out, model.bias.item()])
+
+
+class Sum(nn.Module):
+    """Two weights that enter as their sum, so that both have one gradient, and one whose gradient is expanded."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.b, self.c = (nn.Parameter(torch.full((3, 1), value)) for value in (0.1, 0.2, 0.3))
+
+    def forward(self, x):
+        return x @ (self.a + self.b) + self.c.sum()
+
+
+@pytest.mark.parametrize(
+    ("make", "make_optimizer"),
+    [
+        (lambda: nn.Sequential(nn.Linear(3, 30), nn.Tanh(), nn.Linear(30, 1)), partial(SGD, fused=True)),
+        (lambda: nn.Sequential(nn.Linear(3, 30), nn.Tanh(), nn.Linear(30, 1)), partial(ADAM, fused=True)),
+        (Sum, partial(SGD, nesterov=True, foreach=True)),
+        (Sum, partial(SGD, nesterov=True)),
+        (Sum, partial(ADAM, fused=True)),
+    ],
+    ids=["fused SGD", "fused Adam", "foreach nesterov", "nesterov", "fused Adam of a sum"],
+)
+def test_gradients_are_laid_out_as_backward_leaves_them(make, make_optimizer):
+    torch.manual_seed(0)
+    model, batches, lrs = make(), pairs(), [0.01, 0.02]
+    ensemble = Ensemble(model, make_optimizer, 2)
+    losses = torch.stack([ensemble.step(square, batches[i % 3], lrs) for i in range(5)])
+    for i, lr in enumerate(lrs):
+        _, expected, _ = train_alone(model, make_optimizer, square, batches, lr, 5)
+        assert losses[:, i].tolist() == pytest.approx(expected, rel=1e-5)
+
+
+def test_gradients_change_nothing():
+    model, (batch,) = normed(), pairs(1, dtype=torch.float64)
+    ensemble = Ensemble(model, SGD, 2)
+    before = ensemble.state(1)
+    losses, found, buffers = ensemble.gradients(square, batch)
+    alone = copy.deepcopy(model)
+    square(alone, batch).backward()
+    assert losses.tolist() == pytest.approx([square(model, batch).item()] * 2)
+    for name, parameter in alone.named_parameters():
+        assert torch.allclose(found[name][1], parameter.grad), name
+    for name, buffer in alone.named_buffers():
+        assert torch.allclose(buffers[name][1], buffer), name
+    assert all(torch.equal(ensemble.state(1)[name], value) for name, value in before.items())

@@ -51,3 +51,14 @@ def test_two_checkpoints_of_one_run_are_resumed_by_the_first_process_alone(monke
     both = [("odd", 0)]
     assert units(held=both, others=[both], rank=0, monkeypatch=monkeypatch)[0] == both
     assert both not in units(held=both, others=[both], rank=1, monkeypatch=monkeypatch)
+
+
+def test_what_a_process_gives_up_another_trains(monkeypatch):
+    """A checkpoint of more runs than are taken elsewhere is left alone, and all its other runs are shared out."""
+    stale, first = [("sgd", 0), ("more", 1)], [("sgd", 0), ("adam", 0)]
+    shares = [
+        units(held=held, others=[other], rank=rank, monkeypatch=monkeypatch)
+        for rank, (held, other) in enumerate([(first, stale), (stale, first)])
+    ]
+    trained = [pair for share in shares for unit in share for pair in unit]
+    assert sorted(trained) == sorted(PAIRS)

@@ -4,6 +4,9 @@
 a replay that goes through them, as a graph does. What only a GPU shows is tested where there is one.
 """
 
+import gc
+import weakref
+from dataclasses import dataclass
 from functools import partial
 
 import pytest
@@ -121,8 +124,8 @@ def trained(device, record, dropout=0.0, keep_after=6):
 def test_a_replay_does_what_calls_do(device, dropout):
     expected, plain = trained(device, False, dropout)
     found, recorded = trained(device, True, dropout)
-    assert plain.recording == "record is False"
-    assert recorded.recording is None
+    assert plain.unrecorded == "record is False"
+    assert recorded.unrecorded is None
     assert len(launches) == 2 * (24 - 2 * WARM_UP)  # steps and evaluations, warmed up twice: a member left
     for ours, theirs in zip(found, expected, strict=True):
         assert torch.allclose(ours.double(), theirs.double(), rtol=1e-4, atol=1e-6)
@@ -141,6 +144,66 @@ def test_a_batch_of_another_size_has_a_recording_of_its_own(device):
     assert len(launches) == 20 - 2 * WARM_UP
     for ours, theirs in zip(found, expected, strict=True):
         assert ours == pytest.approx(theirs, rel=1e-4)
+
+
+def test_a_function_without_a_hash_is_told_from_others(device):
+    @dataclass
+    class Scaled:
+        factors: list
+
+        def __call__(self, model, batch):
+            return self.factors[0] * loss_fn(model, batch)
+
+    def totals(record):
+        ensemble, one, two = Ensemble(network().to(device), SETTINGS, 3, record=record), Scaled([1.0]), Scaled([2.0])
+        return [ensemble.step((one, two)[i % 2], batch, LRS).tolist() for i, batch in enumerate(batches(device))]
+
+    for ours, theirs in zip(totals(True), totals(False), strict=True):
+        assert ours == pytest.approx(theirs, rel=1e-4)
+    assert len(launches) == 12 - 2 * WARM_UP
+
+
+def test_where_memory_runs_out_nothing_is_recorded(device):
+    ensemble = Ensemble(network().to(device), SETTINGS, 3, record=True)
+    data, full = batches(device), []
+
+    def sometimes(model, batch):
+        if full and len(batch[0]) == 4:
+            full.pop()
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return loss_fn(model, batch)
+
+    for batch in data[: WARM_UP + 2]:
+        ensemble.step(sometimes, batch, LRS)
+    assert ensemble.unrecorded is None
+    full.append(1)
+    assert ensemble.step(sometimes, batches(device, size=4)[0], LRS).isfinite().all()
+    assert ensemble.unrecorded == "not recorded as a CUDA graph: its memory is needed"
+    full.append(1)
+    with pytest.raises(torch.OutOfMemoryError):
+        ensemble.step(sometimes, batches(device, size=4)[0], LRS)
+
+
+def test_batches_of_ever_other_sizes_end_recording(device, monkeypatch):
+    monkeypatch.setattr(_replay, "MADE", 2)
+    ensemble = Ensemble(network().to(device), SETTINGS, 3, record=True)
+    for size in (3, 4, 5):
+        for batch in batches(device, WARM_UP + 2, size):
+            ensemble.step(loss_fn, batch, LRS)
+    assert ensemble.unrecorded == "not recorded as a CUDA graph: batches are of too many sizes"
+
+
+def test_an_ensemble_is_freed_without_the_collector_of_cycles(device):
+    gc.disable()
+    try:
+        ensemble = Ensemble(network().to(device), SETTINGS, 3, record=True)
+        for batch in batches(device):
+            ensemble.step(loss_fn, batch, LRS)
+        alive = weakref.ref(ensemble)
+        del ensemble
+        assert alive() is None
+    finally:
+        gc.enable()
 
 
 def test_what_changes_outside_tensors_is_found(device, monkeypatch):
@@ -170,8 +233,8 @@ def test_a_function_that_differs_when_recorded_is_called_as_it_is(device):
 
     for batch in batches(device):
         ensemble.step(moody, batch, LRS)
-    assert ensemble.recording == "not recorded as a CUDA graph: it gives other results"
-    assert len(calls) == 12 + 2  # the recording itself, and the step that it was compared with
+    assert ensemble.unrecorded == "not recorded as a CUDA graph: it gives other results"
+    assert len(calls) == 12 + 1  # the recording itself
 
 
 def test_a_recording_that_does_nothing_is_found(device, monkeypatch):
@@ -181,7 +244,7 @@ def test_a_recording_that_does_nothing_is_found(device, monkeypatch):
     expected, _ = trained(device, False)
     monkeypatch.setattr(_replay, "record", of_nothing)
     found, ensemble = trained(device, True)
-    assert ensemble.recording == "not recorded as a CUDA graph: it gives other results"
+    assert ensemble.unrecorded == "not recorded as a CUDA graph: it gives other results"
     for ours, theirs in zip(found, expected, strict=True):
         assert torch.allclose(ours.double(), theirs.double(), rtol=1e-4, atol=1e-6)
 
@@ -196,8 +259,9 @@ def test_random_numbers_are_drawn_after_a_recording_that_failed(device):
         ensemble = Ensemble(network(0.5).to(device), SETTINGS, 3, record=True)
         for batch in batches(device):
             ensemble.step(waits, batch, LRS)
-        assert ensemble.recording.startswith("not recorded as a CUDA graph: ")
+        assert ensemble.unrecorded.startswith("not recorded as a CUDA graph: ")
         assert nn.functional.dropout(torch.ones(100, device=device)).max() == 2
+        assert torch.cuda.current_stream() == torch.cuda.default_stream()
 
 
 def test_a_function_that_cannot_be_recorded_is_called_as_it_is(device, monkeypatch):
@@ -207,7 +271,7 @@ def test_a_function_that_cannot_be_recorded_is_called_as_it_is(device, monkeypat
     expected, _ = trained(device, False)
     monkeypatch.setattr(_replay, "record", refuse)
     found, ensemble = trained(device, True)
-    assert ensemble.recording == "not recorded as a CUDA graph: operation not permitted"
+    assert ensemble.unrecorded == "not recorded as a CUDA graph: operation not permitted"
     for ours, theirs in zip(found, expected, strict=True):
         assert torch.allclose(ours.double(), theirs.double(), rtol=1e-4, atol=1e-6)
 
@@ -224,9 +288,10 @@ def test_inputs_that_are_no_tensors_on_the_gpu_are_passed_on(monkeypatch):
     monkeypatch.undo()
     recordings = Recordings()
     for _ in range(2 * WARM_UP):
-        assert recordings((), lambda x: x + 1, 2) == 3
-        assert recordings((), lambda x: x + 1, torch.tensor(2)) == 3
+        for inputs, result in (((2,), 3), ((torch.tensor(2),), 3), ((), 1)):
+            assert recordings((), sum, lambda *x: sum(x, 1), *inputs, watch=True) == result
     assert not launches
+    assert recordings.problem == "not recorded as a CUDA graph: too few calls on a GPU are alike"
 
 
 @pytest.mark.parametrize(
@@ -245,6 +310,10 @@ def test_inputs_that_are_no_tensors_on_the_gpu_are_passed_on(monkeypatch):
 )
 def test_alike(ours, theirs, alike):
     assert _replay._alike(torch.tensor(ours), torch.tensor(theirs)) is alike
+
+
+def test_alike_in_half_precision():
+    assert not _replay._alike(torch.full((1, 400), 1e4).half(), torch.full((1, 400), 2e4).half())
 
 
 def test_nothing_is_alike_to_nothing():

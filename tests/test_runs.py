@@ -1,5 +1,7 @@
 import json
 import math
+import os
+import signal
 
 import pytest
 
@@ -69,6 +71,22 @@ def test_a_file_has_one_user_at_a_time(tmp_path):
             pass
     with sole_use(None), sole_use(None):
         pass
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes cannot be forked there")
+def test_a_file_is_free_again_though_a_forked_worker_lives_on(tmp_path):
+    path = tmp_path / "runs.jsonl"
+    with sole_use(path):
+        worker = os.fork()
+        if not worker:
+            signal.pause()
+            os._exit(0)
+    try:
+        with sole_use(path):
+            pass
+    finally:
+        os.kill(worker, signal.SIGKILL)
+        os.waitpid(worker, 0)
 
 
 def test_a_finished_run_is_not_written_twice(tmp_path):
