@@ -69,7 +69,10 @@ def frame(ax: Axes | None = None, *, title: str = "", xlabel: str = "", ylabel: 
     ax.set_xlabel(xlabel, color=INK, fontsize=9)
     ax.set_ylabel(ylabel, color=INK, fontsize=9)
     if log:
+        from matplotlib.ticker import LogFormatter
+
         ax.set_yscale("log", nonpositive="mask")
+        ax.yaxis.set_minor_formatter(LogFormatter())  # 1.6, where there is less than a decade, not 1.6 × 10⁰
     return ax
 
 

@@ -262,3 +262,11 @@ def test_the_pictures_of_the_docs_are_drawn(name, size, tmp_path):
     with Image.open(tmp_path / f"{name}.png") as image:
         assert image.size == size
     assert colours(tmp_path / f"{name}.png") > 500
+
+
+def test_less_than_a_decade_has_plain_numbers():
+    axes = plot.frame(log=True)
+    axes.plot([0, 1], [1.47, 1.92])
+    axes.figure.canvas.draw()
+    labels = [label.get_text() for label in axes.get_yticklabels(which="minor")]
+    assert {"1.5", "1.6", "1.7"} <= set(labels)
