@@ -153,6 +153,22 @@ def test_what_is_said_of_which_schedule_is_what_came_out():
     assert sum(a > b for a, b in zip(seeds["adam"], seeds["seq4-cutoff"], strict=True)) == 4
 
 
+def test_what_is_said_of_mnist_is_what_came_out():
+    result = (ROOT / "benchmarks" / "results" / "mnist" / "table.md").read_text()
+    rows = re.findall(r"^\| ([\w-]+) \| ([\d.* ]+) \|$", result, re.MULTILINE)
+    seeds = {name: [float(value.strip("*")) for value in values.split()] for name, values in rows}
+    ahead = [
+        by_loss - by_epoch
+        for sequence in ("seq1", "seq2", "seq3", "seq4")
+        for rule in ("cutoff", "oscillate")
+        for by_loss, by_epoch in zip(seeds[f"{sequence}-{rule}"], seeds[f"{sequence}-epoch"], strict=True)
+    ]
+    assert len(ahead) == 16
+    assert (round(min(ahead), 3), round(max(ahead), 3)) == (0.001, 0.008)
+    for i, best in enumerate(seeds.pop("adam")):
+        assert best > max(values[i] for values in seeds.values())
+
+
 def test_the_digits_table_is_the_one_that_came_out():
     block = re.search(r"<!-- digits: begin -->(.*?)<!-- digits: end -->", README, re.DOTALL).group(1)
     shown = [line for line in block.splitlines() if line.startswith("|")]
