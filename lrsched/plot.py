@@ -132,19 +132,16 @@ def line_style(i: int, points: int = _MARKED + 1) -> dict[str, Any]:
 
 
 def name_ends(ax: Axes, lines: Sequence[Line2D], *, size: float = 8.5) -> None:
-    """Write each line's label, in its colour, beside its last finite point, moved up or down so that none overlap."""
+    """Write each line's label, in its colour, beside its last finite point, moved up or down so that none overlap.
+
+    Where the axes' limits change later, as those of shared axes do, the labels follow.
+    """
     texts = [textwrap.fill(str(line.get_label()), 34) for line in lines]
-    corner = ax.get_xlim()[1], ax.get_ylim()[0]  # asking also settles the limits that the transform below uses
-    to_axes = ax.transData + ax.transAxes.inverted()
-    ends = [to_axes.transform(_last_drawn(line, corner)) for line in lines]
-    line_height = 1.25 * size * ax.figure.dpi / 72 / ax.get_window_extent().height
-    heights = [line_height * (1 + text.count("\n")) for text in texts]
-    places = _spread(np.clip([y for _, y in ends], 0, 1), np.array(heights))
-    for line, text, (x, foot), y in zip(lines, texts, ends, places, strict=True):
+    names = [
         ax.annotate(
             text,
-            xy=(x, foot),
-            xytext=(1.04, y),
+            xy=(1, 0),
+            xytext=(1.04, 0),
             xycoords="axes fraction",
             textcoords="axes fraction",
             color=line.get_color(),
@@ -153,6 +150,23 @@ def name_ends(ax: Axes, lines: Sequence[Line2D], *, size: float = 8.5) -> None:
             annotation_clip=False,
             arrowprops={"arrowstyle": "-", "color": line.get_color(), **_LEADER},
         )
+        for line, text in zip(lines, texts, strict=True)
+    ]
+
+    def place(ax: Axes) -> None:
+        corner = ax.get_xlim()[1], ax.get_ylim()[0]  # asking also settles the limits that the transform below uses
+        to_axes = ax.transData + ax.transAxes.inverted()
+        ends = [to_axes.transform(_last_drawn(line, corner)) for line in lines]
+        line_height = 1.25 * size * ax.figure.dpi / 72 / ax.get_window_extent().height
+        heights = [line_height * (1 + text.count("\n")) for text in texts]
+        places = _spread(np.clip([y for _, y in ends], 0, 1), np.array(heights))
+        for name, end, y in zip(names, ends, places, strict=True):
+            name.xy = tuple(end)
+            name.set_position((1.04, y))
+
+    place(ax)
+    for limits in ("xlim_changed", "ylim_changed"):
+        ax.callbacks.connect(limits, place)
 
 
 def events(ax: Axes, positions: ArrayLike, *, colour: str = GREY) -> None:

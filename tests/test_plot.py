@@ -1,3 +1,4 @@
+import io
 import runpy
 import shutil
 import subprocess
@@ -270,3 +271,16 @@ def test_less_than_a_decade_has_plain_numbers():
     axes.figure.canvas.draw()
     labels = [label.get_text() for label in axes.get_yticklabels(which="minor")]
     assert {"1.5", "1.6", "1.7"} <= set(labels)
+
+
+def test_names_follow_their_lines_where_shared_axes_grow():
+    left, right = plot.figure(8, 3).subplots(1, 2, sharey=True)
+    (line,) = left.plot([0, 1], [0, 1], label="first")
+    plot.name_ends(left, [line])
+    right.plot([0, 1], [0, 9])
+    left.figure.savefig(io.BytesIO())
+    (name,) = left.texts
+    end = (left.transData + left.transAxes.inverted()).transform((1, 1))
+    assert name.xy == pytest.approx(tuple(end))
+    assert name.get_position()[1] == pytest.approx(end[1])
+    assert end[1] < 0.2
