@@ -16,7 +16,7 @@ from lrsched import Cutoff
 
 from . import columns, datasets, table
 from .report import Published
-from .settings import AS_WRITTEN, SETTINGS, Setting
+from .settings import SETTINGS, Setting
 
 PUBLISHED = {
     "sgd": Published(0.7487, 25),
@@ -99,15 +99,7 @@ AS_RUN = table.Benchmark(
     takes_data=True,
     published=PUBLISHED,
 )
-WRITTEN = replace(
-    AS_RUN,
-    name="cifar10-as-written",
-    command="cifar10 --as-written",
-    settings=AS_WRITTEN,
-    network=network_as_written,
-    stop=None,
-)
-BENCHMARK = replace(AS_RUN, as_written=WRITTEN)
+BENCHMARK = table.with_written(AS_RUN, network=network_as_written)
 
 
 def main(argv: list[str]) -> int:

@@ -14,13 +14,12 @@ from . import cifar10, digits, images, labels, mnist
 from .errors import BenchmarkError
 from .report import Heading, Row, summary
 from .settings import Setting
-from .table import Benchmark
+from .table import WRITTEN, Benchmark
 from .verdicts import Judgement
 
 RUN = (mnist.BENCHMARK, cifar10.BENCHMARK, images.BENCHMARK, images.MNIST, digits.BENCHMARK)
-WRITTEN = tuple(benchmark.as_written for benchmark in RUN if benchmark.as_written)
-BENCHMARKS = {benchmark.name: benchmark for benchmark in RUN + WRITTEN}
-AS_WRITTEN = "-as-written"  # ends the name of such a table
+TABLES = RUN + tuple(benchmark.as_written for benchmark in RUN if benchmark.as_written)
+BENCHMARKS = {benchmark.name: benchmark for benchmark in TABLES}
 STAND_IN = "digits"  # for MNIST
 STUDIES = ("functions", "lr_scan")  # begin the names of folders whose runs.jsonl holds records of another kind
 OWN = ("optimizer", "scheduler", "per")  # what a configuration says of its setting alone
@@ -39,7 +38,7 @@ class Table:
     @property
     def base(self) -> str:
         """The benchmark's name, that of the table as run where this is the one as written."""
-        return self.benchmark.name.removesuffix(AS_WRITTEN)
+        return self.benchmark.name.removesuffix(WRITTEN)
 
     @property
     def label(self) -> str:

@@ -6,12 +6,10 @@ that trains in a second. Loss: cross-entropy on logits.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from torch import nn
 
 from . import columns, datasets, table
-from .settings import AS_WRITTEN, SETTINGS
+from .settings import SETTINGS
 
 
 def network() -> nn.Module:
@@ -31,8 +29,7 @@ AS_RUN = table.Benchmark(
     seeds=5,
     batch_size=64,
 )
-WRITTEN = replace(AS_RUN, name="digits-as-written", command="digits --as-written", settings=AS_WRITTEN, stop=None)
-BENCHMARK = replace(AS_RUN, as_written=WRITTEN)
+BENCHMARK = table.with_written(AS_RUN)
 
 
 def main(argv: list[str]) -> int:

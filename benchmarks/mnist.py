@@ -5,14 +5,12 @@ As run, the network ends in a softmax and the loss is cross-entropy, which appli
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import torch
 from torch import nn
 
 from . import columns, datasets, table
 from .report import Published
-from .settings import AS_WRITTEN, SETTINGS
+from .settings import SETTINGS
 
 PUBLISHED = {
     "sgd": Published(0.98264, 34),
@@ -67,15 +65,7 @@ AS_RUN = table.Benchmark(
     takes_data=True,
     published=PUBLISHED,
 )
-WRITTEN = replace(
-    AS_RUN,
-    name="mnist-as-written",
-    command="mnist --as-written",
-    settings=AS_WRITTEN,
-    network=network_as_written,
-    stop=None,
-)
-BENCHMARK = replace(AS_RUN, as_written=WRITTEN)
+BENCHMARK = table.with_written(AS_RUN, network=network_as_written)
 
 
 def main(argv: list[str]) -> int:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -25,8 +26,10 @@ from .errors import BenchmarkError
 from .plots import curves
 from .report import Published, Row, cells, markdown, notes, show, summary
 from .results import prepare, write
-from .settings import Setting, chosen
+from .settings import AS_WRITTEN, Setting, chosen
 from .training import Split, batch_loss, measure, stands_still, unlearned
+
+WRITTEN = "-as-written"  # ends the name of such a table
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,20 @@ class Benchmark:
         return (self.command or self.name).split()
 
 
+def with_written(run: Benchmark, **changes: Any) -> Benchmark:
+    """Return a table as run that has the one of `--as-written`: published settings, no early stop, and `changes`."""
+    written = replace(
+        run,
+        name=run.name + WRITTEN,
+        title=f"{run.title}, as written",
+        command=f"{run.name} --as-written",
+        settings=AS_WRITTEN,
+        stop=None,
+        **changes,
+    )
+    return replace(run, as_written=written)
+
+
 def run(benchmark: Benchmark, argv: list[str]) -> int:
     """Run the command; return its exit code, 130 after Ctrl-C."""
     return execute(benchmark, parser(benchmark).parse_args(argv), argv)
@@ -94,8 +111,7 @@ def execute(benchmark: Benchmark, options: argparse.Namespace, argv: list[str]) 
     with determinism(options.deterministic), processes(options.device) as (device, rank), full_float32(device):
         prepare(options.out)
         data = benchmark.data(options.data).few(options.limit)
-        how = ", as written" * benchmark.name.endswith("-as-written")
-        benchmark = replace(benchmark, title=f"{labels.size(data.title)}: {benchmark.title}{how}")
+        benchmark = replace(benchmark, title=f"{labels.size(data.title)}: {benchmark.title}")
         progress = Progress(len(settings) * options.seeds, options.epochs, quiet=rank > 0)
         code = 0
         try:

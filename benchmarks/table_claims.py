@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from .collected import AS_WRITTEN, STAND_IN, Answer, Collected, Found, Table
+from .collected import STAND_IN, Answer, Collected, Found, Table
 from .settings import SETTINGS
 from .stats import differences, mean_interval
+from .table import WRITTEN
 from .verdicts import REPRODUCED, Judgement, Values, against, alike, best, missing, nearly_all, qualified, weakest
 
 Judge = Callable[[Table], Judgement]
@@ -111,7 +112,7 @@ def much_and_little(collected: Collected) -> Found:
     found = on(MNIST + CIFAR, FOURTEEN, improves).judge(collected)
     complete = [table for table in collected.tables if table.rows.keys() >= set(FOURTEEN)]
     for written in (False, True):
-        names = [name + AS_WRITTEN * written for name in ("cifar10", "mnist")]
+        names = [name + WRITTEN * written for name in ("cifar10", "mnist")]
         longest = [next((table for table in complete if table.benchmark.name == name), None) for name in names]
         both = [table for table in longest if table is not None]
         if len(both) == len(names):

@@ -19,7 +19,8 @@ class Split(NamedTuple):
 
     def few(self, n: int) -> Split:
         """Return n samples, or all there are, spread evenly: files may be sorted by class."""
-        rows = torch.arange(min(n, len(self.labels))) * len(self.labels) // min(n, len(self.labels))
+        n = min(n, len(self.labels))
+        rows = torch.arange(n) * len(self.labels) // n
         return Split(self.images[rows], self.labels[rows])
 
     def to(self, device: torch.device) -> Split:

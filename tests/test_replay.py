@@ -237,14 +237,22 @@ def test_a_function_that_differs_when_recorded_is_called_as_it_is(device):
     assert len(calls) == 12 + 1  # the recording itself
 
 
-def test_a_recording_that_does_nothing_is_found(device, monkeypatch):
-    def of_nothing(function, device):  # as one of the kernels of another GPU
-        return function(), lambda: None
+def of_nothing(function, device):  # as one of the kernels of another GPU
+    return function(), lambda: None
 
+
+def refuse(function, device):
+    raise RuntimeError("operation not permitted\nwhen stream is capturing")
+
+
+@pytest.mark.parametrize(
+    ("record", "why"), [(of_nothing, "it gives other results"), (refuse, "operation not permitted")]
+)
+def test_where_recording_fails_calls_go_on_as_they_are(device, monkeypatch, record, why):
     expected, _ = trained(device, False)
-    monkeypatch.setattr(_replay, "record", of_nothing)
+    monkeypatch.setattr(_replay, "record", record)
     found, ensemble = trained(device, True)
-    assert ensemble.unrecorded == "not recorded as a CUDA graph: it gives other results"
+    assert ensemble.unrecorded == f"not recorded as a CUDA graph: {why}"
     for ours, theirs in zip(found, expected, strict=True):
         assert torch.allclose(ours.double(), theirs.double(), rtol=1e-4, atol=1e-6)
 
@@ -262,18 +270,6 @@ def test_random_numbers_are_drawn_after_a_recording_that_failed(device):
         assert ensemble.unrecorded.startswith("not recorded as a CUDA graph: ")
         assert nn.functional.dropout(torch.ones(100, device=device)).max() == 2
         assert torch.cuda.current_stream() == torch.cuda.default_stream()
-
-
-def test_a_function_that_cannot_be_recorded_is_called_as_it_is(device, monkeypatch):
-    def refuse(function, device):
-        raise RuntimeError("operation not permitted\nwhen stream is capturing")
-
-    expected, _ = trained(device, False)
-    monkeypatch.setattr(_replay, "record", refuse)
-    found, ensemble = trained(device, True)
-    assert ensemble.unrecorded == "not recorded as a CUDA graph: operation not permitted"
-    for ours, theirs in zip(found, expected, strict=True):
-        assert torch.allclose(ours.double(), theirs.double(), rtol=1e-4, atol=1e-6)
 
 
 def test_functions_made_anew_each_time_are_not_recorded_and_not_kept(device):
