@@ -50,6 +50,12 @@ def several() -> bool:
     return int(os.environ.get("WORLD_SIZE", "1")) > 1
 
 
+def leave_together() -> None:
+    """Wait for the other processes of torchrun, which stops all of them where one fails on its way out."""
+    if several():
+        dist.barrier()
+
+
 @contextmanager
 def processes(name: str) -> Iterator[tuple[torch.device, int]]:
     """Join the other processes, where torchrun started several; yield this one's device and rank."""

@@ -21,7 +21,7 @@ from lrsched import Run
 from . import labels, machine
 from .columns import Columns
 from .datasets import Dataset
-from .devices import arithmetic, determinism, full_float32, processes, several
+from .devices import arithmetic, determinism, full_float32, leave_together, processes, several
 from .errors import BenchmarkError
 from .plots import curves
 from .report import Published, Row, cells, markdown, notes, show, summary
@@ -123,6 +123,8 @@ def execute(benchmark: Benchmark, options: argparse.Namespace, argv: list[str]) 
             here = " in this process" * several()
             print(f"{len(progress.finished)} runs are finished, {progress.trained} of them trained now{here}.")
             report(benchmark, progress, options, {"command": command, "runs left": progress.left})
+        if not code:
+            leave_together()  # the others, not before the report is written
     return code
 
 

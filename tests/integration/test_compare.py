@@ -5,12 +5,14 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 import torch
 import torch.distributed as dist
 
+from benchmarks.devices import leave_together, processes
 from lrsched import Setting, _checkpoint, compare
 from lrsched._runs import RunFile
 from tests.comparison_helpers import DATA, hidden, mse, sgd
@@ -89,6 +91,18 @@ def test_where_the_first_process_cannot_write_no_process_drops_its_checkpoint(tm
     checkpoints = [tmp_path / f"runs.jsonl.checkpoint{rank}" for rank in ("", 1)]
     assert all(path.exists() for path in checkpoints)
     assert [torch.load(path, weights_only=True)["state"]["members"][0]["losses"] for path in checkpoints]
+
+
+def write_a_report(rank):
+    with processes("cpu"):
+        start = time.monotonic()
+        time.sleep(1.5 * (rank == 0))
+        leave_together()
+        return time.monotonic() - start
+
+
+def test_no_process_leaves_before_the_report_of_the_first_is_written(tmp_path):
+    assert min(in_two_processes(write_a_report, tmp_path)) > 1
 
 
 def test_a_table_under_torchrun_is_the_same_table(tmp_path):
