@@ -1,11 +1,29 @@
 """Learning-rate schedules as pure functions of a position, and what decides the position."""
 
-from ._members import Setting
-from ._report import Report
-from ._runs import Run
-from .comparison import compare
-from .curve import Curve
-from .decays import (
+from .comparison._compare import compare
+from .comparison._member import Setting
+from .comparison._report import Report
+from .comparison._runs import Run
+from .ensembles._ensemble import Ensemble
+from .finder._curve import Curve
+from .finder._range_test import range_test
+from .finder._snapshot import snapshot
+from .finder._sweep import Sweep, lr_sweep
+from .schedulers._plateau import PlateauSequence, preview
+from .schedulers._rules import Cutoff, Event, Oscillation, Patience, Rule
+from .schedulers._sequence_lr import (
+    CyclicLR,
+    ExponentialDecayLR,
+    GeometricLR,
+    ImageLR,
+    InverseLR,
+    InverseSqrtLR,
+    SawtoothLR,
+    SequenceLR,
+    StepDecayLR,
+    TimeDecayLR,
+)
+from .sequences._decays import (
     Cosine,
     Exponential,
     Geometric,
@@ -18,26 +36,8 @@ from .decays import (
     TimeDecay,
     Triangular,
 )
-from .ensemble import Ensemble
-from .image import Pixels
-from .plateau import PlateauSequence, preview
-from .ramp import range_test
-from .restore import snapshot
-from .rules import Cutoff, Event, Oscillation, Patience, Rule
-from .schedulers import (
-    CyclicLR,
-    ExponentialDecayLR,
-    GeometricLR,
-    ImageLR,
-    InverseLR,
-    InverseSqrtLR,
-    SawtoothLR,
-    SequenceLR,
-    StepDecayLR,
-    TimeDecayLR,
-)
-from .sequences import Constant, Piecewise, Ramp, Sequence, Values, Warmup
-from .sweep import Sweep, lr_sweep
+from .sequences._pixels import Pixels
+from .sequences._sequence import Constant, Piecewise, Ramp, Sequence, Values, Warmup
 
 __version__ = "0.1.0"
 

@@ -19,9 +19,9 @@ import lrsched
 
 from . import plot
 from ._check import integer, number
-from ._groups import Rates
-from .image import Pixels
-from .sequences import Sequence
+from .schedulers._groups import Rates
+from .sequences._pixels import Pixels
+from .sequences._sequence import Sequence
 
 COMBINATORS = ("then", "scaled", "clipped", "repeated", "delayed", "every")
 

@@ -14,8 +14,8 @@ import torch.distributed as dist
 
 from benchmarks.devices import leave_together, processes
 from lrsched import Setting, _checkpoint, compare
-from lrsched._runs import RunFile
-from tests.comparison_helpers import DATA, hidden, mse, sgd
+from lrsched.comparison._runs import RunFile
+from tests.comparison.helpers import DATA, hidden, mse, sgd
 
 from .processes import in_two_processes
 

@@ -8,7 +8,7 @@ from torch._dynamo.testing import CompileCounter
 
 from lrsched import Geometric, PlateauSequence
 from tests.helpers import group_lrs
-from tests.scheduler_cases import CASES
+from tests.schedulers.cases import CASES
 
 STEPS = 100
 compiles = pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")

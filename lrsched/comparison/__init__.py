@@ -1,0 +1,1 @@
+"""The comparison: settings × seeds → runs → report."""

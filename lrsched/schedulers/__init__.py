@@ -1,0 +1,1 @@
+"""Schedulers: sequence → scheduler → optimizer; metric → rule → position. Only this wing writes param groups."""

@@ -1,0 +1,79 @@
+"""One member after another: the loop that anyone would write."""
+
+import pytest
+import torch
+from torch import nn
+from torch.optim.lr_scheduler import CosineAnnealingLR, ExponentialLR, OneCycleLR, ReduceLROnPlateau
+
+from lrsched import PlateauSequence, Sawtooth, Setting, compare
+from tests.comparison.helpers import DATA, adam, mse, sgd, worst
+
+EPOCHS = 4
+SCHEDULERS = {
+    "fixed": (sgd(), None, "epoch"),
+    "exponential": (sgd(momentum=0.9), lambda opt: ExponentialLR(opt, 0.5), "epoch"),
+    "plateau": (sgd(), lambda opt: ReduceLROnPlateau(opt, patience=0, threshold=0.5), "epoch"),
+    "ours": (sgd(), lambda opt: PlateauSequence(opt, Sawtooth(), on="oscillate"), "epoch"),
+    "batch": (adam(), lambda opt: CosineAnnealingLR(opt, 20), "batch"),
+    "one cycle": (sgd(), lambda opt: OneCycleLR(opt, 0.3, total_steps=20), "batch"),
+}
+
+
+def model_fn():
+    return nn.Sequential(nn.Linear(3, 8), nn.BatchNorm1d(8), nn.Dropout(0.3), nn.Tanh(), nn.Linear(8, 1))
+
+
+def by_hand(make_optimizer, make_scheduler, per, seed):
+    """Return training losses, validation losses, learning rates and worst deviations of a loop in plain torch."""
+    torch.manual_seed(seed)
+    model = model_fn()
+    optimizer = make_optimizer(model.parameters())
+    scheduler = make_scheduler(optimizer) if make_scheduler else None
+    generator = torch.Generator().manual_seed(seed)
+    found = [], [], [], []
+    for _ in range(EPOCHS):
+        found[2].append([optimizer.param_groups[0]["lr"]])
+        model.train()
+        losses = []
+        for rows in torch.randperm(40, generator=generator).split(9):
+            optimizer.zero_grad()
+            loss = mse(model, (DATA[0][rows], DATA[1][rows]))
+            loss.backward()
+            optimizer.step()
+            if scheduler and per == "batch":
+                scheduler.step()
+            losses.append(loss.item())
+        model.eval()
+        with torch.no_grad():
+            batches = [(DATA[0][i : i + 9], DATA[1][i : i + 9]) for i in range(0, 40, 9)]
+            valid = [mse(model, batch).item() for batch in batches]
+            worsts = [worst(model, batch)["worst"].item() * len(batch[0]) for batch in batches]
+        if scheduler and per == "epoch":
+            metric = isinstance(scheduler, ReduceLROnPlateau)
+            scheduler.step(*[sum(valid) / 5] * metric)
+        for series, value in zip(found, (sum(losses) / 5, sum(valid) / 5, None, sum(worsts) / 40), strict=True):
+            if value is not None:
+                series.append(value)
+    return found
+
+
+@pytest.mark.parametrize("name", SCHEDULERS)
+def test_a_run_is_the_loop_in_plain_torch_bit_for_bit(name):
+    setting = {name: Setting(*SCHEDULERS[name])}
+    options = {"epochs": EPOCHS, "batch_size": 9, "seeds": [3], "metric_fn": worst, "vectorize": False}
+    (run,) = compare(setting, model_fn, mse, DATA, DATA, **options).runs
+    train_loss, val_loss, lrs, worsts = by_hand(*SCHEDULERS[name], seed=3)
+    assert (run.train_loss, run.val_loss, run.lrs) == (train_loss, val_loss, lrs)
+    assert run.metrics["worst"] == pytest.approx(worsts, rel=1e-12)
+    assert (run.method, run.reason) == ("one after another", "vectorize=False")
+
+
+@pytest.mark.parametrize("result", [torch.ones(2), 1.0, None])
+def test_loss_fn_must_return_a_scalar_tensor(result):
+    with pytest.raises(TypeError, match="loss_fn must return a scalar tensor, got"):
+        compare({"a": Setting(sgd())}, lambda: nn.Linear(3, 1), lambda m, b: result, DATA, DATA, epochs=1, batch_size=9)
+
+
+def test_train_without_batches_is_named():
+    with pytest.raises(ValueError, match="train gave no batches"):
+        compare({"a": Setting(sgd())}, lambda: nn.Linear(3, 1), mse, list, DATA, epochs=1, batch_size=9)

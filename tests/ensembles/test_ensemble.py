@@ -1,0 +1,240 @@
+import copy
+from functools import partial
+
+import pytest
+import torch
+from torch import nn
+
+from lrsched import Ensemble
+from tests.ensembles.helpers import pairs, small, square, train_alone
+
+SGD = partial(torch.optim.SGD, lr=1.0, momentum=0.9)
+ADAM = torch.optim.Adam
+
+
+def normed():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Tanh(), nn.Linear(4, 1)).double()
+
+
+@pytest.mark.parametrize(("make", "make_optimizer"), [(normed, SGD), (partial(small, torch.float64), ADAM)])
+def test_members_end_where_single_models_do(make, make_optimizer):
+    model, batches, lrs = make(), pairs(dtype=torch.float64), [0.1, 0.0, 0.01]
+    ensemble = Ensemble(model, make_optimizer, 3)
+    losses = [ensemble.step(square, batches[i % 3], lrs) for i in range(5)]
+    for i, lr in enumerate(lrs):
+        alone, expected, _ = train_alone(model, make_optimizer, square, batches, lr, 5)
+        assert [float(loss[i]) for loss in losses] == pytest.approx(expected, rel=1e-9)
+        state = ensemble.state(i)
+        assert state.keys() == alone.state_dict().keys()
+        for key, value in alone.state_dict().items():
+            assert torch.allclose(state[key], value, rtol=1e-9, atol=1e-12), key
+
+
+def test_models_and_batches_of_their_own():
+    models, batches = [small(torch.float64, seed) for seed in (1, 2)], pairs(2, dtype=torch.float64)
+    x, y = (torch.stack(part) for part in zip(*batches, strict=True))
+    ensemble = Ensemble(models, ADAM, 2)
+    for _ in range(3):
+        losses = ensemble.step(square, (x, y), [0.1, 0.01], batch_dim=0)
+    for i, lr in enumerate([0.1, 0.01]):
+        _, expected, _ = train_alone(models[i], ADAM, square, [batches[i]], lr, 3)
+        assert float(losses[i]) == pytest.approx(expected[-1], rel=1e-9)
+
+
+def test_dropped_members_do_not_disturb_the_others():
+    model, batches, lrs = small(torch.float64), pairs(dtype=torch.float64), [0.1, 0.2, 0.3]
+    ensemble = Ensemble(model, ADAM, 3)
+    ensemble.step(square, batches[0], lrs)
+    ensemble.keep([True, False, True])
+    for i in (1, 2):
+        losses = ensemble.step(square, batches[i], [0.1, 0.3])
+    assert ensemble.members == 2
+    for i, lr in enumerate([0.1, 0.3]):
+        _, expected, _ = train_alone(model, ADAM, square, batches, lr, 3)
+        assert float(losses[i]) == pytest.approx(expected[-1], rel=1e-9)
+
+
+def test_groups_may_have_rates_of_their_own():
+    model = nn.Linear(1, 1).double()
+    ensemble = Ensemble(model, lambda params: torch.optim.SGD([{"params": [p]} for p in params], lr=1.0), 2)
+    batch = torch.ones(1, 1, dtype=torch.float64), torch.zeros(1, 1, dtype=torch.float64)
+    out = model(batch[0]).item()
+    ensemble.step(square, batch, [[0.5, 0.0], [0.0, 0.25]])  # both gradients are 2·out
+    weights = [float(ensemble.state(i)["weight"]) for i in range(2)]
+    biases = [float(ensemble.state(i)["bias"]) for i in range(2)]
+    assert weights == pytest.approx([model.weight.item() - out, model.weight.item()])
+    assert biases == pytest.approx([model.bias.item(), model.bias.item() - 0.5 * out])
+
+
+def test_evaluate_leaves_no_gradients_and_trains_nothing():
+    model, (batch,) = small(), pairs(1)
+    ensemble = Ensemble(model, SGD, 2)
+    found = ensemble.evaluate(lambda model, batch: {"loss": square(model, batch), "out": model(batch[0])}, batch)
+    assert found["out"].shape == (2, 8, 1)
+    assert not found["loss"].requires_grad
+    assert found["loss"].tolist() == pytest.approx([square(model, batch).item()] * 2)
+
+
+@pytest.mark.parametrize("randomness", ["same", "different"])
+def test_randomness(randomness):
+    model = nn.Sequential(nn.Linear(3, 50), nn.Dropout(), nn.Linear(50, 1))
+    ensemble = Ensemble(model, SGD, 2, randomness=randomness)
+    outputs = ensemble.evaluate(lambda model, batch: model(batch), torch.ones(4, 3))
+    assert torch.equal(outputs[0], outputs[1]) == (randomness == "same")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "match"),
+    [
+        ((small(), SGD, 0), ValueError, "members must be an integer >= 1"),
+        ((3, SGD, 1), TypeError, "model must be a list"),
+        (([small()], SGD, 2), ValueError, "model must be one module or 2, one per member, got 1"),
+        (([small(), nn.Linear(2, 1)], SGD, 2), ValueError, "of one architecture"),
+        ((small(), torch.optim.LBFGS, 2), ValueError, "make_optimizer: LBFGS is not exactly one of SGD"),
+    ],
+)
+def test_wrong_arguments(arguments, error, match):
+    with pytest.raises(error, match=match):
+        Ensemble(*arguments)
+
+
+def test_wrong_steps():
+    ensemble, (batch,) = Ensemble(small(), SGD, 2), pairs(1)
+    with pytest.raises(ValueError, match=r"lrs must have shape \(2,\) or \(2, 1\), got \(3,\)"):
+        ensemble.step(square, batch, [0.1, 0.2, 0.3])
+    with pytest.raises(ValueError, match="lrs must be finite and >= 0, got -1"):
+        ensemble.step(square, batch, [0.1, -1.0])
+    with pytest.raises(TypeError, match=r"loss_fn must return a scalar tensor, got shape \(8, 1\)"):
+        ensemble.step(lambda model, batch: model(batch[0]), batch, [0.1, 0.2])
+    with pytest.raises(ValueError, match="mask must be 2 booleans"):
+        ensemble.keep([False, False])
+
+
+def test_neighbours_of_one_kind_share_an_optimizer():
+    """SGD beside Adam, each member as it would be alone, also once members have left."""
+    model, batches, lrs = small(torch.float64), pairs(dtype=torch.float64), [0.1, 0.2, 0.01, 0.3, 0.02]
+    makers = [SGD, SGD, ADAM, partial(SGD, weight_decay=0.1), ADAM]
+    ensemble = Ensemble(model, makers, 5)
+    assert [type(each).__name__ for each in ensemble.optimizers] == ["SGD", "Adam", "SGD", "Adam"]
+    for i in range(2):
+        ensemble.step(square, batches[i], lrs)
+    kept = [False, True, False, True, True]
+    ensemble.keep(kept)
+    assert [type(each).__name__ for each in ensemble.optimizers] == ["SGD", "SGD", "Adam"]
+    losses = [ensemble.step(square, batches[i % 3], [0.2, 0.3, 0.02]) for i in range(2, 6)]
+    for place, i in enumerate(j for j in range(5) if kept[j]):
+        alone, expected, _ = train_alone(model, makers[i], square, batches, lrs[i], 6)
+        assert [float(loss[place]) for loss in losses] == pytest.approx(expected[2:], rel=1e-9)
+        for key, value in alone.state_dict().items():
+            assert torch.allclose(ensemble.state(place)[key], value, rtol=1e-9, atol=1e-12), key
+
+
+def test_makers_must_fit_the_members_and_each_other():
+    def two_groups(params):
+        first, *others = params
+        return torch.optim.SGD([{"params": [first]}, {"params": others}], lr=0.1)
+
+    with pytest.raises(ValueError, match="make_optimizer must be one function or 3, one a member, got 2"):
+        Ensemble(small(), [SGD, ADAM], 3)
+    with pytest.raises(ValueError, match="all optimizers must have as many param groups"):
+        Ensemble(small(), [SGD, two_groups], 2)
+    with pytest.raises(ValueError, match="make_optimizer: LBFGS is not exactly one of SGD"):
+        Ensemble(small(), [SGD, torch.optim.LBFGS], 2)
+    for wrong in (3, [SGD, None]):
+        with pytest.raises(TypeError, match="make_optimizer must be a function, or a list of functions"):
+            Ensemble(small(), wrong, 2)
+
+
+def test_optimizers_in_different_states_are_not_shared():
+    model, batches = small(torch.float64), pairs(dtype=torch.float64)
+    saved, singles = [], []
+    for lr in (0.1, 0.01):
+        alone = copy.deepcopy(model)
+        optimizer = ADAM(alone.parameters(), lr=lr)
+        for i in range(5):
+            optimizer.zero_grad()
+            square(alone, batches[i % 3]).backward()
+            optimizer.step()
+            if i == 2:
+                saved.append((copy.deepcopy(alone), copy.deepcopy(optimizer.state_dict())))
+        singles.append(alone)
+
+    def resumed(state):
+        def make(params):
+            optimizer = ADAM(params, lr=1.0)
+            optimizer.load_state_dict(state)
+            return optimizer
+
+        return make
+
+    ensemble = Ensemble([alone for alone, _ in saved], [resumed(state) for _, state in saved], 2)
+    assert len(ensemble.optimizers) == 2
+    for i in (3, 4):
+        ensemble.step(square, batches[i % 3], [0.1, 0.01])
+    for i, alone in enumerate(singles):
+        for key, value in alone.state_dict().items():
+            assert torch.allclose(ensemble.state(i)[key], value, rtol=1e-9, atol=1e-12), key
+
+
+def test_a_rate_that_groups_share_as_a_tensor_is_their_own_here():
+    model = nn.Linear(1, 1).double()
+
+    def make(params):
+        return torch.optim.SGD([{"params": [p]} for p in params], lr=torch.tensor(0.1))
+
+    ensemble = Ensemble(model, make, 2)
+    batch = torch.ones(1, 1, dtype=torch.float64), torch.zeros(1, 1, dtype=torch.float64)
+    out = model(batch[0]).item()
+    ensemble.step(square, batch, [[0.5, 0.125], [0.25, 0.0]])  # both gradients are 2·out
+    weights = [float(ensemble.state(i)["weight"]) for i in range(2)]
+    biases = [float(ensemble.state(i)["bias"]) for i in range(2)]
+    assert weights == pytest.approx([model.weight.item() - out, model.weight.item() - 0.5 * out])
+    assert biases == pytest.approx([model.bias.item() - 0.25 * out, model.bias.item()])
+
+
+class Sum(nn.Module):
+    """Two weights that enter as their sum, so that both have one gradient, and one whose gradient is expanded."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.b, self.c = (nn.Parameter(torch.full((3, 1), value)) for value in (0.1, 0.2, 0.3))
+
+    def forward(self, x):
+        return x @ (self.a + self.b) + self.c.sum()
+
+
+@pytest.mark.parametrize(
+    ("make", "make_optimizer"),
+    [
+        (lambda: nn.Sequential(nn.Linear(3, 30), nn.Tanh(), nn.Linear(30, 1)), partial(SGD, fused=True)),
+        (lambda: nn.Sequential(nn.Linear(3, 30), nn.Tanh(), nn.Linear(30, 1)), partial(ADAM, fused=True)),
+        (Sum, partial(SGD, nesterov=True, foreach=True)),
+        (Sum, partial(SGD, nesterov=True)),
+        (Sum, partial(ADAM, fused=True)),
+    ],
+    ids=["fused SGD", "fused Adam", "foreach nesterov", "nesterov", "fused Adam of a sum"],
+)
+def test_gradients_are_laid_out_as_backward_leaves_them(make, make_optimizer):
+    torch.manual_seed(0)
+    model, batches, lrs = make(), pairs(), [0.01, 0.02]
+    ensemble = Ensemble(model, make_optimizer, 2)
+    losses = torch.stack([ensemble.step(square, batches[i % 3], lrs) for i in range(5)])
+    for i, lr in enumerate(lrs):
+        _, expected, _ = train_alone(model, make_optimizer, square, batches, lr, 5)
+        assert losses[:, i].tolist() == pytest.approx(expected, rel=1e-5)
+
+
+def test_gradients_change_nothing():
+    model, (batch,) = normed(), pairs(1, dtype=torch.float64)
+    ensemble = Ensemble(model, SGD, 2)
+    before = ensemble.state(1)
+    losses, found, buffers = ensemble.gradients(square, batch)
+    alone = copy.deepcopy(model)
+    square(alone, batch).backward()
+    assert losses.tolist() == pytest.approx([square(model, batch).item()] * 2)
+    for name, parameter in alone.named_parameters():
+        assert torch.allclose(found[name][1], parameter.grad), name
+    for name, buffer in alone.named_buffers():
+        assert torch.allclose(buffers[name][1], buffer), name
+    assert all(torch.equal(ensemble.state(1)[name], value) for name, value in before.items())

@@ -1,0 +1,40 @@
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from lrsched.ensembles._optimizers import STACKABLE, other_update, stack, step_members, unfit
+
+
+def parameters():
+    torch.manual_seed(0)
+    return [nn.Parameter(torch.randn(3, 2)), nn.Parameter(torch.randn(3)), nn.Parameter(torch.tensor(0.5))]
+
+
+@pytest.mark.parametrize("kind", STACKABLE)
+def test_every_type_in_the_list_is_confirmed(kind):
+    assert other_update(kind(parameters(), lr=0.1, weight_decay=0.1)) is None
+
+
+@pytest.mark.parametrize("kind", [torch.optim.ASGD, torch.optim.Adafactor])
+def test_types_whose_step_is_not_linear_in_the_rate_are_found_out(kind):
+    assert "in another way" in other_update(kind(parameters(), lr=0.1))
+
+
+def test_each_member_moves_at_its_own_rate():
+    whole = stack([torch.zeros(2)], 3).requires_grad_()
+    whole.grad = torch.ones(3, 2)
+    step_members(torch.optim.SGD([whole], lr=1.0), np.array([[0.0], [0.5], [2.0]]))
+    assert whole.tolist() == [[0, 0], [-0.5, -0.5], [-2, -2]]
+
+
+def test_rates_of_zero_leave_all_as_it_is():
+    whole = stack([torch.ones(2)], 2).requires_grad_()
+    whole.grad = torch.ones(2, 2)
+    step_members(torch.optim.SGD([whole], lr=1.0), np.zeros((2, 1)))
+    assert whole.tolist() == [[1, 1], [1, 1]]
+
+
+def test_foreign_parameters_are_named():
+    optimizer = torch.optim.SGD(parameters(), lr=0.1)
+    assert unfit(optimizer, nn.Linear(2, 1)) == "the optimizer has parameters that are not the model's"

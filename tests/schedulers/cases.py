@@ -1,0 +1,136 @@
+"""One table of all scheduler classes: how to make each, and its learning rates written out by hand."""
+
+import math
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+
+import lrsched
+from lrsched import Geometric, Inverse, Warmup
+from tests.helpers import make_optimizer
+
+BASES = (0.05, 0.5)
+PICTURE = (np.arange(60) * 37 % 256).astype(np.uint8).reshape(4, 5, 3)  # 60 values a channel at a time, the first 0
+
+
+@dataclass(frozen=True)
+class Case:
+    cls: type
+    lr: Callable[[float, int], float]  # (base lr, k) → learning rate
+    options: dict[str, Any] = field(default_factory=dict)
+
+    def make(self, optimizer, **more):
+        return self.cls(optimizer, **{**self.options, **more})
+
+    def lrs(self, k):
+        return [self.lr(base, k) for base in BASES]
+
+
+def _triangle(k, low=0.05, high=0.4):
+    x = k % 7
+    return low + (high - low) * (x / 3 if x <= 3 else (7 - x) / 4)
+
+
+def _pixel(k, low=0.001, high=0.1):
+    return low + (high - low) * int(PICTURE.ravel()[min(k, 59)]) / 255
+
+
+CASES = {
+    case.cls.__name__: case
+    for case in (
+        Case(
+            lrsched.SequenceLR,
+            lambda base, k: base * min(1.0, 0.25 + 0.25 * k) / (k + 1),
+            {"sequence": Warmup(3, start=0.25) * Inverse()},
+        ),
+        Case(lrsched.InverseLR, lambda base, k: base / (k + 1)),
+        Case(lrsched.InverseSqrtLR, lambda base, k: base / math.sqrt(k + 1)),
+        Case(lrsched.GeometricLR, lambda base, k: base * 0.8**k, {"gamma": 0.8}),
+        Case(
+            lrsched.SawtoothLR,
+            lambda base, k: base * (1 - (k % 4) / 4) / ((k + 1) // 4 + 1),
+            {"period": 4},
+        ),
+        Case(lrsched.ExponentialDecayLR, lambda base, k: base * math.exp(-0.1 * k), {"decay": 0.1}),
+        Case(lrsched.StepDecayLR, lambda base, k: base * 0.5 ** ((1 + k) // 3), {"drop": 0.5, "interval": 3}),
+        Case(
+            lrsched.TimeDecayLR,
+            lambda base, k: base / math.prod(1 + 0.1 * i for i in range(k)),
+            {"decay": 0.1},
+        ),
+        Case(
+            lrsched.ImageLR,
+            lambda base, k: _pixel(k),
+            {"image": PICTURE, "steps": 60, "base_lr": 0.001, "max_lr": 0.1},
+        ),
+        Case(
+            lrsched.CyclicLR,
+            lambda base, k: _triangle(k),
+            {"base_lr": 0.05, "max_lr": 0.4, "step_size_up": 3, "step_size_down": 4},
+        ),
+    )
+}
+
+
+class Halve:
+    """A scale_fn that is an object: its factor is state."""
+
+    def __init__(self, factor=0.5):
+        self.factor = factor
+
+    def __call__(self, x):
+        return self.factor**x
+
+
+VARIANTS = CASES | {
+    "SequenceLR lists": Case(
+        lrsched.SequenceLR,
+        lambda base, k: base / (k + 1) if base == BASES[0] else max(base * 0.8**k, 0.1),
+        {"sequence": [Inverse(), Geometric(0.8)], "min_lr": [0.0, 0.1]},
+    ),
+    "GeometricLR floor": Case(
+        lrsched.GeometricLR, lambda base, k: max(base * 0.8**k, 0.02), {"gamma": 0.8, "min_lr": 0.02}
+    ),
+    "CyclicLR object": Case(
+        lrsched.CyclicLR,
+        lambda base, k: 0.05 + (_triangle(k) - 0.05) * 0.5 ** (k // 7 + 1),
+        {"base_lr": 0.05, "max_lr": 0.4, "step_size_up": 3, "step_size_down": 4, "scale_fn": Halve()},
+    ),
+    "CyclicLR lists": Case(
+        lrsched.CyclicLR,
+        lambda base, k: _triangle(k, base, 2 * base),
+        {"base_lr": [0.05, 0.5], "max_lr": [0.1, 1.0], "step_size_up": 3, "step_size_down": 4},
+    ),
+}
+
+
+def mixed(dtype=torch.float64, **options):
+    """Return an SGD with two groups, the first one's learning rate a float, the second one's a tensor."""
+    return make_optimizer((BASES[0], torch.tensor(BASES[1], dtype=dtype)), "asis", momentum=0.9, **options)
+
+
+def started(case, optimizer=None, **more):
+    """Return an optimizer that has stepped once, and the case's scheduler on it at k = 0."""
+    optimizer = optimizer if optimizer is not None else mixed()
+    scheduler = case.make(optimizer, **more)
+    optimizer.step()
+    return optimizer, scheduler
+
+
+def caught(call):
+    """Return the warnings that a call gives."""
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        call()
+    return seen
+
+
+def quietly(call):
+    """Return what a call returns, its warnings dropped."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return call()

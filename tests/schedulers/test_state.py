@@ -1,0 +1,111 @@
+"""lrsched/_state.py."""
+
+import json
+import math
+from typing import ClassVar
+
+import numpy as np
+import pytest
+
+from lrsched.schedulers import _state
+
+
+class TestKeys:
+    def test_accepts_exactly_its_keys_in_any_order(self):
+        _state.check_keys("state", {"b": 1, "a": 2}, ("a", "b"))
+
+    @pytest.mark.parametrize("state", [{"a": 1}, {"a": 1, "b": 2, "c": 3}, {}, {"a": 1, 2: 2}], ids=repr)
+    def test_refuses_missing_and_unknown_keys_and_shows_both(self, state):
+        with pytest.raises(ValueError, match=r"^state must be a dict with the entries \['a', 'b'\], got \[") as caught:
+            _state.check_keys("state", state, ("b", "a"))
+        assert all(str(key) in str(caught.value) for key in state)
+
+    @pytest.mark.parametrize("state", [None, "ab", ["a", "b"]], ids=repr)
+    def test_refuses_what_is_no_dict(self, state):
+        with pytest.raises(ValueError, match=r"^state must be a dict with the entries \['a', 'b'\], got "):
+            _state.check_keys("state", state, ("a", "b"))
+
+
+class TestState:
+    keys = ("version", "settings", "position")
+    state: ClassVar = {"version": 1, "settings": {"mode": "min"}, "position": 3}
+
+    def test_accepts_its_own(self):
+        _state.check_state(self.state, self.keys, {"mode": "min"}, strict=True)
+
+    def test_refuses_other_settings_and_shows_both_unless_not_strict(self):
+        with pytest.raises(ValueError, match=r"it has \{'mode': 'min'\}, this one \{'mode': 'max'\}.*strict=False"):
+            _state.check_state(self.state, self.keys, {"mode": "max"}, strict=True)
+        _state.check_state(self.state, self.keys, {"mode": "max"}, strict=False)
+
+    @pytest.mark.parametrize("strict", [True, False])
+    def test_refuses_a_newer_version(self, strict):
+        newer = {**self.state, "version": 2, "more": 1}
+        with pytest.raises(ValueError, match=r"^state: version must be <= 1, got 2"):
+            _state.check_state(newer, self.keys, {"mode": "min"}, strict)
+
+    @pytest.mark.parametrize("state", [None, [], {}, {"version": 1}, {"best": 1.0, "num_bad_epochs": 0}], ids=repr)
+    def test_refuses_states_that_are_not_ours(self, state):
+        with pytest.raises(ValueError, match=r"^state must be the state_dict\(\) of a lrsched scheduler, got "):
+            _state.check_state(state, self.keys, {"mode": "min"}, strict=False)
+
+    def test_refuses_a_state_without_all_its_entries(self):
+        with pytest.raises(ValueError, match=r"^state must be a dict with the entries .*'position'"):
+            _state.check_state({"version": 1, "settings": {"mode": "min"}}, self.keys, {"mode": "min"}, strict=True)
+
+
+class TestStored:
+    @pytest.mark.parametrize("value", [1.5, 0, 7, True, False, "min", None, [1.0], {"a": 1}], ids=repr)
+    def test_keeps_plain_values(self, value):
+        assert _state.storable(value) == value
+        assert type(_state.storable(value)) is type(value)
+        assert _state.stored("x", value, value) == value
+
+    @pytest.mark.parametrize("value", [math.inf, -math.inf, np.float64("inf"), np.float64("-inf")], ids=repr)
+    def test_infinite_numbers_pass_json(self, value):
+        text = json.loads(json.dumps(_state.storable(value), allow_nan=False))
+        assert _state.restored(text) == value
+        assert type(_state.stored("x", text, 0.0)) is float
+        assert _state.stored("x", text, 0.0) == value
+
+    @pytest.mark.parametrize("value", [math.nan, np.float64("nan")], ids=repr)
+    def test_nan_passes_json(self, value):
+        text = json.loads(json.dumps(_state.storable(value), allow_nan=False))
+        assert math.isnan(_state.stored("x", text, 0.0))
+
+    @pytest.mark.parametrize("value", [np.float32(0.5), np.int64(3), np.bool_(True), np.str_("min")], ids=repr)
+    def test_numpys_values_become_pythons(self, value):
+        assert type(_state.storable(value)) is type(value.item())
+        assert _state.storable(value) == value
+
+    @pytest.mark.parametrize("value", [0.5, 3, True, "min", "infinite", None, [1.0]], ids=repr)
+    def test_restores_what_was_plain_as_it_is(self, value):
+        assert _state.restored(_state.storable(value)) == value
+        assert type(_state.restored(_state.storable(value))) is type(value)
+
+    def test_numbers_inside_lists_and_dicts_pass_json(self):
+        value = {"window": [1.0, math.inf], "worst": {"loss": -math.inf}}
+        text = json.dumps(_state.storable(value), allow_nan=False)
+        assert _state.restored(json.loads(text)) == value
+
+    def test_none_counts_as_a_float(self):
+        assert _state.stored("x", None, 0.5) is None
+        assert _state.stored("x", 0.5, None) == 0.5
+
+    @pytest.mark.parametrize(
+        ("value", "present", "wanted"),
+        [
+            (1, True, "a bool"),
+            (True, 3, "one real number"),
+            ("3", 3, "one real number"),
+            ("3", 0.5, "one real number"),
+            ([0.5], 0.5, "one real number"),
+            (5, "min", "a str"),
+            ((1,), [1], "a list"),
+            ([1], {}, "a dict"),
+        ],
+        ids=repr,
+    )
+    def test_refuses_another_kind_and_names_it(self, value, present, wanted):
+        with pytest.raises(TypeError, match=rf"^state: best must be {wanted}, got "):
+            _state.stored("state: best", value, present)
