@@ -1,4 +1,17 @@
-"""Learning-rate schedules as pure functions of a position, and what decides the position."""
+"""Learning-rate schedules as pure functions of a position, and what decides the position.
+
+The map, a line for each wing; a wing imports only from those above it. Everything public is imported from here.
+
+    sequences/   position k → factor f(k): decays, cycles, pictures, and the combinators that join them
+    schedulers/  write lr = base · f(k) into an optimizer: k counts steps (`SequenceLR`) or advances (`PlateauSequence`)
+    ensembles/   train many copies of one model side by side (`Ensemble`)
+    finder/      find a learning rate and leave no trace (`range_test`, `lr_sweep`, `snapshot`)
+    comparison/  train many settings and seeds, and report how they differ (`compare`)
+
+Beside the wings: `plot` draws, `__main__` is the command line, and three private files hold what several wings share.
+"""
+
+from types import FunctionType as _FunctionType
 
 from .comparison._compare import compare
 from .comparison._member import Setting
@@ -88,3 +101,8 @@ __all__ = [
     "range_test",
     "snapshot",
 ]
+
+# Pickles and tracebacks then name what users import, wherever the code lies.
+for _name in __all__:
+    if isinstance(globals()[_name], (type, _FunctionType)):
+        globals()[_name].__module__ = __name__

@@ -14,8 +14,8 @@ import torch
 from torch import nn
 
 from .._check import choice, first_line, integer, items
+from .._functions import LossFn, described, scalar
 from .._processes import gathered, rank
-from ..finder._steps import LossFn, described, scalar
 from ._batches import Tensors, batches
 from ._checkpoint import Checkpoint
 from ._member import AVERAGES, MetricFn, Setting, Task, Trainer
@@ -83,8 +83,9 @@ def compare(
     report. Raises TypeError or ValueError naming the argument that is wrong, OSError where `out` cannot be used, all
     before anything is trained. A loss that is not finite is noted as None, and the run goes on.
 
+    >>> import torch
     >>> from torch.optim import SGD
-    >>> from lrsched import GeometricLR
+    >>> from lrsched import GeometricLR, Setting, compare
     >>> settings = {
     ...     "fixed": Setting(lambda params: SGD(params, lr=0.1)),
     ...     "0.9^k": Setting(lambda params: SGD(params, lr=0.1), GeometricLR),

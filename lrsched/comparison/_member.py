@@ -14,7 +14,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from .._check import choice
-from ..finder._steps import LossFn, described
+from .._functions import LossFn, described
 from ..schedulers._groups import read
 from ._batches import Batches
 from ._runs import Run, plain
@@ -35,7 +35,8 @@ class Setting:
 
     Raises TypeError or ValueError naming the argument that is wrong.
 
-    >>> from lrsched import InverseLR
+    >>> import torch
+    >>> from lrsched import InverseLR, Setting
     >>> setting = Setting(lambda params: torch.optim.SGD(params, lr=0.1), InverseLR)
     >>> setting.per
     'epoch'

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..finder._steps import scalar
+from .._functions import backward
 from ._batches import length
 from ._member import Member, Trainer, average
 
@@ -24,15 +24,12 @@ class Alone(Trainer):
         model.train()
         losses: list[Tensor] = []
         for batch in self.task.train.shuffled(member.generator):
-            loss = loss_fn(model, batch)
-            if type(loss) is not Tensor or loss.ndim:
-                loss = scalar(loss)
             optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss = backward(model, loss_fn, batch)
             optimizer.step()
             if member.per_batch:
                 member.scheduler.step()
-            losses.append(loss.detach())
+            losses.append(loss)
         if not losses:
             raise ValueError("train gave no batches")
         return average(losses, [1] * len(losses))[0]

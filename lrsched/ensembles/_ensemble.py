@@ -23,11 +23,9 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_map
 
 from .._check import choice, integer, items, refuse
+from .._functions import LossFn, MakeOptimizer
 from ._cuda_graphs import Recordings
 from ._optimizers import Part, parts, stack, unfit
-
-MakeOptimizer = Callable[[list[nn.Parameter]], Optimizer]
-LossFn = Callable[[Any, Any], Tensor]
 
 
 class Ensemble:
@@ -53,7 +51,9 @@ class Ensemble:
         TypeError: if an argument is of another kind.
         ValueError: if the optimizer cannot serve all members at once, with the reason.
 
-    >>> model = nn.Linear(2, 1)
+    >>> import torch
+    >>> from lrsched import Ensemble
+    >>> model = torch.nn.Linear(2, 1)
     >>> ensemble = Ensemble(model, lambda params: torch.optim.SGD(params, lr=1.0), 3)
     >>> batch = torch.eye(2), torch.ones(2, 1)
     >>> losses = ensemble.step(lambda model, batch: ((model(batch[0]) - batch[1]) ** 2).mean(), batch, [0.0, 0.1, 0.2])

@@ -15,8 +15,9 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_flatten, tree_map
 
 from .._check import first_line
+from .._functions import LossFn, MakeOptimizer, modes_kept
 from ._cuda_graphs import random_state, tolerance
-from ._ensemble import Ensemble, LossFn, MakeOptimizer, gradients
+from ._ensemble import Ensemble, gradients
 from ._optimizers import other_update
 
 Models = list[nn.Module]
@@ -66,7 +67,6 @@ def _other_loss(
 ) -> str | None:
     """Return why two stacked members have other losses, gradients or buffers than two single models, or None."""
     rewind = random_state(next(pair.model.parameters()).device)
-    modes = [(module, module.training) for model in models for module in model.modules()]
 
     def by_itself(model: nn.Module) -> Pass:
         loss = loss_fn(model, batch)
@@ -79,17 +79,14 @@ def _other_loss(
     try:
         if not _masks_differ(pair.model, by_itself):
             return _differs(pair, models, by_itself, loss_fn, batch, rewind)
-        for module, _ in modes:
-            module.training = False
-        reason = _differs(pair, models, by_itself, loss_fn, batch, rewind)
-        for module, mode in modes:
-            module.training = mode
+        with modes_kept(*models):
+            for model in models:
+                model.eval()
+            reason = _differs(pair, models, by_itself, loss_fn, batch, rewind)
         return reason or _differs(pair, models, in_a_stack_of_one, loss_fn, batch, rewind)
     except Exception as error:  # whatever a model does that vmap cannot do; if it does not run alone either, that shows
         return f"the model cannot be stacked: {first_line(error)}"
     finally:
-        for module, mode in modes:
-            module.training = mode
         rewind()
 
 

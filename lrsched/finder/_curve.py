@@ -35,6 +35,8 @@ class Curve:
 
     Raises TypeError or ValueError naming the argument that is none of that.
 
+    >>> import numpy as np
+    >>> from lrsched import Curve
     >>> lrs = np.logspace(-5, 1, 61)
     >>> curve = Curve(lrs, 2 - 1 / (1 + (0.01 / lrs) ** 2) + np.maximum(lrs - 0.3, 0))
     >>> f"{curve.suggestions['half_depth']:.3f}", f"{curve.suggestion:.3f}"

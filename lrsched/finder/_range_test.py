@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any
 
@@ -13,15 +13,14 @@ from torch import nn
 from torch.optim import Optimizer
 
 from .._check import choice, integer, number
+from .._functions import Callback, LossFn, described
 from .._processes import SYNCS, agree
 from ..schedulers._groups import read, write
 from ..sequences._sequence import Ramp
 from ._curve import Curve
 from ._descent import Array, Divergence
 from ._snapshot import Saved
-from ._steps import LossFn, Trainer, TrainStep, described, endless
-
-Callback = Callable[[int, float, float], object]
+from ._steps import Trainer, TrainStep, endless
 
 
 def range_test(
@@ -83,6 +82,8 @@ def range_test(
 
     Source: Smith (2017), arXiv:1506.01186, section 3.3.
 
+    >>> import torch
+    >>> from lrsched import range_test
     >>> model = torch.nn.Linear(2, 1)
     >>> optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     >>> batch = torch.eye(2), torch.tensor([[1.0], [-1.0]])

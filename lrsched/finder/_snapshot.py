@@ -46,6 +46,8 @@ def snapshot(model: nn.Module, optimizer: Optimizer, extra: Iterable[object] = (
         TypeError: if an argument is of another kind.
         ValueError: if a parameter is not initialised yet.
 
+    >>> import torch
+    >>> from lrsched import snapshot
     >>> model = torch.nn.Linear(2, 1)
     >>> optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     >>> before = model.weight.detach().clone()

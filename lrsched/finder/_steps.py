@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from .._check import real
+from .._functions import LossFn, backward, modes_kept, scalar
 
-LossFn = Callable[[Any, Any], Tensor]
 TrainStep = Callable[[Any], Tensor | float]
 
 _SKIPS = 50  # steps that a gradient scaler may skip in a row: it halves its scale each time
@@ -60,11 +60,7 @@ class Trainer:
         model, optimizer, loss_fn = self.model, self.optimizer, cast(LossFn, self.loss_fn)
         for batch in self.batches:
             optimizer.zero_grad()
-            loss = loss_fn(model, batch)
-            if type(loss) is not Tensor or loss.ndim:
-                loss = scalar(loss)
-            loss.backward()  # type: ignore[no-untyped-call]
-            value = loss.item()
+            value = backward(model, loss_fn, batch).item()
             if math.isfinite(value):
                 optimizer.step()
             yield value
@@ -124,23 +120,20 @@ class Trainer:
         self.optimizer.zero_grad()
         total = 0.0
         for batch in window:
-            loss = self.loss_fn(self.model, batch)  # type: ignore[misc]
-            if type(loss) is not Tensor or loss.ndim:
-                loss = scalar(loss)
-            part = loss if self.accumulate == 1 else loss / self.accumulate
-            (part if self.scaler is None else self.scaler.scale(part)).backward()
-            total += loss.item()
+            total += backward(self.model, cast(LossFn, self.loss_fn), batch, self._part).item()
         total /= self.accumulate
         return total if self.agree is None else self.agree(total)
 
+    def _part(self, loss: Tensor) -> Tensor:
+        """Return a batch's share of the loss whose gradient is taken, scaled if there is a gradient scaler."""
+        part = loss if self.accumulate == 1 else loss / self.accumulate
+        return part if self.scaler is None else cast(Tensor, self.scaler.scale(part))
+
     def _validated(self, valid: Iterable[Any]) -> float:
         loss_fn = cast(LossFn, self.loss_fn)
-        modes = [(module, module.training) for module in self.model.modules()]
-        self.model.eval()
-        with torch.no_grad():
+        with modes_kept(self.model), torch.no_grad():
+            self.model.eval()
             losses = [scalar(loss_fn(self.model, batch)).item() for batch in islice(valid, self.valid_batches)]
-        for module, mode in modes:
-            module.training = mode
         if not losses:
             raise ValueError("valid is empty")
         return self._agreed(sum(losses) / len(losses))
@@ -174,17 +167,7 @@ def _needs_closure(optimizer: Optimizer) -> bool:
     return parameter is not None and parameter.default is inspect.Parameter.empty
 
 
-def scalar(loss: Any) -> Tensor:
-    if not isinstance(loss, Tensor) or loss.numel() != 1:
-        raise TypeError(f"loss_fn must return a scalar tensor, got {described(loss)}")
-    return loss.reshape(())
-
-
 def _number(name: str, loss: Any) -> float:
     if loss is None:
         raise TypeError(f"{name} must return the loss, got None")
     return real(f"the loss that {name} returns", loss)
-
-
-def described(value: object) -> str:
-    return f"a tensor of shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice, pairwise
 from typing import Any
@@ -16,7 +16,8 @@ from torch.optim import Optimizer
 
 from .. import plot
 from .._check import choice, first_line, integer, items, number, refuse
-from ..ensembles._ensemble import Ensemble, LossFn, MakeOptimizer
+from .._functions import Callback, LossFn, MakeOptimizer, modes_kept
+from ..ensembles._ensemble import Ensemble
 from ..ensembles._equivalence import obstacle, unprofitable
 from ..schedulers._groups import read, write
 from ._snapshot import Saved
@@ -25,8 +26,6 @@ from ._steps import Trainer, endless
 SIDE_BY_SIDE, ONE_AFTER_ANOTHER = "side by side", "one after another"
 VERSION = 1
 _DEAD = 0.1  # the share of diverged members from which dropping them pays
-
-Callback = Callable[[int, float, float], object]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -40,6 +39,8 @@ class Sweep:
         method: "side by side" or "one after another".
         reason: why one after another, or "".
 
+    >>> import math
+    >>> from lrsched import Sweep
     >>> sweep = Sweep([0.01, 0.1, 1.0], [1, 8], [[1.0, 0.9], [0.9, 0.4], [1.2, math.nan]])
     >>> sweep.suggestion, sweep
     (0.1, Sweep(3 rates, 1 … 8 steps, suggestion=0.1))
@@ -143,7 +144,9 @@ def lr_sweep(
 
     Source: "Diving deep: learning rate" (2020), whose sweep made a new run for every mark.
 
-    >>> model = nn.Linear(2, 1)
+    >>> import torch
+    >>> from lrsched import lr_sweep
+    >>> model = torch.nn.Linear(2, 1)
     >>> batch = torch.eye(2), torch.tensor([[1.0], [-1.0]])
     >>> loss_fn = lambda model, batch: ((model(batch[0]) - batch[1]) ** 2).mean()
     >>> make_optimizer = lambda params: torch.optim.SGD(params, lr=1.0)
@@ -277,16 +280,13 @@ class _Runs:
 
     def _evaluated(self, ensemble: Ensemble | None = None) -> Any:
         """Return the mean loss over eval_batches, in eval mode: the model's, or that of each member."""
-        modes = [(module, module.training) for module in self.model.modules()]
-        self.model.eval()
         batches: list[Any] = self.eval_batches or []
-        with torch.no_grad():
+        with modes_kept(self.model), torch.no_grad():
+            self.model.eval()
             if ensemble is None:
                 value: Any = sum(float(self.loss_fn(self.model, batch)) for batch in batches) / len(batches)
             else:
                 value = sum(ensemble.evaluate(self.loss_fn, batch).double() for batch in batches) / len(batches)
-        for module, mode in modes:
-            module.training = mode
         return value
 
 
