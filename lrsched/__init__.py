@@ -13,52 +13,90 @@ Beside the wings: `plot` draws, `__main__` is the command line, and three privat
 
 from types import FunctionType as _FunctionType
 
-from .comparison._compare import compare
-from .comparison._member import Setting
-from .comparison._report import Report
-from .comparison._runs import Run
-from .ensembles._ensemble import Ensemble
-from .finder._curve import Curve
-from .finder._range_test import range_test
-from .finder._snapshot import snapshot
-from .finder._sweep import Sweep, lr_sweep
-from .schedulers._plateau import PlateauSequence, preview
-from .schedulers._rules import Cutoff, Event, Oscillation, Patience, Rule
-from .schedulers._sequence_lr import (
+from .comparison import (
+    MetricAverage,
+    Per,
+    Report,
+    Run,
+    Setting,
+    compare,
+)
+from .ensembles import (
+    Ensemble,
+    Method,
+    Randomness,
+    Vectorize,
+)
+from .finder import (
+    Curve,
+    GroupLrs,
+    Saved,
+    StopReason,
+    Sweep,
+    lr_sweep,
+    range_test,
+    snapshot,
+)
+from .schedulers import (
+    Cutoff,
     CyclicLR,
+    Event,
     ExponentialDecayLR,
     GeometricLR,
     ImageLR,
     InverseLR,
     InverseSqrtLR,
+    Mode,
+    Nonfinite,
+    On,
+    Oscillation,
+    Patience,
+    PlateauSequence,
+    Repeats,
+    Rule,
     SawtoothLR,
+    ScaleMode,
     SequenceLR,
     StepDecayLR,
+    Sync,
+    ThresholdMode,
     TimeDecayLR,
+    preview,
 )
-from .sequences._decays import (
+from .sequences import (
+    Channels,
+    Constant,
     Cosine,
+    CycleMode,
     Exponential,
     Geometric,
     Inverse,
     InverseSqrt,
     Linear,
+    Order,
+    Piecewise,
+    Pixels,
     Polynomial,
+    Ramp,
+    RampScale,
     Sawtooth,
+    Sequence,
     StepDecay,
     TimeDecay,
     Triangular,
+    Values,
+    Warmup,
 )
-from .sequences._pixels import Pixels
-from .sequences._sequence import Constant, Piecewise, Ramp, Sequence, Values, Warmup
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Channels",
     "Constant",
     "Cosine",
     "Curve",
     "Cutoff",
+    "CycleMode",
     "CyclicLR",
     "Ensemble",
     "Event",
@@ -66,34 +104,51 @@ __all__ = [
     "ExponentialDecayLR",
     "Geometric",
     "GeometricLR",
+    "GroupLrs",
     "ImageLR",
     "Inverse",
     "InverseLR",
     "InverseSqrt",
     "InverseSqrtLR",
     "Linear",
+    "Method",
+    "MetricAverage",
+    "Mode",
+    "Nonfinite",
+    "On",
+    "Order",
     "Oscillation",
     "Patience",
+    "Per",
     "Piecewise",
     "Pixels",
     "PlateauSequence",
     "Polynomial",
     "Ramp",
+    "RampScale",
+    "Randomness",
+    "Repeats",
     "Report",
     "Rule",
     "Run",
+    "Saved",
     "Sawtooth",
     "SawtoothLR",
+    "ScaleMode",
     "Sequence",
     "SequenceLR",
     "Setting",
     "StepDecay",
     "StepDecayLR",
+    "StopReason",
     "Sweep",
+    "Sync",
+    "ThresholdMode",
     "TimeDecay",
     "TimeDecayLR",
     "Triangular",
     "Values",
+    "Vectorize",
     "Warmup",
     "compare",
     "lr_sweep",

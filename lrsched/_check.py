@@ -68,8 +68,8 @@ def integer(name: str, value: object, low: int = 0) -> int:
     return int(plain)
 
 
-def choice(name: str, value: object, options: Items[str]) -> str:
-    """Return one of the options."""
+def choice(name: str, value: object, options: Items[Any]) -> Any:
+    """Return the value, which must be one of the options, words that are usually the `get_args` of a Literal type."""
     if not isinstance(value, str) or value not in options:
         kind: type[Exception] = ValueError if isinstance(value, str) else TypeError
         raise kind(f"{name} must be one of {', '.join(map(repr, options))}, got {shown(value)}")

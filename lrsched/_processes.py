@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.distributed as dist
 
-SYNCS = ("mean", "max", "min", "rank0")
+Sync = Literal["mean", "max", "min", "rank0"]
 
 
 def rank() -> int:

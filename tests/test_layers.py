@@ -2,8 +2,9 @@ import ast
 import importlib
 import pickle
 import sys
+import typing
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, UnionType
 
 import pytest
 import torch
@@ -273,6 +274,11 @@ def test_the_map_names_every_wing():
         assert f"    {wing}/ " in lrsched.__doc__
 
 
+WORDS = {
+    name
+    for name in lrsched.__all__
+    if typing.get_origin(getattr(lrsched, name)) in (typing.Literal, typing.Union, UnionType)
+}
 SEQUENCES = """Sequence Constant Inverse InverseSqrt Geometric Sawtooth Exponential StepDecay TimeDecay Triangular Ramp
 Cosine Linear Polynomial Warmup Piecewise Values Pixels"""
 RULES = "Rule Cutoff Oscillation Patience Event preview"
@@ -290,10 +296,22 @@ def test_all_holds_every_public_name(name):
 
 
 def test_every_name_in_all_is_ours_and_bears_that_name():
-    for name in set(lrsched.__all__) - {"__version__"}:
+    for name in set(lrsched.__all__) - WORDS:
         thing = getattr(lrsched, name)
         assert thing.__name__ == name
         assert thing.__module__ == "lrsched", name
+
+
+def test_every_option_that_is_a_word_has_a_public_type():
+    """The words that `choice` accepts in any module are the `get_args` of a public type."""
+    called = set()
+    for source in SOURCES.values():
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "choice":
+                words = node.args[2]
+                called.add(ast.unparse(words.args[0]) if isinstance(words, ast.Call) else ast.unparse(words))
+    assert called - {"('auto',)"} <= WORDS
+    assert len(called) > 10
 
 
 def test_pickles_name_what_users_import():

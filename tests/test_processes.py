@@ -1,11 +1,12 @@
 import json
 import subprocess
 import sys
+from typing import get_args
 
 import pytest
 import torch
 
-from lrsched._processes import SYNCS, agree
+from lrsched._processes import Sync, agree
 
 WORKER = """
 import json, math, sys
@@ -67,6 +68,6 @@ def test_processes_find_one_curve_and_stop_together(case, reason, points, tmp_pa
     assert ending[2] == {"mean": 1.5, "max": 2.0, "min": 1.0, "rank0": 1.0, "nan": "nan"}
 
 
-@pytest.mark.parametrize("how", [None, *SYNCS])
+@pytest.mark.parametrize("how", [None, *get_args(Sync)])
 def test_one_process_agrees_with_itself(how):
     assert agree(1.5, how, None) == 1.5

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from functools import partial
 from os import PathLike
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import torch
 from torch import nn
@@ -16,9 +16,10 @@ from torch import nn
 from .._check import choice, first_line, integer, items
 from .._functions import LossFn, described, scalar
 from .._processes import gathered, rank
+from ..ensembles._ensemble import Vectorize
 from ._batches import Tensors, batches
 from ._checkpoint import Checkpoint
-from ._member import AVERAGES, MetricFn, Setting, Task, Trainer
+from ._member import MetricAverage, MetricFn, Setting, Task, Trainer
 from ._plan import Plan, option_reason
 from ._report import Report
 from ._runs import Run, RunFile, sole_use
@@ -38,11 +39,11 @@ def compare(
     batch_size: int,
     seeds: int | Sequence[int] = 5,
     metric_fn: MetricFn | None = None,
-    metric_average: str = "samples",
+    metric_average: MetricAverage = "samples",
     final_fn: Callable[[nn.Module], dict[str, Any]] | None = None,
     stop: Callable[[list[float]], bool] | None = None,
     device: torch.device | str | None = None,
-    vectorize: str | bool = "auto",
+    vectorize: Vectorize = "auto",
     out: str | PathLike[str] | None = None,
     key: Any = None,
     note: str = "",
@@ -108,7 +109,7 @@ def compare(
     if vectorize not in ("auto", True, False) or type(vectorize) is int:
         error = ValueError if isinstance(vectorize, str) else TypeError
         raise error(f"vectorize must be one of 'auto', True, False, got {vectorize!r}")
-    choice("metric_average", metric_average, AVERAGES)
+    choice("metric_average", metric_average, get_args(MetricAverage))
     _check_key(key)
     if not isinstance(note, str):
         raise TypeError(f"note must be a text, got {described(note)}")

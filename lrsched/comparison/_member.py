@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +20,8 @@ from ._batches import Batches
 from ._runs import Run, plain
 
 MetricFn = Callable[[Any, Any], Any]
-AVERAGES = "samples", "batches"  # over which metrics may be averaged
+MetricAverage = Literal["samples", "batches"]  # what metrics are averaged over
+Per = Literal["epoch", "batch"]  # what a scheduler is stepped after
 
 
 @dataclass(frozen=True)
@@ -44,14 +45,14 @@ class Setting:
 
     optimizer: Callable[[list[nn.Parameter]], Optimizer]
     scheduler: Callable[[Optimizer], Any] | None = None
-    per: str = "epoch"
+    per: Per = "epoch"
 
     def __post_init__(self) -> None:
         if not callable(self.optimizer):
             raise TypeError(f"optimizer must be a function of the parameters, got {described(self.optimizer)}")
         if not (self.scheduler is None or callable(self.scheduler)):
             raise TypeError(f"scheduler must be None or a function of the optimizer, got {described(self.scheduler)}")
-        choice("per", self.per, ("epoch", "batch"))
+        choice("per", self.per, get_args(Per))
 
     def build(self, model: nn.Module) -> tuple[Optimizer, Any]:
         """Return an optimizer of the model's parameters, and its scheduler or None."""
@@ -84,7 +85,7 @@ class Task:
     model_fn: Callable[[], nn.Module]
     loss_fn: LossFn
     metric_fn: MetricFn | None
-    metric_average: str
+    metric_average: MetricAverage
     final_fn: Callable[[nn.Module], dict[str, Any]] | None
     train: Batches
     valid: Batches

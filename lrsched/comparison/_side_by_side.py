@@ -11,7 +11,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from .._check import first_line
-from ..ensembles._ensemble import Ensemble
+from ..ensembles._ensemble import Ensemble, Vectorize
 from ..ensembles._equivalence import obstacle, unprofitable
 from ..ensembles._optimizers import kind, options
 from ..schedulers._groups import read
@@ -133,7 +133,7 @@ def starts_otherwise(setting: Setting, model: nn.Module) -> str | None:
     return other_option(before, setting.build(model)[0])
 
 
-def why_not(task: Task, model: nn.Module, setting: Setting, vectorize: str | bool) -> str | None:
+def why_not(task: Task, model: nn.Module, setting: Setting, vectorize: Vectorize) -> str | None:
     """Return why a setting's runs are trained one after another, or None."""
     if vectorize is False:
         return "vectorize=False"

@@ -10,7 +10,7 @@ import copy
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -26,6 +26,10 @@ from .._check import choice, integer, items, refuse
 from .._functions import LossFn, MakeOptimizer
 from ._cuda_graphs import Recordings
 from ._optimizers import Part, parts, stack, unfit
+
+Randomness = Literal["same", "different"]
+Method = Literal["side by side", "one after another"]  # how several members are trained
+Vectorize = bool | Literal["auto"]  # whether members are trained side by side
 
 
 class Ensemble:
@@ -67,11 +71,11 @@ class Ensemble:
         make_optimizer: MakeOptimizer | Sequence[MakeOptimizer],
         members: int,
         *,
-        randomness: str = "same",
+        randomness: Randomness = "same",
         record: bool = False,
     ) -> None:
         self.members = integer("members", members, low=1)
-        self._randomness = choice("randomness", randomness, ("same", "different"))
+        self._randomness = choice("randomness", randomness, get_args(Randomness))
         models = _models(model, self.members)
         self.model = models[0]
         optimizers = self._made(make_optimizer)

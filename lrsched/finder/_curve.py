@@ -10,7 +10,7 @@ import json
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from .. import plot
 from .._check import choice
 from ._descent import LEAST, RULES, Array, Descent, Points, descent, usable_points
 
-STOP_REASONS = ("completed", "diverged", "non-finite", "data exhausted")
+StopReason = Literal["completed", "diverged", "non-finite", "data exhausted"]
 VERSION = 1
 
 
@@ -58,7 +58,7 @@ class Curve:
         for name, length in (("losses", len(losses)), ("all_losses", every.shape[1]), ("group_lrs", len(groups))):
             if length != len(lrs):
                 raise ValueError(f"{name} must have one entry per learning rate: {length} for {len(lrs)}")
-        choice("stop_reason", self.stop_reason, STOP_REASONS)
+        choice("stop_reason", self.stop_reason, get_args(StopReason))
         for name, value in (("lrs", lrs), ("losses", losses), ("all_losses", every), ("group_lrs", groups)):
             value.flags.writeable = False
             object.__setattr__(self, name, value)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -14,13 +14,15 @@ from torch.optim import Optimizer
 
 from .._check import choice, integer, number
 from .._functions import Callback, LossFn, described
-from .._processes import SYNCS, agree
+from .._processes import Sync, agree
 from ..schedulers._groups import read, write
-from ..sequences._sequence import Ramp
+from ..sequences._sequence import Ramp, RampScale
 from ._curve import Curve
 from ._descent import Array, Divergence
 from ._snapshot import Saved
 from ._steps import Trainer, TrainStep, endless
+
+GroupLrs = Literal["ratio", "same"]
 
 
 def range_test(
@@ -32,15 +34,15 @@ def range_test(
     start_lr: float = 1e-7,
     end_lr: float = 10.0,
     steps: int = 100,
-    scale: str = "log",
+    scale: RampScale = "log",
     batches_per_lr: int = 1,
     accumulate: int = 1,
     repeats: int = 1,
-    group_lrs: str | Sequence[tuple[float, float]] = "ratio",
+    group_lrs: GroupLrs | Sequence[tuple[float, float]] = "ratio",
     train_step: TrainStep | None = None,
     scaler: Any = None,
     extra: Sequence[object] = (),
-    sync: str | None = None,
+    sync: Sync | None = None,
     process_group: Any = None,
     callback: Callback | None = None,
     force_train: bool = False,
@@ -161,7 +163,7 @@ def _curve(runs: list[tuple[list[float], str]], rates: Array) -> Curve:
 
 
 def _rates(
-    optimizer: Optimizer, start: object, end: object, steps: int, scale: str, group_lrs: str | Sequence[Any]
+    optimizer: Optimizer, start: object, end: object, steps: int, scale: RampScale, group_lrs: GroupLrs | Sequence[Any]
 ) -> Array:
     """Return the learning rates of all groups, shape (points, groups)."""
     present = read(optimizer)
@@ -176,14 +178,14 @@ def _rates(
         ramps = [_ramp(f"group_lrs[{i}]: ", low, high, steps, scale) for i, (low, high) in enumerate(group_lrs)]
         return np.stack(ramps, axis=1)
     ratios = [1.0] * len(present)
-    if choice("group_lrs", group_lrs, ("ratio", "same")) == "ratio" and len(present) > 1:
+    if choice("group_lrs", group_lrs, get_args(GroupLrs)) == "ratio" and len(present) > 1:
         if present[0] == 0.0:
             raise ValueError('group_lrs must be "same" or a list where the lr of the first param group is 0')
         ratios = [lr / present[0] for lr in present]
     return np.multiply.outer(_ramp("", start, end, steps, scale), ratios)
 
 
-def _ramp(prefix: str, start: object, end: object, steps: int, scale: str) -> Array:
+def _ramp(prefix: str, start: object, end: object, steps: int, scale: RampScale) -> Array:
     low = number(f"{prefix}start_lr", start, above=0.0)
     ramp = Ramp(low, number(f"{prefix}end_lr", end, above=low), steps, scale)
     return ramp.values(ramp.steps)
@@ -202,7 +204,7 @@ def _check(
     if not (scaler is None or all(hasattr(scaler, name) for name in ("scale", "step", "update", "get_scale"))):
         raise TypeError(f"scaler must be a gradient scaler, got {described(scaler)}")
     if sync is not None:
-        choice("sync", sync, SYNCS)
+        choice("sync", sync, get_args(Sync))
     if valid is not None and (hasattr(valid, "__next__") or not hasattr(valid, "__iter__")):
         raise TypeError(f"valid must be an iterable that can be run again, got {described(valid)}")
     if valid is not None and loss_fn is None:

@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice, pairwise
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -17,13 +17,14 @@ from torch.optim import Optimizer
 from .. import plot
 from .._check import choice, first_line, integer, items, number, refuse
 from .._functions import Callback, LossFn, MakeOptimizer, modes_kept
-from ..ensembles._ensemble import Ensemble
+from ..ensembles._ensemble import Ensemble, Method, Vectorize
 from ..ensembles._equivalence import obstacle, unprofitable
 from ..schedulers._groups import read, write
 from ._snapshot import Saved
 from ._steps import Trainer, endless
 
-SIDE_BY_SIDE, ONE_AFTER_ANOTHER = "side by side", "one after another"
+SIDE_BY_SIDE: Method = "side by side"
+ONE_AFTER_ANOTHER: Method = "one after another"
 VERSION = 1
 _DEAD = 0.1  # the share of diverged members from which dropping them pays
 
@@ -49,7 +50,7 @@ class Sweep:
     lrs: np.ndarray
     steps: np.ndarray
     losses: np.ndarray
-    method: str = ONE_AFTER_ANOTHER
+    method: Method = ONE_AFTER_ANOTHER
     reason: str = ""
 
     def __post_init__(self) -> None:
@@ -61,7 +62,7 @@ class Sweep:
         shape = len(arrays["lrs"]), len(arrays["steps"])
         if arrays["losses"].shape != shape:
             raise ValueError(f"losses must have shape (rates, marks) = {shape}, got {arrays['losses'].shape}")
-        choice("method", self.method, (SIDE_BY_SIDE, ONE_AFTER_ANOTHER))
+        choice("method", self.method, get_args(Method))
         for name, value in arrays.items():
             value.flags.writeable = False
             object.__setattr__(self, name, value)
@@ -107,7 +108,7 @@ def lr_sweep(
     lrs: Sequence[float] | np.ndarray,
     *,
     steps: Sequence[int] = (1, 2, 4, 8, 16, 32, 64, 128),
-    vectorize: str | bool = "auto",
+    vectorize: Vectorize = "auto",
     eval_batches: Iterable[Any] | None = None,
     stop_above: float | None = None,
     chunk: int | None = None,
@@ -199,7 +200,7 @@ class _Runs:
             raise ValueError("eval_batches is empty")
         self.saved.restore()
 
-    def hindrance(self, vectorize: str | bool) -> str:
+    def hindrance(self, vectorize: Vectorize) -> str:
         """Return why the rates are tried one after another, or ""."""
         if vectorize is False:
             return "vectorize=False"

@@ -9,18 +9,20 @@ import weakref
 from collections import deque
 from collections.abc import Iterable
 from collections.abc import Sequence as Items
-from typing import Any
+from typing import Any, Literal, get_args
 
 from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from .._check import choice, integer, items, number, real
-from .._processes import SYNCS, agree
+from .._processes import Sync, agree
 from ..sequences._sequence import Sequence
 from ._groups import PerGroup, Rates, groups_of, read, restamp, stamp, stored_bases, stored_rates, typed, write
-from ._rules import Event, Follower, Rule
+from ._rules import Event, Follower, Mode, Nonfinite, On, Rule
 from ._state import STATE_VERSION, check_keys, check_state, storable, stored
+
+Repeats = Literal["ignore", "count"]
 
 _MISSING: Any = object()
 
@@ -68,21 +70,21 @@ class PlateauSequence(ReduceLROnPlateau):
         self,
         optimizer: Optimizer,
         sequence: Sequence | Items[Sequence],
-        on: str | Rule = "cutoff",
+        on: On | Rule = "cutoff",
         *,
-        mode: str = "min",
+        mode: Mode = "min",
         min_lr: PerGroup = 0.0,
-        nonfinite: str = "hold",
-        repeats: str = "ignore",
-        sync: str | None = None,
+        nonfinite: Nonfinite = "hold",
+        repeats: Repeats = "ignore",
+        sync: Sync | None = None,
         process_group: Any = None,
         history: int = 1000,
         last_epoch: int = -1,
     ) -> None:
         self._rates = Rates(groups_of(optimizer), sequence, min_lr)
         self._follower = Follower(on, mode, nonfinite)
-        self.repeats = choice("repeats", repeats, ("ignore", "count"))
-        self.sync = None if sync is None else choice("sync", sync, SYNCS)
+        self.repeats = choice("repeats", repeats, get_args(Repeats))
+        self.sync = None if sync is None else choice("sync", sync, get_args(Sync))
         self.process_group = process_group
         self._events: deque[Event] = deque(maxlen=integer("history", history))
         self.optimizer = optimizer
@@ -119,7 +121,7 @@ class PlateauSequence(ReduceLROnPlateau):
         return copy.copy(self._rates.min_lr)
 
     @property
-    def nonfinite(self) -> str:
+    def nonfinite(self) -> Nonfinite:
         """What NaN and ±inf do."""
         return self._follower.nonfinite
 
@@ -163,7 +165,7 @@ class PlateauSequence(ReduceLROnPlateau):
         return self._follower.epoch
 
     @property
-    def mode(self) -> str:
+    def mode(self) -> Mode:
         """Whether a lower ("min") or a higher ("max") metric is better."""
         return self._follower.mode
 
@@ -317,13 +319,13 @@ def _number(metrics: Any) -> float:
 
 def preview(
     sequence: Sequence,
-    on: str | Rule,
+    on: On | Rule,
     metrics: Iterable[Any],
     *,
     base_lr: float = 1.0,
-    mode: str = "min",
+    mode: Mode = "min",
     min_lr: float = 0.0,
-    nonfinite: str = "hold",
+    nonfinite: Nonfinite = "hold",
 ) -> list[Event]:
     """Return the events that a PlateauSequence would have with these metrics, without an optimizer.
 

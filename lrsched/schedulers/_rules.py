@@ -9,10 +9,15 @@ import copy
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, get_args
 
 from .._check import choice, integer, number, real
 from ._state import check_keys, storable, stored
+
+On = Literal["cutoff", "oscillate"]
+Mode = Literal["min", "max"]
+Nonfinite = Literal["hold", "advance", "raise"]
+ThresholdMode = Literal["rel", "abs"]
 
 
 class Rule(ABC):
@@ -39,7 +44,7 @@ class Rule(ABC):
     _numbers: ClassVar[tuple[str, ...]] = ()  # those of them that are numbers, or None
 
     @abstractmethod
-    def update(self, metric: float, mode: str) -> str | None:
+    def update(self, metric: float, mode: Mode) -> str | None:
         """Take the next metric, a finite float; return the reason to advance, a sentence, or None.
 
         Args:
@@ -115,7 +120,7 @@ class Cutoff(Rule):
         self.min_cutoff = number("min_cutoff", min_cutoff)
         self.last = self._previous = _previous(previous)
 
-    def update(self, metric: float, mode: str) -> str | None:
+    def update(self, metric: float, mode: Mode) -> str | None:
         """Return the reason if the metric changed by less than the cutoff; the mode makes no difference."""
         last, self.last = self.last, metric
         if self.cutoff is None:
@@ -152,7 +157,7 @@ class Oscillation(Rule):
     def __init__(self, previous: float | None = None) -> None:
         self.last = self._previous = _previous(previous)
 
-    def update(self, metric: float, mode: str) -> str | None:
+    def update(self, metric: float, mode: Mode) -> str | None:
         """Return the reason if the metric is worse than the one before."""
         last, self.last = self.last, metric
         if last is None or not (metric > last if mode == "min" else metric < last):
@@ -186,17 +191,17 @@ class Patience(Rule):
     state_fields = _numbers = ("best", "bad", "cooling")
 
     def __init__(
-        self, patience: int = 10, threshold: float = 1e-4, threshold_mode: str = "rel", cooldown: int = 0
+        self, patience: int = 10, threshold: float = 1e-4, threshold_mode: ThresholdMode = "rel", cooldown: int = 0
     ) -> None:
         self.patience = integer("patience", patience)
         self.threshold = number("threshold", threshold)
-        self.threshold_mode = choice("threshold_mode", threshold_mode, ("rel", "abs"))
+        self.threshold_mode = choice("threshold_mode", threshold_mode, get_args(ThresholdMode))
         self.cooldown = integer("cooldown", cooldown)
         self.best: float | None = None
         self.bad = 0
         self.cooling = 0
 
-    def update(self, metric: float, mode: str) -> str | None:
+    def update(self, metric: float, mode: Mode) -> str | None:
         """Return the reason if the patience is at its end."""
         if self._better(metric, mode):
             self.best, self.bad = metric, 0
@@ -211,7 +216,7 @@ class Patience(Rule):
         self.bad, self.cooling = 0, self.cooldown
         return reason
 
-    def _better(self, metric: float, mode: str) -> bool:
+    def _better(self, metric: float, mode: Mode) -> bool:
         worst = math.inf if mode == "min" else -math.inf
         best = worst if self.best is None else self.best
         if self.threshold_mode == "rel":
@@ -231,7 +236,7 @@ class _Either(Rule):
     def __init__(self, first: Rule, second: Rule) -> None:
         self.first, self.second = copy.deepcopy(first), copy.deepcopy(second)  # r | r must not see a metric twice
 
-    def update(self, metric: float, mode: str) -> str | None:
+    def update(self, metric: float, mode: Mode) -> str | None:
         reasons = [_ask(rule, metric, mode) for rule in (self.first, self.second)]
         return "; ".join(filter(None, reasons)) or None
 
@@ -303,10 +308,10 @@ class Follower:
             rule sees none of them.
     """
 
-    def __init__(self, on: str | Rule, mode: str = "min", nonfinite: str = "hold") -> None:
+    def __init__(self, on: On | Rule, mode: Mode = "min", nonfinite: Nonfinite = "hold") -> None:
         self.rule = _rule(on)
-        self.mode = choice("mode", mode, ("min", "max"))
-        self.nonfinite = choice("nonfinite", nonfinite, ("hold", "advance", "raise"))
+        self.mode: Mode = choice("mode", mode, get_args(Mode))
+        self.nonfinite: Nonfinite = choice("nonfinite", nonfinite, get_args(Nonfinite))
         self.epoch = 0
         self.position = 0
 
@@ -342,19 +347,19 @@ class Follower:
         return reason
 
 
-def _ask(rule: Rule, metric: float, mode: str) -> str | None:
+def _ask(rule: Rule, metric: float, mode: Mode) -> str | None:
     reason: object = rule.update(metric, mode)
     if not (reason is None or (isinstance(reason, str) and reason)):
         raise TypeError(f"{rule!r}.update must return the reason, a string that is not empty, or None, got {reason!r}")
     return reason
 
 
-def _rule(on: str | Rule) -> Rule:
+def _rule(on: On | Rule) -> Rule:
     if isinstance(on, Rule):
         return copy.deepcopy(on)
     if not isinstance(on, str):
         raise TypeError(f'on must be "cutoff", "oscillate" or a Rule, got {on!r}')
-    return Cutoff() if choice("on", on, ("cutoff", "oscillate")) == "cutoff" else Oscillation()
+    return Cutoff() if choice("on", on, get_args(On)) == "cutoff" else Oscillation()
 
 
 def _previous(previous: float | None) -> float | None:

@@ -12,15 +12,25 @@ import warnings
 from collections.abc import Callable
 from collections.abc import Sequence as Items
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal, get_args
 
 from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import EPOCH_DEPRECATION_WARNING, LRScheduler
 
 from .._check import choice, flag, integer, number
-from ..sequences._decays import Exponential, Geometric, Inverse, InverseSqrt, Sawtooth, StepDecay, TimeDecay, Triangular
-from ..sequences._pixels import Picture, Pixels
+from ..sequences._decays import (
+    CycleMode,
+    Exponential,
+    Geometric,
+    Inverse,
+    InverseSqrt,
+    Sawtooth,
+    StepDecay,
+    TimeDecay,
+    Triangular,
+)
+from ..sequences._pixels import Channels, Order, Picture, Pixels
 from ..sequences._sequence import Sequence
 from ._groups import (
     PerGroup,
@@ -39,6 +49,8 @@ from ._groups import (
     write_momenta,
 )
 from ._state import STATE_VERSION, check_state, storable, stored
+
+ScaleMode = Literal["cycle", "iterations"]
 
 
 class SequenceLR(LRScheduler):
@@ -435,8 +447,8 @@ class ImageLR(SequenceLR):
         base_lr: float = 1e-5,
         max_lr: float = 1e-2,
         *,
-        order: str = "raster",
-        channels: str = "rgb",
+        order: Order = "raster",
+        channels: Channels = "rgb",
         last_epoch: int = -1,
     ) -> None:
         sequence = Pixels(image, steps, order, channels)
@@ -482,10 +494,10 @@ class CyclicLR(SequenceLR):
         max_lr: PerGroup,
         step_size_up: float = 2000,
         step_size_down: float | None = None,
-        mode: str = "triangular",
+        mode: CycleMode = "triangular",
         gamma: float = 1.0,
         scale_fn: Callable[[float], float] | None = None,
-        scale_mode: str = "cycle",
+        scale_mode: ScaleMode = "cycle",
         cycle_momentum: bool = True,
         base_momentum: PerGroup = 0.8,
         max_momentum: PerGroup = 0.9,
@@ -494,7 +506,7 @@ class CyclicLR(SequenceLR):
         number("step_size_up", step_size_up, above=0.0)
         number("step_size_down", 0.0 if step_size_down is None else step_size_down)
         triangle = Triangular(step_size_up, step_size_down, mode if scale_fn is None else "triangular", gamma)
-        scale_mode = choice("scale_mode", scale_mode, ("cycle", "iterations"))
+        scale_mode = choice("scale_mode", scale_mode, get_args(ScaleMode))
         sequence: Sequence = triangle
         if scale_fn is not None:
             if not callable(scale_fn):
@@ -559,7 +571,7 @@ class _ScaledTriangle(Sequence):
 
     triangle: Triangular
     scale_fn: Callable[[float], float] = field(repr=False)
-    scale_mode: str
+    scale_mode: ScaleMode
 
     def _at(self, k: int) -> float:
         cycle = k // self.triangle.period + 1

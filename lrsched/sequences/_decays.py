@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from typing import Literal, get_args
 
 from .._check import choice, flag, integer, number
 from ._sequence import Sequence
+
+CycleMode = Literal["triangular", "triangular2", "exp_range"]
 
 
 @dataclass(frozen=True)
@@ -220,7 +223,7 @@ class Triangular(Sequence):
 
     up: float = 1000
     down: float | None = None
-    mode: str = "triangular"
+    mode: CycleMode = "triangular"
     gamma: float = 1.0
     period: float = field(init=False, repr=False, compare=False)
 
@@ -230,7 +233,7 @@ class Triangular(Sequence):
         self._coerce(
             up=up,
             down=down,
-            mode=choice("mode", self.mode, ("triangular", "triangular2", "exp_range")),
+            mode=choice("mode", self.mode, get_args(CycleMode)),
             gamma=number("gamma", self.gamma, above=0.0, high=1.0),
             period=up + (up if down is None else down),
         )

@@ -7,7 +7,7 @@ import math
 import os
 import warnings
 from dataclasses import dataclass, field
-from typing import IO, Any
+from typing import IO, Any, Literal, get_args
 
 import numpy as np
 from PIL import Image
@@ -16,6 +16,8 @@ from .._check import choice, integer, number
 from ._sequence import Sequence
 
 File = str | os.PathLike[str] | IO[bytes]
+Order = Literal["raster", "serpentine"]
+Channels = Literal["rgb", "gray"]
 Picture = File | Image.Image | np.ndarray
 
 
@@ -49,16 +51,16 @@ class Pixels(Sequence):
     """
 
     steps: int
-    order: str
-    channels: str
+    order: Order
+    channels: Channels
     sha256: str
     source: np.ndarray = field(compare=False)
     _size: tuple[int, int] = field(compare=False)
 
-    def __init__(self, image: Picture, steps: int, order: str = "raster", channels: str = "rgb") -> None:
+    def __init__(self, image: Picture, steps: int, order: Order = "raster", channels: Channels = "rgb") -> None:
         steps = integer("steps", steps, low=1)
-        order = choice("order", order, ("raster", "serpentine"))
-        channels = choice("channels", channels, ("rgb", "gray"))
+        order = choice("order", order, get_args(Order))
+        channels = choice("channels", channels, get_args(Channels))
         source = _read(image)
         if channels == "gray":
             source = _gray(source)

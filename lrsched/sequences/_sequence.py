@@ -13,11 +13,13 @@ from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import SupportsIndex
+from typing import Literal, SupportsIndex, get_args
 
 import numpy as np
 
 from .._check import choice, integer, items, number, real
+
+RampScale = Literal["log", "linear"]
 
 
 class Sequence(ABC):
@@ -240,10 +242,10 @@ class Ramp(Sequence):
     start: float
     end: float
     steps: int
-    scale: str = "log"
+    scale: RampScale = "log"
 
     def __post_init__(self) -> None:
-        above = 0.0 if choice("scale", self.scale, ("log", "linear")) == "log" else None
+        above = 0.0 if choice("scale", self.scale, get_args(RampScale)) == "log" else None
         self._coerce(
             start=number("start", self.start, above=above),
             end=number("end", self.end, above=above),
