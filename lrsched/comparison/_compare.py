@@ -13,12 +13,13 @@ from typing import Any, TypeVar, get_args
 import torch
 from torch import nn
 
-from .._check import choice, first_line, integer, items
+from .._check import choice, integer, items
 from .._functions import LossFn, described, scalar
 from .._processes import gathered, rank
 from ..ensembles._ensemble import Vectorize
 from ._batches import Tensors, batches
 from ._checkpoint import Checkpoint
+from ._devices import usable_device
 from ._member import MetricAverage, MetricFn, Setting, Task, Trainer
 from ._plan import Plan, option_reason
 from ._report import Report
@@ -284,12 +285,7 @@ def _device(device: torch.device | str | None, model: nn.Module) -> torch.device
         return next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
     if not isinstance(device, (str, torch.device)):
         raise TypeError(f"device must be a torch.device or its name, got {described(device)}")
-    try:
-        found = torch.device(device)
-        torch.zeros(1, device=found).item()
-    except (RuntimeError, AssertionError, NotImplementedError, ImportError) as error:
-        raise ValueError(f"device {device} cannot be used: {first_line(error)}") from error
-    return found
+    return usable_device(device)
 
 
 def _gpus(device: torch.device | str | None) -> Iterable[int]:

@@ -17,7 +17,8 @@ from .._check import choice
 from .._functions import LossFn, described
 from ..schedulers._groups import read
 from ._batches import Batches
-from ._runs import Run, plain
+from ._json_lines import plain
+from ._runs import Run
 
 MetricFn = Callable[[Any, Any], Any]
 MetricAverage = Literal["samples", "batches"]  # what metrics are averaged over

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
+
+from ._json_lines import append_lines, plain, read_lines
 
 try:
     import fcntl
@@ -101,12 +102,8 @@ class RunFile:
         self.runs: dict[tuple[str, int], Run] = {}
         if path is None:
             return
-        with _appended(path):
-            pass
         try:
-            *lines, unfinished = path.read_bytes().split(b"\n")
-            if unfinished:
-                os.truncate(path, path.stat().st_size - len(unfinished))
+            lines = read_lines(path)
         except OSError as error:
             raise OSError(f"cannot write to out, {path}: {error}") from error
         for number, line in enumerate(lines, start=1):
@@ -127,13 +124,9 @@ class RunFile:
         runs = [run for pair, run in new.items() if pair not in self.runs]
         for run in runs:
             run.config = self.configs[run.setting]
-        lines = "".join(json.dumps(_record(run), allow_nan=False) + "\n" for run in runs)
         if self.path is not None:
             try:
-                with self.path.open("ab") as file:
-                    file.write(lines.encode())
-                    file.flush()
-                    os.fsync(file.fileno())
+                append_lines(self.path, map(_record, runs))
             except OSError as error:
                 raise OSError(f"cannot write to out, {self.path}: {error}; the runs before are kept") from error
         for run in runs:
@@ -141,18 +134,7 @@ class RunFile:
             self.runs[run.setting, run.seed] = run
 
 
-def _record(run: Run) -> Any:
+def _record(run: Run) -> dict[str, Any]:
     record = asdict(run)
     del record["finished"]  # it is, since it stands there
-    return plain(record)
-
-
-def plain(value: Any) -> Any:
-    """Return the value as JSON would give it back, with None for NaN and infinity, which JSON does not have."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
-    if isinstance(value, dict):
-        return {str(key): plain(item) for key, item in value.items()}
-    return value
+    return record

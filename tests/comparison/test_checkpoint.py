@@ -11,7 +11,8 @@ import pytest
 import torch
 from torch.optim.lr_scheduler import ExponentialLR
 
-from lrsched import Setting, _checkpoint
+from lrsched import Setting
+from lrsched.comparison import _checkpoint
 from lrsched.comparison._checkpoint import Checkpoint
 from lrsched.comparison._compare import compare
 from tests.comparison.helpers import DATA, FIXED, hidden, mse, sgd
@@ -25,7 +26,8 @@ import torch
 from torch import nn
 from torch.optim import SGD, Adam
 from torch.optim.lr_scheduler import OneCycleLR, ReduceLROnPlateau
-from lrsched import PlateauSequence, Sawtooth, Setting, _checkpoint, compare
+from lrsched import PlateauSequence, Sawtooth, Setting, compare
+from lrsched.comparison import _checkpoint
 
 _checkpoint.PAUSE = _checkpoint.SHARE = 0.0
 torch.set_num_threads(1)
@@ -210,7 +212,8 @@ FULL = """
 import resource, sys
 import torch
 from torch.optim import SGD
-from lrsched import Setting, _checkpoint, compare
+from lrsched import Setting, compare
+from lrsched.comparison import _checkpoint
 
 _checkpoint.PAUSE = float(sys.argv[3])
 if int(sys.argv[2]):  # as on a full disk: no file grows beyond so many bytes

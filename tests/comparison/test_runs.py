@@ -6,7 +6,8 @@ import signal
 import pytest
 
 from lrsched import Run
-from lrsched.comparison._runs import RunFile, plain, sole_use
+from lrsched.comparison._json_lines import plain
+from lrsched.comparison._runs import RunFile, sole_use
 
 CONFIGS = {"a": {"epochs": 2}, "b": {"epochs": 2}}
 

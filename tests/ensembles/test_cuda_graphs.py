@@ -16,7 +16,8 @@ from torch.optim import SGD, Adam
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from lrsched import Ensemble, _replay
+from lrsched import Ensemble
+from lrsched.ensembles import _cuda_graphs
 from lrsched.ensembles._cuda_graphs import CHECK, WARM_UP, Recordings
 
 GPU = torch.cuda.is_available()
@@ -63,17 +64,17 @@ launches = []
 def device(request, monkeypatch):
     """Run each test with the stand-in on the CPU, and with CUDA graphs where there is a GPU."""
     launches.clear()
-    real = _replay.record
+    real = _cuda_graphs.record
     if request.param == "tape":
-        monkeypatch.setattr(_replay, "record", record)
-        monkeypatch.setattr(_replay, "recordable", lambda leaf: isinstance(leaf, torch.Tensor))
+        monkeypatch.setattr(_cuda_graphs, "record", record)
+        monkeypatch.setattr(_cuda_graphs, "recordable", lambda leaf: isinstance(leaf, torch.Tensor))
         return torch.device("cpu")
 
     def counted(function, device):
         outputs, launch = real(function, device)
         return outputs, lambda: (launches.append(1), launch())
 
-    monkeypatch.setattr(_replay, "record", counted)
+    monkeypatch.setattr(_cuda_graphs, "record", counted)
     return torch.device("cuda")
 
 
@@ -185,7 +186,7 @@ def test_where_memory_runs_out_nothing_is_recorded(device):
 
 
 def test_batches_of_ever_other_sizes_end_recording(device, monkeypatch):
-    monkeypatch.setattr(_replay, "MADE", 2)
+    monkeypatch.setattr(_cuda_graphs, "MADE", 2)
     ensemble = Ensemble(network().to(device), SETTINGS, 3, record=True)
     for size in (3, 4, 5):
         for batch in batches(device, WARM_UP + 2, size):
@@ -207,7 +208,7 @@ def test_an_ensemble_is_freed_without_the_collector_of_cycles(device):
 
 
 def test_what_changes_outside_tensors_is_found(device, monkeypatch):
-    monkeypatch.setattr(_replay, "CHECK", 5)
+    monkeypatch.setattr(_cuda_graphs, "CHECK", 5)
     factor = [1.0]
     ensemble = Ensemble(network().to(device), SETTINGS, 3, record=True)
     data = batches(device)
@@ -250,7 +251,7 @@ def refuse(function, device):
 )
 def test_where_recording_fails_calls_go_on_as_they_are(device, monkeypatch, record, why):
     expected, _ = trained(device, False)
-    monkeypatch.setattr(_replay, "record", record)
+    monkeypatch.setattr(_cuda_graphs, "record", record)
     found, ensemble = trained(device, True)
     assert ensemble.unrecorded == f"not recorded as a CUDA graph: {why}"
     for ours, theirs in zip(found, expected, strict=True):
@@ -277,7 +278,7 @@ def test_functions_made_anew_each_time_are_not_recorded_and_not_kept(device):
     for batch in batches(device):
         ensemble.step(lambda model, batch: loss_fn(model, batch), batch, LRS)
     assert not launches
-    assert len(ensemble._recordings._entries) == _replay.KEPT
+    assert len(ensemble._recordings._entries) == _cuda_graphs.KEPT
 
 
 def test_inputs_that_are_no_tensors_on_the_gpu_are_passed_on(monkeypatch):
@@ -305,12 +306,12 @@ def test_inputs_that_are_no_tensors_on_the_gpu_are_passed_on(monkeypatch):
     ],
 )
 def test_alike(ours, theirs, alike):
-    assert _replay._alike(torch.tensor(ours), torch.tensor(theirs)) is alike
+    assert _cuda_graphs._alike(torch.tensor(ours), torch.tensor(theirs)) is alike
 
 
 def test_alike_in_half_precision():
-    assert not _replay._alike(torch.full((1, 400), 1e4).half(), torch.full((1, 400), 2e4).half())
+    assert not _cuda_graphs._alike(torch.full((1, 400), 1e4).half(), torch.full((1, 400), 2e4).half())
 
 
 def test_nothing_is_alike_to_nothing():
-    assert _replay._alike(None, None)
+    assert _cuda_graphs._alike(None, None)

@@ -13,7 +13,8 @@ import torch
 import torch.distributed as dist
 
 from benchmarks.devices import leave_together, processes
-from lrsched import Setting, _checkpoint, compare
+from lrsched import Setting, compare
+from lrsched.comparison import _checkpoint
 from lrsched.comparison._runs import RunFile
 from tests.comparison.helpers import DATA, hidden, mse, sgd
 

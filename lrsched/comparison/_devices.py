@@ -1,0 +1,17 @@
+"""Devices that can be used: a name goes in, a torch.device that a tensor has been put on comes out."""
+
+from __future__ import annotations
+
+import torch
+
+from .._check import first_line
+
+
+def usable_device(name: torch.device | str) -> torch.device:
+    """Return the device after putting a number on it. Raises ValueError if that fails."""
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device).item()
+    except (RuntimeError, AssertionError, NotImplementedError, ImportError) as error:
+        raise ValueError(f"device {name} cannot be used: {first_line(error)}") from error
+    return device
