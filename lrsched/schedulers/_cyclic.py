@@ -11,8 +11,7 @@ from typing import Any, Literal, get_args
 from torch.optim import Optimizer
 
 from .._check import choice, flag, number
-from ..sequences._decays import CycleMode, Triangular
-from ..sequences._sequence import Sequence
+from ..sequences import CycleMode, Sequence, Triangular
 from ._groups import adopted, groups_of, read_momenta, write_momenta
 from ._rates import PerGroup, Rates
 from ._sequence_lr import SequenceLR

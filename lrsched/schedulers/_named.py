@@ -4,8 +4,19 @@ from __future__ import annotations
 
 from torch.optim import Optimizer
 
-from ..sequences._decays import Exponential, Geometric, Inverse, InverseSqrt, Sawtooth, StepDecay, TimeDecay
-from ..sequences._pixels import Channels, Order, Picture, Pixels
+from ..sequences import (
+    Channels,
+    Exponential,
+    Geometric,
+    Inverse,
+    InverseSqrt,
+    Order,
+    Pixels,
+    Sawtooth,
+    StepDecay,
+    TimeDecay,
+)
+from ..sequences._pixels import Picture
 from ._groups import groups_of
 from ._rates import PerGroup, Rates
 from ._sequence_lr import SequenceLR
