@@ -1,4 +1,7 @@
-"""How the processes of a distributed run agree on one number."""
+"""The processes of a distributed run: their ranks, the values of all of them, and one number that they agree on.
+
+Without a process group, one process answers for itself.
+"""
 
 from __future__ import annotations
 
@@ -12,12 +15,12 @@ Sync = Literal["mean", "max", "min", "rank0"]
 
 
 def rank() -> int:
-    """Return the number of this process in the default group; 0 without one."""
+    """Return the rank of this process in the default group; 0 without a group."""
     return dist.get_rank() if _grouped() else 0
 
 
 def gathered(value: Any) -> list[Any]:
-    """Return every process's value, in the order of their ranks; all must call."""
+    """Return the values of all processes, in the order of their ranks; every process must call this."""
     if not _grouped():
         return [value]
     values = [None] * dist.get_world_size()
@@ -25,12 +28,11 @@ def gathered(value: Any) -> list[Any]:
     return values
 
 
-def _grouped() -> bool:
-    return dist.is_available() and dist.is_initialized()
+def agree(value: float, how: Sync | None, group: dist.ProcessGroup | None) -> float:
+    """Return the number that the processes of a group agree on, NaN if one is not finite; every process must call this.
 
-
-def agree(value: float, how: str | None, group: Any) -> float:
-    """Return the number that the processes of a group agree on, NaN where any is not finite; all must call."""
+    If `how` is None, each process keeps its own number.
+    """
     if how is None or not _grouped():
         return value
     world = dist.get_world_size(group)
@@ -38,12 +40,16 @@ def agree(value: float, how: str | None, group: Any) -> float:
         return value
     device = "cuda" if dist.get_backend(group) == "nccl" else "cpu"
     mine = torch.tensor([value], dtype=torch.float64, device=device)
-    gathered = [torch.empty_like(mine) for _ in range(world)]
+    all_of_them = [torch.empty_like(mine) for _ in range(world)]
     try:
-        dist.all_gather(gathered, mine, group=group)  # reduced here, since MAX of a NaN depends on which rank has it
+        dist.all_gather(all_of_them, mine, group=group)  # not reduced by MAX, whose result for a NaN varies by rank
     except RuntimeError as error:
-        raise RuntimeError(f"sync={how!r}: a process of the group did not answer; each of them must call") from error
-    values = [one.item() for one in gathered]
+        raise RuntimeError(f"sync={how!r}: a process of the group did not answer; every process must call") from error
+    values = [one.item() for one in all_of_them]
     if not all(map(math.isfinite, values)):
         return math.nan
     return {"mean": sum(values) / world, "max": max(values), "min": min(values), "rank0": values[0]}[how]
+
+
+def _grouped() -> bool:
+    return dist.is_available() and dist.is_initialized()

@@ -6,13 +6,14 @@ from typing import get_args
 import pytest
 import torch
 
-from lrsched._processes import Sync, agree
+from lrsched._processes import Sync, agree, gathered, rank
 
 WORKER = """
 import json, math, sys
 import torch, torch.distributed as dist
 from torch import nn
 from lrsched import range_test
+from lrsched import _processes
 from lrsched._processes import agree
 rank, path, case = int(sys.argv[1]), sys.argv[2], sys.argv[3]
 dist.init_process_group("gloo", init_method="file://" + path, rank=rank, world_size=2)
@@ -33,6 +34,8 @@ curve = range_test(model, optimizer, loss_fn, batches, steps=60, end_lr=1e3, syn
 restored = all(torch.equal(a, b) for a, b in zip(before, model.parameters()))
 agreed = {how: agree(float(rank + 1), how, None) for how in ("mean", "max", "min", "rank0")}
 agreed["nan"] = str(agree(math.inf if rank else 1.0, "max", None))
+agreed["own"] = agree(float(rank), None, None) == rank == _processes.rank()
+agreed["gathered"] = _processes.gathered(10 * rank)
 print(json.dumps([curve.losses.tolist(), curve.stop_reason, restored, agreed]))
 dist.barrier()
 dist.destroy_process_group()
@@ -65,9 +68,15 @@ def test_processes_find_one_curve_and_stop_together(case, reason, points, tmp_pa
     assert ending == other_ending
     assert ending[:2] == [reason, True]
     assert points is None or len(here) == points
-    assert ending[2] == {"mean": 1.5, "max": 2.0, "min": 1.0, "rank0": 1.0, "nan": "nan"}
+    agreed = {"mean": 1.5, "max": 2.0, "min": 1.0, "rank0": 1.0, "nan": "nan"}
+    assert ending[2] == {**agreed, "own": True, "gathered": [0, 10]}
 
 
 @pytest.mark.parametrize("how", [None, *get_args(Sync)])
 def test_one_process_agrees_with_itself(how):
     assert agree(1.5, how, None) == 1.5
+
+
+def test_one_process_is_the_first_and_gathers_its_own_value():
+    assert rank() == 0
+    assert gathered("mine") == ["mine"]

@@ -1,21 +1,21 @@
-"""Schedulers: sequence → scheduler → optimizer; metric → rule → position. Only this wing writes param groups."""
+"""Schedulers: sequence → scheduler → optimizer; metric → rule → position. Only this wing writes to param groups."""
 
 from .._processes import Sync
-from ._plateau import PlateauSequence, Repeats, preview
-from ._rules import Cutoff, Event, Mode, Nonfinite, On, Oscillation, Patience, Rule, ThresholdMode
-from ._sequence_lr import (
-    CyclicLR,
+from ._cyclic import CyclicLR, ScaleMode
+from ._follower import Event, Nonfinite, On, preview
+from ._named import (
     ExponentialDecayLR,
     GeometricLR,
     ImageLR,
     InverseLR,
     InverseSqrtLR,
     SawtoothLR,
-    ScaleMode,
-    SequenceLR,
     StepDecayLR,
     TimeDecayLR,
 )
+from ._plateau import PlateauSequence, Repeats
+from ._rules import Cutoff, Mode, Oscillation, Patience, Rule, ThresholdMode
+from ._sequence_lr import SequenceLR
 
 __all__ = [
     "Cutoff",

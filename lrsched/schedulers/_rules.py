@@ -1,32 +1,27 @@
-"""Rules: metrics go in one at a time, "advance now" comes out with a reason; no torch, no learning rates.
-
-`Follower` adds what every rule needs, the policy for non-finite metrics and the count of advances.
-"""
+"""Rules: metrics go in one at a time, and the reason to advance comes out, or None. No torch, no learning rates."""
 
 from __future__ import annotations
 
 import copy
 import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Literal, get_args
 
-from .._check import choice, integer, number, real
+from .._check import choice, integer, number
 from ._state import check_keys, storable, stored
 
-On = Literal["cutoff", "oscillate"]
 Mode = Literal["min", "max"]
-Nonfinite = Literal["hold", "advance", "raise"]
 ThresholdMode = Literal["rel", "abs"]
 
 
 class Rule(ABC):
-    """Watches a metric and says when to advance.
+    """Watch a metric and say when to advance. `a | b` advances when either rule does.
 
-    A subclass defines `update` and names the attributes that it changes in `state_fields`: numbers, strings, None, or
-    lists and dicts of these, which are saved and loaded; all others start afresh on resuming. Give it a `__repr__` that
-    shows its settings: a saved state is only loaded where the rules print alike. `a | b` advances when either does.
+    To write a rule, define `update` and a `__repr__` that shows the settings: a state is loaded only into a rule with
+    the same print. List in `state_fields` the attributes that `update` changes: numbers, strings, None, or lists and
+    dicts of these. They are saved and restored; all other attributes start afresh on resuming.
 
+    >>> from lrsched import Rule
     >>> class Every(Rule):
     ...     state_fields = ("seen",)
     ...     def __init__(self, n):
@@ -41,41 +36,42 @@ class Rule(ABC):
     """
 
     state_fields: ClassVar[tuple[str, ...]] = ()
-    _numbers: ClassVar[tuple[str, ...]] = ()  # those of them that are numbers, or None
+    _numbers: ClassVar[tuple[str, ...]] = ()  # the state fields that hold a number or None
 
     @abstractmethod
     def update(self, metric: float, mode: Mode) -> str | None:
-        """Take the next metric, a finite float; return the reason to advance, a sentence, or None.
+        """Take the next metric, and return the reason to advance, a text that is not empty, or None.
 
         Args:
-            metric: the metric.
-            mode: "min" where lower is better, "max" where higher is.
+            metric: a finite float.
+            mode: "min" if lower is better, "max" if higher is better.
         """
 
     def state_dict(self) -> dict[str, Any]:
-        """Return a copy of the attributes named in `state_fields`, as plain Python."""
+        """Return a copy of the attributes in `state_fields`, as plain Python."""
         return {name: storable(copy.deepcopy(getattr(self, name))) for name in self.state_fields}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take the attributes named in `state_fields`.
+        """Restore the attributes in `state_fields`.
 
-        Raises TypeError or ValueError, and takes none, where a name is missing or unknown, or where the present value
-        is a number, a string, a list or a dict and the new one is not.
+        Raises TypeError or ValueError, and changes nothing, if a name is missing or unknown, or if the current value is
+        a number, a string, a list or a dict and the new one is not.
         """
         check_keys(f"state of {self!r}", state_dict, self.state_fields)
-        kept = {}
+        checked = {}
         for name, value in state_dict.items():
             present = getattr(self, name)
-            kept[name] = stored(f"state: {name}", value, 0.0 if present is None and name in self._numbers else present)
-            if isinstance(present, int) and name in self._numbers:
+            is_number = name in self._numbers
+            checked[name] = stored(f"state: {name}", value, 0.0 if present is None and is_number else present)
+            if isinstance(present, int) and is_number:
                 integer(f"state: {name}", value)
-        self.__dict__.update(copy.deepcopy(kept))
+        self.__dict__.update(copy.deepcopy(checked))
 
     def __or__(self, other: Rule) -> Rule:
         return _Either(self, other) if isinstance(other, Rule) else NotImplemented
 
     def _attributes(self) -> list[dict[str, Any]]:
-        """Return where this rule, or each rule that it is made of, keeps its attributes."""
+        """Return the `__dict__` of this rule, or of each rule inside it."""
         return [vars(self)]
 
     def __repr__(self) -> str:
@@ -85,20 +81,21 @@ class Rule(ABC):
 class Cutoff(Rule):
     """Advance when the metric changes by less than a cutoff, which then shrinks.
 
-    |m_t − m_{t−1}| < c, and at each advance c ← max(c·decay, min_cutoff).
+    Advance if |m_t − m_{t−1}| < c; then c ← max(c·decay, min_cutoff).
 
     Args:
-        cutoff: the first c, in units of the metric, ≥ 0; None for relative · |first finite metric|.
-        relative: that share, ≥ 0.
-        decay: what c is multiplied by at each advance, 0 < decay ≤ 1.
-        min_cutoff: the least that an advance leaves of c; give the metric's resolution, about 0.004 · loss for
-            bfloat16, ≥ 0.
-        previous: the metric assumed before the first one; with None the first metric never advances.
+        cutoff, relative: the first c, in units of the metric, ≥ 0. If cutoff is None, the first c is
+            relative · |first finite metric|, with relative ≥ 0.
+        decay: the factor of c at each advance, 0 < decay ≤ 1.
+        min_cutoff: a floor for c after an advance, ≥ 0. Set it to the resolution of the metric, such as 0.004 · loss
+            for bfloat16.
+        previous: the metric assumed before the first one. If None, the first metric never advances.
 
-    The attribute `cutoff` is the present c (None before the first metric). Raises TypeError or ValueError naming the
-    argument that is out of range.
+    The attribute `cutoff` is the current c (None before the first metric).
+    Raises TypeError or ValueError if an argument is invalid.
     Source: "by cutoff" of Yang & Huang (2019), with relative = 0.01, decay = 0.2, previous = 0.
 
+    >>> from lrsched import Cutoff
     >>> rule = Cutoff(cutoff=0.1)
     >>> [rule.update(metric, "min") for metric in (1.0, 0.5, 0.45)], rule.cutoff
     ([None, None, 'cutoff: abs(0.45 - 0.5) < 0.1'], 0.020000000000000004)
@@ -121,7 +118,7 @@ class Cutoff(Rule):
         self.last = self._previous = _previous(previous)
 
     def update(self, metric: float, mode: Mode) -> str | None:
-        """Return the reason if the metric changed by less than the cutoff; the mode makes no difference."""
+        """Return the reason if the metric changed by less than the cutoff, in either mode."""
         last, self.last = self.last, metric
         if self.cutoff is None:
             self.cutoff = self.relative * abs(metric)
@@ -142,11 +139,12 @@ class Oscillation(Rule):
     """Advance when the metric gets worse: m_t > m_{t−1} in mode "min", m_t < m_{t−1} in mode "max".
 
     Args:
-        previous: the metric assumed before the first one; with None the first metric never advances.
+        previous: the metric assumed before the first one. If None, the first metric never advances.
 
-    Raises TypeError or ValueError naming the argument that is out of range.
+    Raises TypeError or ValueError if an argument is invalid.
     Source: "by oscillate" of Yang & Huang (2019), with previous = 0.
 
+    >>> from lrsched import Oscillation
     >>> rule = Oscillation()
     >>> [rule.update(metric, "min") for metric in (1.0, 0.5, 0.6)]
     [None, None, 'oscillation: 0.6 > 0.5']
@@ -158,7 +156,7 @@ class Oscillation(Rule):
         self.last = self._previous = _previous(previous)
 
     def update(self, metric: float, mode: Mode) -> str | None:
-        """Return the reason if the metric is worse than the one before."""
+        """Return the reason if the metric is worse than the previous one."""
         last, self.last = self.last, metric
         if last is None or not (metric > last if mode == "min" else metric < last):
             return None
@@ -169,20 +167,21 @@ class Oscillation(Rule):
 
 
 class Patience(Rule):
-    """Advance when more than `patience` metrics in a row are no better than the best: torch's ReduceLROnPlateau.
+    """Advance when more than `patience` metrics in a row fail to improve: the rule of torch's ReduceLROnPlateau.
 
-    Better than the best b, in mode "min": m < b·(1 − threshold) for "rel", m < b − threshold for "abs"; in mode "max":
-    m > b·(1 + threshold), m > b + threshold.
+    A metric m improves on the best one, b, if m < b·(1 − threshold) ("rel") or m < b − threshold ("abs"). In mode "max"
+    it improves if m > b·(1 + threshold) or m > b + threshold.
 
     Args:
-        patience: metrics that may fail to improve without an advance, an integer ≥ 0.
-        threshold: what counts as better, ≥ 0.
-        threshold_mode: "rel" or "abs".
-        cooldown: metrics after an advance that are not counted, an integer ≥ 0.
+        patience: the metrics that may fail to improve without an advance, an integer ≥ 0.
+        threshold, threshold_mode: the least improvement that counts, ≥ 0, relative to the best metric ("rel") or in
+            units of the metric ("abs").
+        cooldown: the metrics after an advance that are not counted, an integer ≥ 0.
 
-    Raises TypeError or ValueError naming the argument that is out of range.
+    Raises TypeError or ValueError if an argument is invalid.
     Source: torch.optim.lr_scheduler.ReduceLROnPlateau.
 
+    >>> from lrsched import Patience
     >>> rule = Patience(patience=1)
     >>> [rule.update(metric, "min") for metric in (1.0, 1.0, 1.0)]
     [None, None, 'patience: 2 metrics no better than 1']
@@ -202,7 +201,7 @@ class Patience(Rule):
         self.cooling = 0
 
     def update(self, metric: float, mode: Mode) -> str | None:
-        """Return the reason if the patience is at its end."""
+        """Return the reason if more metrics than `patience` have failed to improve."""
         if self._better(metric, mode):
             self.best, self.bad = metric, 0
         else:
@@ -231,13 +230,13 @@ class Patience(Rule):
 
 
 class _Either(Rule):
-    """Advances when one of two rules does; both see every metric."""
+    """Advance when one of two rules does; both see every metric."""
 
     def __init__(self, first: Rule, second: Rule) -> None:
-        self.first, self.second = copy.deepcopy(first), copy.deepcopy(second)  # r | r must not see a metric twice
+        self.first, self.second = copy.deepcopy(first), copy.deepcopy(second)  # in r | r, r must not see a metric twice
 
     def update(self, metric: float, mode: Mode) -> str | None:
-        reasons = [_ask(rule, metric, mode) for rule in (self.first, self.second)]
+        reasons = [ask(rule, metric, mode) for rule in (self.first, self.second)]
         return "; ".join(filter(None, reasons)) or None
 
     def state_dict(self) -> dict[str, Any]:
@@ -258,108 +257,12 @@ class _Either(Rule):
         return f"{self.first!r} | {second}"
 
 
-@dataclass(frozen=True)
-class Event:
-    """One advance.
-
-    Args:
-        epoch: how many metrics had been seen, this one included, from 1.
-        metric: the metric that caused it.
-        reason: why, a sentence with its numbers.
-        position: the new position.
-        old_lrs: the learning rate of each param group before.
-        new_lrs: and after.
-    """
-
-    epoch: int
-    metric: float
-    reason: str
-    position: int
-    old_lrs: list[float]
-    new_lrs: list[float]
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the event as plain Python, with its own lists."""
-        return {name: storable(value) for name, value in vars(self).items()}
-
-    @classmethod
-    def from_state_dict(cls, state_dict: dict[str, Any]) -> Event:
-        """Return the event of a `state_dict()`; raises TypeError or ValueError where it is none."""
-        check_keys("state: event", state_dict, [field.name for field in fields(cls)])
-        values = dict(state_dict)
-        for name in ("epoch", "position"):
-            values[name] = integer(f"state: event: {name}", values[name])
-        for name, kind in (("metric", 0.0), ("reason", ""), ("old_lrs", []), ("new_lrs", [])):
-            values[name] = stored(f"state: event: {name}", values[name], kind)
-        for name in ("old_lrs", "new_lrs"):
-            values[name] = [real(f"state: event: {name}", lr) for lr in values[name]]
-        if len(values["old_lrs"]) != len(values["new_lrs"]):
-            raise ValueError(f"state: event: old_lrs and new_lrs must be as many, got {state_dict}")
-        return cls(**values)
-
-
-class Follower:
-    """Metric → rule → position: asks the rule about every finite metric and counts what it says.
-
-    Args:
-        on: "cutoff", "oscillate", or a rule, which is copied.
-        mode: "min" where a lower metric is better, "max" where a higher one is.
-        nonfinite: "hold" counts NaN and ±inf as seen and no more, "advance" advances, "raise" raises ValueError; the
-            rule sees none of them.
-    """
-
-    def __init__(self, on: On | Rule, mode: Mode = "min", nonfinite: Nonfinite = "hold") -> None:
-        self.rule = _rule(on)
-        self.mode: Mode = choice("mode", mode, get_args(Mode))
-        self.nonfinite: Nonfinite = choice("nonfinite", nonfinite, get_args(Nonfinite))
-        self.epoch = 0
-        self.position = 0
-
-    def resumed(self, rule_state: dict[str, Any], epoch: int, position: int) -> Follower:
-        """Return a copy that goes on from a saved state; raises TypeError or ValueError where it does not fit."""
-        other = copy.deepcopy(self)
-        other.rule.load_state_dict(rule_state)
-        other.epoch = integer("state: last_epoch", epoch)
-        other.position = integer("state: position", position)
-        return other
-
-    def check(self, metric: float) -> None:
-        """Raise ValueError if the policy refuses the metric."""
-        if self.nonfinite == "raise" and not math.isfinite(metric):
-            raise ValueError(f'metrics must be finite with nonfinite="raise", got {metric}')
-
-    def update(self, metric: float) -> str | None:
-        """Take the next metric, which `check` has let pass; return why the position advanced, or None."""
-        reason = None
-        if math.isfinite(metric):
-            held = [(attributes, dict(attributes)) for attributes in self.rule._attributes()]
-            try:
-                reason = _ask(self.rule, metric, self.mode)
-            except BaseException:  # the metric has not been seen, then
-                for attributes, before in held:
-                    attributes.clear()
-                    attributes.update(before)
-                raise
-        elif self.nonfinite == "advance":
-            reason = f"nonfinite: {metric}"
-        self.epoch += 1
-        self.position += reason is not None
-        return reason
-
-
-def _ask(rule: Rule, metric: float, mode: Mode) -> str | None:
+def ask(rule: Rule, metric: float, mode: Mode) -> str | None:
+    """Return what a rule's `update` returns; TypeError unless it is None or a text that is not empty."""
     reason: object = rule.update(metric, mode)
     if not (reason is None or (isinstance(reason, str) and reason)):
         raise TypeError(f"{rule!r}.update must return the reason, a string that is not empty, or None, got {reason!r}")
     return reason
-
-
-def _rule(on: On | Rule) -> Rule:
-    if isinstance(on, Rule):
-        return copy.deepcopy(on)
-    if not isinstance(on, str):
-        raise TypeError(f'on must be "cutoff", "oscillate" or a Rule, got {on!r}')
-    return Cutoff() if choice("on", on, get_args(On)) == "cutoff" else Oscillation()
 
 
 def _previous(previous: float | None) -> float | None:

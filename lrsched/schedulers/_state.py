@@ -1,14 +1,14 @@
-"""State dicts: plain values go in and come out again, checked, so that a damaged or foreign state changes nothing."""
+"""State dicts: plain values go in, and come out checked, so that a damaged or foreign state changes nothing."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence as Items
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
-from .._check import integer, real, refuse, shown
+from .._check import integer, number, real, refuse, shown
 
 STATE_VERSION = 1
 
@@ -21,41 +21,41 @@ def check_keys(name: str, state: object, keys: Items[str]) -> None:
 
 
 def check_state(state: Any, keys: Items[str], settings: dict[str, Any], strict: bool) -> None:
-    """Raise ValueError unless the state is one of ours, not newer than us, and (strictly) of the same settings."""
+    """Raise ValueError unless this package can read the state and, if strict, it was saved with the same settings."""
     if not isinstance(state, dict) or "version" not in state or "settings" not in state:
-        raise ValueError(f"state must be the state_dict() of a lrsched scheduler, got {shown(state)}")
+        raise ValueError(f"state must be the state_dict() of an lrsched scheduler, got {shown(state)}")
     if integer("state: version", state["version"], low=1) > STATE_VERSION:
         raise ValueError(f"state: version must be <= {STATE_VERSION}, got {state['version']}: update lrsched")
     check_keys("state", state, keys)
     if strict and state["settings"] != settings:
         raise ValueError(
-            f"state of another scheduler: it has {state['settings']}, this one {settings}; "
-            "load_state_dict(state, strict=False) keeps this one's settings"
+            f"state must have this scheduler's settings: it has {state['settings']}, this one {settings}; "
+            "to keep this scheduler's settings, use load_state_dict(state, strict=False)"
         )
 
 
 def storable(value: Any) -> Any:
-    """Return a value as a state dict holds it: plain Python, and a float that is not finite as a string, for JSON."""
+    """Return a value as a state dict holds it: plain Python, with inf and nan as strings, for JSON."""
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, (list, tuple)):
-        return [*map(storable, value)]
+        return [storable(entry) for entry in value]
     if isinstance(value, dict):
         return {key: storable(entry) for key, entry in value.items()}
     return repr(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def restored(value: Any) -> Any:
-    """Return what `storable` was given."""
+    """Undo `storable`."""
     if isinstance(value, list):
-        return [*map(restored, value)]
+        return [restored(entry) for entry in value]
     if isinstance(value, dict):
         return {key: restored(entry) for key, entry in value.items()}
     return float(value) if isinstance(value, str) and value in ("inf", "-inf", "nan") else value
 
 
 def stored(name: str, value: Any, present: Any) -> Any:
-    """Return what `storable` was given, checked to be of the kind of the present value; None counts as a number."""
+    """Undo `storable`; TypeError if the value is not of the type of the present one (None counts as a number)."""
     if isinstance(present, (bool, str, list, dict)):
         if type(value) is not type(present):
             refuse(name, f"a {type(present).__name__}", value)
@@ -65,3 +65,29 @@ def stored(name: str, value: Any, present: Any) -> Any:
     if isinstance(value, int) and not isinstance(value, bool):
         return value
     return None if value is None else real(name, restored(value))
+
+
+def stored_rates(name: str, values: Any, count: int) -> list[float]:
+    """Return the learning rates of a state dict; TypeError or ValueError unless there are `count`."""
+    rates = _stored_list(name, values)
+    if len(rates) != count:
+        _refuse_length(name, rates, count)
+    return [real(name, restored(rate)) for rate in rates]
+
+
+def stored_bases(name: str, values: Any, count: int) -> list[float]:
+    """Return the base lrs of a state dict, at most `count`: groups that were not adopted yet have none."""
+    bases = _stored_list(name, values)
+    if len(bases) > count or (count and not bases):
+        _refuse_length(name, bases, count)
+    return [number(name, base) for base in bases]
+
+
+def _stored_list(name: str, values: Any) -> list[Any]:
+    if not isinstance(values, list):
+        raise TypeError(f"{name} must be a list of numbers, got {values!r}")
+    return values
+
+
+def _refuse_length(name: str, values: list[Any], count: int) -> NoReturn:
+    raise ValueError(f"{name} must have one entry per param group: {len(values)} entries for {count} param groups")

@@ -1,0 +1,114 @@
+"""The formula: base learning rates, a sequence and a floor go in; the learning rates at a position come out.
+
+Pure arithmetic: no optimizer and no torch.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence as Items
+from typing import Any
+
+from .._check import number, shown
+from ..sequences._sequence import Sequence
+
+PerGroup = float | Items[float]
+
+
+class Rates:
+    """The learning rates of all param groups at a position: max(low + (high − low)·f(k), min(min_lr, high)).
+
+    Args:
+        bases: the base lr of each group.
+        sequence: f for all groups, or a list with one sequence per group.
+        min_lr: the floor, one number ≥ 0 or a list with one per group.
+        limits: low, then high, by the names that users know them by; each one number ≥ 0 or a list. Without limits,
+            low is 0 and high is the base lr. With limits, only the number of base lrs matters.
+
+    Raises TypeError or ValueError if an argument is invalid.
+    """
+
+    def __init__(
+        self,
+        bases: list[float],
+        sequence: Sequence | Items[Sequence],
+        min_lr: PerGroup = 0.0,
+        limits: dict[str, PerGroup] | None = None,
+    ) -> None:
+        count = len(bases)
+        self.sequence = _sequences(sequence, count)
+        self.min_lr = _per_group("min_lr", min_lr, count)
+        self.limits = {name: _per_group(name, limit, count) for name, limit in (limits or {}).items()}
+        self._fit(bases)
+
+    def settings(self) -> dict[str, Any]:
+        """Return the settings as plain Python, for a state dict."""
+        sequence = list(map(repr, self.sequence)) if isinstance(self.sequence, list) else repr(self.sequence)
+        return copy.deepcopy({"sequence": sequence, "min_lr": self.min_lr, **self.limits})
+
+    @property
+    def bases(self) -> list[float]:
+        """The base lr of each group, or the lower limit if there are limits."""
+        return self.lows if self.limits else self.highs
+
+    def at(self, k: int) -> list[float]:
+        """Return the learning rates at position k, one per group."""
+        if isinstance(self.sequence, list):
+            factors = [float(sequence._at(k)) for sequence in self.sequence]
+        else:
+            factors = [float(self.sequence._at(k))] * len(self._spans)
+        # Each step of a scheduler comes here, and strict= costs time.
+        rates = [low + span * factor for (low, span), factor in zip(self._spans, factors)]  # noqa: B905
+        return rates if self._floors is None else list(map(max, rates, self._floors))
+
+    def with_bases(self, bases: list[float]) -> Rates:
+        """Return the same settings with other base lrs; ValueError if a list does not have one entry per group."""
+        for name, value in self.settings().items():
+            _check_length(name, value, len(bases))
+        other = copy.copy(self)
+        other._fit(bases)
+        return other
+
+    def _fit(self, bases: list[float]) -> None:
+        """Work out what `at` needs."""
+        count = len(bases)
+        if self.limits:
+            self.lows, self.highs = (_expanded(limit, count) for limit in self.limits.values())
+        else:
+            self.lows, self.highs = [0.0] * count, list(bases)
+        self._spans = [(low, high - low) for low, high in zip(self.lows, self.highs, strict=True)]
+        floors = list(map(min, _expanded(self.min_lr, count), self.highs))
+        self._floors = floors if any(floors) else None
+
+
+def _sequences(sequence: Sequence | Items[Sequence], count: int) -> Sequence | list[Sequence]:
+    if not isinstance(sequence, (list, tuple)):
+        return _one_sequence("sequence", sequence)
+    _check_length("sequence", sequence, count)
+    return [_one_sequence(f"sequence[{i}]", entry) for i, entry in enumerate(sequence)]
+
+
+def _one_sequence(name: str, sequence: object) -> Sequence:
+    if isinstance(sequence, Sequence):
+        return sequence
+    if isinstance(sequence, type) and issubclass(sequence, Sequence):
+        called = f"{sequence.__name__}(…)"
+        raise TypeError(f"{name} must be a Sequence, got the class {sequence.__name__}: write {called}")
+    hint = ": for a function, subclass Sequence or use torch's LambdaLR" if callable(sequence) else ""
+    raise TypeError(f"{name} must be a Sequence, or a list with one per param group, got {shown(sequence)}{hint}")
+
+
+def _per_group(name: str, value: PerGroup, count: int) -> float | list[float]:
+    if not isinstance(value, (list, tuple)):
+        return number(name, value)
+    _check_length(name, value, count)
+    return [number(f"{name}[{i}]", entry) for i, entry in enumerate(value)]
+
+
+def _check_length(name: str, value: object, count: int) -> None:
+    if isinstance(value, (list, tuple)) and len(value) != count:
+        raise ValueError(f"{name} must have one entry per param group: {len(value)} entries for {count} param groups")
+
+
+def _expanded(value: float | list[float], count: int) -> list[float]:
+    return list(value) if isinstance(value, list) else [value] * count

@@ -1,0 +1,124 @@
+"""Bookkeeping of `optimizer.step`: whether it was called, for torch's warnings and for PlateauSequence."""
+
+from __future__ import annotations
+
+import functools
+import warnings
+import weakref
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from ._state import check_keys, stored
+
+AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Any])
+
+
+def uncompiled(function: AnyFunction) -> AnyFunction:
+    """Keep torch.compile from tracing a function, as it skips the `step` of torch's own schedulers: no extra graph."""
+    vars(function)["_torchdynamo_disable"] = True
+    return function
+
+
+def track_steps(optimizer: Optimizer, last_epoch: int) -> None:
+    """Do what torch's schedulers do to an optimizer: set `initial_lr`, and note calls of `optimizer.step`.
+
+    torch can only track a step that is the optimizer's own method. Any other, such as a compiled or a partial function,
+    is tracked here. Raises torch's KeyError if last_epoch ≥ 0 and a group has no `initial_lr`.
+    """
+    patched: Any = optimizer
+    step = patched.step
+    replaced = not hasattr(step, "_wrapped_by_lr_sched") and getattr(step, "__self__", None) is not optimizer
+    if replaced:
+        patched.step = _tracked(step, optimizer)
+    try:
+        _Tracker(optimizer, last_epoch)
+    except KeyError:
+        if replaced:
+            patched.step = step
+        raise
+
+
+def _tracked(step: Callable[..., Any], optimizer: Optimizer) -> Callable[..., Any]:
+    reference: Callable[[], Any] = weakref.ref(optimizer)
+
+    @functools.wraps(step, updated=())  # the __dict__ of a compiled function is its own
+    def tracked(*args: Any, **kwargs: Any) -> Any:
+        reference()._opt_called = True
+        return step(*args, **kwargs)
+
+    vars(tracked)["_wrapped_by_lr_sched"] = True
+    return tracked
+
+
+class _Tracker(LRScheduler):
+    """torch's constructor without its first step."""
+
+    def _initial_step(self) -> None:
+        pass
+
+
+def has_stepped(optimizer: Optimizer) -> bool:
+    """Return whether `optimizer.step` was called since it is tracked."""
+    return getattr(optimizer, "_opt_called", False)
+
+
+def retrack_steps(optimizer: Optimizer, stepped: bool) -> None:
+    """Track `optimizer.step` on a copy, which has lost the tracking, and leave its groups as they are."""
+    unstamped = [group for group in optimizer.param_groups if "initial_lr" not in group]
+    track_steps(optimizer, -1)
+    for group in unstamped:
+        del group["initial_lr"]
+    if stepped:
+        patched: Any = optimizer
+        patched._opt_called = True
+
+
+def warn_of_order(optimizer: Optimizer) -> None:
+    """Give torch's two warnings about the order of calls, at the line that called the scheduler's `step`."""
+    if not hasattr(optimizer.step, "_wrapped_by_lr_sched"):
+        message = (
+            "Seems like `optimizer.step()` has been overridden after learning rate scheduler initialization. "
+            "Please, make sure to call `optimizer.step()` before `lr_scheduler.step()`."
+        )
+    elif not has_stepped(optimizer):
+        message = (
+            "Detected call of `lr_scheduler.step()` before `optimizer.step()`. In this order "
+            "the first learning rate of the schedule is skipped."
+        )
+    else:
+        return
+    link = "https://pytorch.org/docs/stable/optim.html#how-to-adjust-learning-rate"
+    warnings.warn(f"{message} See {link}", UserWarning, stacklevel=3)
+
+
+class StepWatch:
+    """Whether the optimizer has stepped: ever since the scheduler was made, and since the last metric."""
+
+    def __init__(self, ever: bool = False, since_metric: bool = False) -> None:
+        self.ever = ever
+        self.since_metric = since_metric
+
+    def attach(self, optimizer: Optimizer, owner: object) -> None:
+        """Have the optimizer note its steps here, as long as the owner lives."""
+        hooked: Any = optimizer
+        while not hasattr(hooked, "_optimizer_step_post_hooks") and hasattr(hooked, "optimizer"):
+            hooked = hooked.optimizer  # a wrapper without hooks, such as Accelerate's
+        if hasattr(hooked, "_optimizer_step_post_hooks"):
+            handle = hooked.register_step_post_hook(self._note)
+            weakref.finalize(owner, handle.remove).atexit = False
+
+    def _note(self, *_: object) -> None:
+        self.ever = self.since_metric = True
+
+    def state_dict(self) -> dict[str, bool]:
+        """Return the state as plain Python."""
+        return {"ever": self.ever, "since_metric": self.since_metric}
+
+    @classmethod
+    def from_state_dict(cls, state_dict: dict[str, Any]) -> StepWatch:
+        """Return the watch of a `state_dict()`; raise TypeError or ValueError if it is not one."""
+        check_keys("state: steps", state_dict, ("ever", "since_metric"))
+        return cls(**{name: stored(f"state: {name}", value, False) for name, value in state_dict.items()})

@@ -1,0 +1,85 @@
+"""What all schedulers share: one place that writes learning rates and remembers them."""
+
+import pytest
+import torch
+
+from lrsched import CyclicLR, Geometric, ImageLR, Inverse, InverseLR, PlateauSequence, SequenceLR
+from lrsched.schedulers import _writer
+from tests.helpers import group_lrs, make_optimizer
+from tests.schedulers.cases import PICTURE
+
+MAKERS = {
+    "SequenceLR": lambda optimizer: SequenceLR(optimizer, Inverse()),
+    "InverseLR": InverseLR,
+    "ImageLR": lambda optimizer: ImageLR(optimizer, PICTURE, 60),
+    "CyclicLR": lambda optimizer: CyclicLR(optimizer, 0.1, 0.5),
+    "PlateauSequence": lambda optimizer: PlateauSequence(optimizer, Inverse(), on="oscillate"),
+}
+every_scheduler = pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
+
+
+def advance(scheduler):
+    """Make the scheduler write once."""
+    if isinstance(scheduler, PlateauSequence):
+        scheduler.step(0.1)
+        scheduler.step(0.2)
+    else:
+        scheduler.optimizer.step()
+        scheduler.step()
+
+
+@every_scheduler
+def test_every_write_passes_through_one_function_and_is_remembered(make, monkeypatch):
+    written = []
+
+    def write(optimizer, rates, first=0):
+        written.append([None] * first + rates)
+        original(optimizer, rates, first)
+
+    original = _writer.write
+    monkeypatch.setattr(_writer, "write", write)
+    optimizer = make_optimizer((0.1, 0.2), momentum=0.9)
+    scheduler = make(optimizer)
+    assert len(written) == 1
+    advance(scheduler)
+    assert len(written) == 2
+    assert scheduler.get_last_lr() == group_lrs(optimizer) == written[-1]
+    scheduler.load_state_dict(scheduler.state_dict())
+    assert written[2:] == [written[1]]
+
+
+def test_a_new_group_is_written_alone_between_two_advances():
+    optimizer = make_optimizer((0.1, 0.2))
+    scheduler = PlateauSequence(optimizer, Geometric(0.5), on="oscillate")
+    advance(scheduler)
+    for group in optimizer.param_groups:
+        group["lr"] = 7.0
+    optimizer.add_param_group({"params": [torch.nn.Parameter(torch.ones(1))], "lr": 0.4})
+    scheduler.step(0.1)
+    assert group_lrs(optimizer) == [7.0, 7.0, 0.2]
+    assert scheduler.get_last_lr() == [0.05, 0.1, 0.2]
+
+
+@pytest.mark.parametrize("name", ["SequenceLR", "InverseLR", "PlateauSequence"])
+def test_new_base_lrs_count_from_the_next_write(name):
+    optimizer = make_optimizer((0.1, 0.2))
+    scheduler = MAKERS[name](optimizer)
+    scheduler.base_lrs = [1.0, torch.tensor(2.0)]
+    assert scheduler.base_lrs == [1.0, 2.0]
+    assert group_lrs(optimizer) == [0.1, 0.2]
+    advance(scheduler)
+    assert group_lrs(optimizer) == [0.5, 1.0]
+
+
+@pytest.mark.parametrize("name", ["ImageLR", "CyclicLR"])
+def test_limits_are_not_overwritten_by_base_lrs(name):
+    scheduler = MAKERS[name](make_optimizer((0.1,), momentum=0.9))
+    with pytest.raises(AttributeError, match=f"^base_lrs of a {name} are set by its base_lr$"):
+        scheduler.base_lrs = [1.0]
+
+
+def test_base_lrs_must_fit_the_groups():
+    scheduler = InverseLR(make_optimizer((0.1, 0.2)))
+    with pytest.raises(ValueError, match=r"^base_lrs must have one entry per param group: 1 entries for 2 "):
+        scheduler.base_lrs = [1.0]
+    assert scheduler.base_lrs == [0.1, 0.2]
