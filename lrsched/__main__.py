@@ -19,7 +19,7 @@ import lrsched
 
 from . import plot
 from ._check import integer, number
-from .schedulers._groups import Rates
+from .schedulers._rates import Rates
 from .sequences._pixels import Pixels
 from .sequences._sequence import Sequence
 
@@ -107,7 +107,7 @@ def _image(arguments: argparse.Namespace) -> None:
     steps = integer("--steps", arguments.steps, low=1)
     low, high = number("--base-lr", arguments.base_lr), number("--max-lr", arguments.max_lr)
     pixels = Pixels(arguments.photo, steps, order=arguments.order, channels=arguments.channels)
-    rates = Rates([{"lr": high}], pixels, limits=(low, high))
+    rates = Rates([high], pixels, limits={"base_lr": low, "max_lr": high})
     if arguments.output is None:
         return _table({"factor": pixels, "learning rate": lambda k: rates.at(k)[0]}, steps)
     title = f"{Path(arguments.photo).name} as {len(pixels)} learning rates"
