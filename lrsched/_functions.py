@@ -1,7 +1,4 @@
-"""The functions that users give: their types, how they are called, and what they must return.
-
-A model, a loss function and a batch go in; a checked scalar loss comes out, with its gradients in place if asked for.
-"""
+"""The functions that users pass: their types, how they are called, and what they must return."""
 
 from __future__ import annotations
 
@@ -18,16 +15,16 @@ Callback = Callable[[int, float, float], object]  # callback(k, lr, loss)
 
 
 def backward(model: Any, loss_fn: LossFn, batch: Any, scale: Callable[[Tensor], Tensor] | None = None) -> Tensor:
-    """Add the gradients of a batch's loss to those in place, and return the loss, detached and unscaled."""
+    """Add the gradients of a batch's loss, scaled if `scale` is given; return the loss, detached and unscaled."""
     loss = loss_fn(model, batch)
     if type(loss) is not Tensor or loss.ndim:  # this runs once per training step, so the usual case costs no call
         loss = scalar(loss)
-    (loss if scale is None else scale(loss)).backward()  # type: ignore[no-untyped-call]
+    (loss if scale is None else scale(loss)).backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
     return loss.detach()
 
 
-def scalar(loss: Any) -> Tensor:
-    """Return what `loss_fn` gave as a tensor of no dimensions; TypeError unless it is a tensor with one element."""
+def scalar(loss: object) -> Tensor:
+    """Return the result of `loss_fn` as a tensor of shape (); TypeError unless it is a tensor with one element."""
     if not isinstance(loss, Tensor) or loss.numel() != 1:
         raise TypeError(f"loss_fn must return a scalar tensor, got {described(loss)}")
     return loss.reshape(())
@@ -35,7 +32,7 @@ def scalar(loss: Any) -> Tensor:
 
 @contextmanager
 def modes_kept(*models: nn.Module) -> Iterator[None]:
-    """Put every module below the models back into its mode, train or eval, when the block is left."""
+    """Restore the mode, train or eval, of every module of the models when the block is left."""
     modes = [(module, module.training) for model in models for module in model.modules()]
     try:
         yield
@@ -45,5 +42,5 @@ def modes_kept(*models: nn.Module) -> Iterator[None]:
 
 
 def described(value: object) -> str:
-    """Return what kind of thing a value is, as error messages say it."""
+    """Return a short description of a value for error messages: a tensor's shape, or the type."""
     return f"a tensor of shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__

@@ -1,7 +1,7 @@
-"""Recordings: a function of tensors goes in; out comes what it gives, on a GPU by replaying a CUDA graph.
+"""Recording the passes of a model as CUDA graphs, and replaying them.
 
-A model's forward and backward pass launches hundreds of kernels, and small ones take less time than their launch. A
-graph launches all at once.
+A forward and backward pass launches hundreds of kernels, and a small kernel runs for less time than its launch takes. A
+CUDA graph launches all of them at once.
 """
 
 from __future__ import annotations
@@ -9,165 +9,198 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils._pytree import tree_flatten, tree_unflatten
+from torch.utils._pytree import TreeSpec, tree_flatten, tree_leaves, tree_unflatten
 
 from .._check import first_line
+from ._same import random_state, same, tolerance
 
-WARM_UP = 3  # ordinary calls, in which libraries choose their kernels, before a recording
-CHECK = 1000  # calls from one check of a recording against an ordinary call to the next
-KEPT = 8  # recordings at most: training, validation and what else is measured, and the last batch of each
-MADE = 32  # recordings after which it does not pay: the batches are of ever other sizes
+WARM_UP = 3  # ordinary calls before a recording: libraries choose their kernels in them
+PROOFS = 2  # replays after a recording that are compared with ordinary calls in full
+CHECK = 1000  # a watched recording is compared again once in this many calls
+KEPT = 8  # recordings held at a time: training, validation and other metrics, each also for the smaller last batch
+MADE = 32  # recordings made in all; if these are not enough, batch sizes vary too much for recording to pay
+
+Replay = Callable[[list[Tensor]], Any]  # replay(input tensors) -> outputs
 
 _NOT = "not recorded as a CUDA graph"
+_CHANGED = (
+    "a recorded CUDA graph no longer gives the results of an ordinary call: besides the weights and the batch, the "
+    "model or loss_fn depends on something that has changed; pass record=False, or vectorize=False to compare()"
+)
 
 
 class Recordings:
-    """Calls functions; one that is called again and again with tensors of the same kinds is recorded and replayed.
+    """Calls functions; records and replays those that are called repeatedly with inputs of the same shapes and dtypes.
 
-    Its outputs, tensors with a leading members axis, are then overwritten by the next call. Everything else that the
-    function reads must stay where it is in memory, and what it does must not depend on anything that changes outside
-    tensors. That is checked when recorded and once more, on other numbers; a difference ends all recording. With
-    `watch` the first output is checked every 1,000 calls as well, where a difference is a RuntimeError, since the calls
-    before may have been wrong.
+    Outputs are tensors with a leading members axis; the next replay overwrites them. Other tensors that a function
+    reads must stay at their addresses in memory, and it must not depend on anything but tensors that changes.
+
+    The first two replays are compared with ordinary calls; a difference ends all recording. With `watch`, the first
+    output is also compared once in 1,000 calls. A difference found then raises RuntimeError, because earlier replays
+    may have been wrong.
     """
 
     def __init__(self) -> None:
         self._problem: str | None = None
         self._recorded = False
         self._made = 0
-        self._entries: OrderedDict[Any, _Entry] = OrderedDict()
+        self._entries: OrderedDict[Hashable, _Entry] = OrderedDict()
 
     @property
     def problem(self) -> str | None:
-        """Why calls are not replayed; None where they are."""
-        return self._problem if self._problem or self._recorded else f"{_NOT}: too few calls on a GPU are alike"
+        """Why calls are not replayed, or None if they are."""
+        if self._problem or self._recorded:
+            return self._problem
+        return f"{_NOT}: too few similar calls on a GPU"
 
     def clear(self) -> None:
-        """Forget all recordings: what they read has moved."""
+        """Drop all recordings, because the tensors that they read have moved."""
         self._entries.clear()
         self._made = 0
 
     def __call__(
-        self, key: tuple[Any, ...], owner: Any, function: Callable[..., Any], *inputs: Any, watch: bool
+        self, key: tuple[Hashable, ...], owner: object, function: Callable[..., Any], *inputs: Any, watch: bool
     ) -> Any:
-        """Return function(*inputs), which `key` and `owner`, the user's part of the function, tell from others."""
+        """Return function(*inputs). `key` and `owner`, the user's part of the function, identify the function."""
         leaves, tree = tree_flatten(inputs)
         if self._problem or not leaves or not all(recordable(leaf) for leaf in leaves):
             return function(*inputs)
+        call = _Call(function, inputs, leaves, tree)
         entry = self._entry((*key, _hashable(owner), tree, *((leaf.shape, leaf.dtype) for leaf in leaves)), owner)
-        since = entry.calls - WARM_UP - 1
-        if since < 0:
-            return self._ordinary(function, inputs)
-        if since < 2 or (watch and since % CHECK == 0):
-            return self._checked(entry, since < 2, function, leaves, tree, inputs)
+        since_warm_up = entry.calls - WARM_UP - 1
+        if since_warm_up < 0:
+            return self._ordinary(call)
+        if entry.replay is None or since_warm_up < PROOFS:
+            return self._proved(entry, call)
+        if watch and since_warm_up % CHECK == 0:
+            return self._watched(entry.replay, call)
         return entry.replay(leaves)
 
-    def _entry(self, key: Any, owner: Any) -> _Entry:
+    def _entry(self, key: Hashable, owner: object) -> _Entry:
         entry = self._entries.pop(key) if key in self._entries else _Entry(owner)
-        self._entries[key] = entry  # the last used is the last dropped
+        self._entries[key] = entry  # at the end: the least recently used entry is dropped first
         if len(self._entries) > KEPT:
             self._entries.popitem(last=False)
         entry.calls += 1
         return entry
 
-    def _ordinary(self, function: Callable[..., Any], inputs: tuple[Any, ...]) -> Any:
-        """Return function(*inputs), without all recordings if both do not fit into memory."""
+    def _ordinary(self, call: _Call) -> Any:
+        """Return the results of an ordinary call. If recordings leave too little memory for it, drop them for good."""
         try:
-            return function(*inputs)
+            return call.function(*call.inputs)
         except torch.OutOfMemoryError:
             if all(entry.replay is None for entry in self._entries.values()):
                 raise
-        self._give_up("its memory is needed")
-        return function(*inputs)
+        self._give_up("too little GPU memory")
+        return call.function(*call.inputs)
 
-    def _checked(
-        self,
-        entry: _Entry,
-        first: bool,
-        function: Callable[..., Any],
-        leaves: list[Tensor],
-        tree: Any,
-        inputs: tuple[Any, ...],
-    ) -> Any:
-        """Return what an ordinary call gives, or a replay if that is the same."""
-        before = random_state(leaves[0].device)
-        expected = self._ordinary(function, inputs)
-        after = random_state(leaves[0].device)
+    def _proved(self, entry: _Entry, call: _Call) -> Any:
+        """Record the call if need be; return a replay's results if they match an ordinary call's, else the latter."""
+        device = call.leaves[0].device
+        before = random_state(device)
+        expected = self._ordinary(call)
+        after = random_state(device)
         if self._problem:
             return expected
         try:
             if entry.replay is None:
                 self._made += 1
-                entry.replay = _recorded(function, leaves, tree)
+                entry.replay = call.recorded()
             before()
-            found = entry.replay(leaves)
-            results = [*zip(tree_flatten(found)[0], tree_flatten(expected)[0], strict=True)]
-            same = all(_alike(*pair) for pair in results[: None if first else 1])
-        except Exception as error:  # whatever a function does that a graph cannot do
-            if not first:
-                raise
-            self._give_up(first_line(error))
-        else:
-            if same and self._made <= MADE:
-                self._recorded = True
-                return found
-            if not same and not first:
-                raise RuntimeError(
-                    "a recorded pass no longer gives what the model and the function give when called: they depend on "
-                    "something besides weights and batch that has changed; pass record=False, or to compare() "
-                    "vectorize=False"
-                )
-            self._give_up("it gives other results" if not same else "batches are of too many sizes")
+            found = entry.replay(call.leaves)
+            matches = all(_match(*pair) for pair in _pairs(found, expected))
+            problem = None if matches else "a replay gives different results"
+        except Exception as error:  # the function may do anything that a graph cannot
+            problem = first_line(error)
+        if problem is None and self._made > MADE:
+            problem = "batches have too many different sizes"
+        if problem is None:
+            self._recorded = True
+            return found
+        self._give_up(problem)
         after()
         return expected
+
+    def _watched(self, replay: Replay, call: _Call) -> Any:
+        """Return a replay's results; RuntimeError if the first of them differs from an ordinary call's."""
+        before = random_state(call.leaves[0].device)
+        expected = self._ordinary(call)
+        if self._problem:
+            return expected
+        before()
+        found = replay(call.leaves)
+        if not _match(*_pairs(found, expected)[0]):
+            raise RuntimeError(_CHANGED)
+        return found
 
     def _give_up(self, why: str) -> None:
         self._problem = f"{_NOT}: {why}"
         self._entries.clear()
 
 
-class _Entry:
-    """How often a function was called, and its recording; it keeps alive what the key may name by its id."""
+@dataclass
+class _Call:
+    """A call of a function, with its inputs as they are and flattened into tensors."""
 
-    def __init__(self, owner: Any) -> None:
+    function: Callable[..., Any]
+    inputs: tuple[Any, ...]
+    leaves: list[Tensor]
+    tree: TreeSpec
+
+    def recorded(self) -> Replay:
+        """Record the call; return what copies other tensors over the recorded inputs and replays the graph."""
+        held = [leaf.detach().clone() for leaf in self.leaves]
+        function, inputs = self.function, tree_unflatten(held, self.tree)
+        outputs, launch = record(lambda: function(*inputs), held[0].device)
+
+        def replay(leaves: list[Tensor]) -> Any:
+            for place, leaf in zip(held, leaves, strict=True):
+                place.copy_(leaf)
+            launch()
+            return outputs
+
+        return replay
+
+
+class _Entry:
+    """How often a function was called, and its recording. Holding `owner` keeps the id in its key from being reused."""
+
+    def __init__(self, owner: object) -> None:
         self.owner = owner
         self.calls = 0
-        self.replay: Any = None
+        self.replay: Replay | None = None
 
 
-def _hashable(owner: Any) -> Hashable:
+def _hashable(owner: object) -> Hashable:
     try:
         hash(owner)
     except TypeError:
         return id(owner)
-    return owner  # type: ignore[no-any-return]
+    return owner
 
 
-def _recorded(function: Callable[..., Any], leaves: list[Tensor], tree: Any) -> Callable[[list[Tensor]], Any]:
-    """Return what copies other tensors into the places of these, replays the function, and returns its outputs."""
-    held = [leaf.detach().clone() for leaf in leaves]
-    outputs, launch = record(lambda: function(*tree_unflatten(held, tree)), held[0].device)
-
-    def replay(leaves: list[Tensor]) -> Any:
-        for place, leaf in zip(held, leaves, strict=True):
-            place.copy_(leaf)
-        launch()
-        return outputs
-
-    return replay
+def _pairs(found: Any, expected: Any) -> list[tuple[Tensor | None, Tensor | None]]:
+    """Return each output of a replay with the same output of an ordinary call, the losses first."""
+    return [*zip(tree_leaves(found), tree_leaves(expected), strict=True)]
 
 
-def recordable(leaf: Any) -> bool:
-    """Return whether a recording may take this as an input."""
+def _match(found: Tensor | None, expected: Tensor | None) -> bool:
+    """Return whether a replay and an ordinary call agree on an output for every member, at float32's tolerance."""
+    return same(found, expected, per="member", relative=tolerance(torch.float32), skip_nonfinite=True)
+
+
+def recordable(leaf: object) -> bool:
+    """Return whether a recording accepts this as an input."""
     return isinstance(leaf, Tensor) and leaf.is_cuda
 
 
 def record(function: Callable[[], Any], device: torch.device) -> tuple[Any, Callable[[], None]]:
-    """Record what a function launches on a GPU; return its outputs, not yet computed, and what computes them."""
+    """Record the kernels that a function launches; return its outputs, not yet computed, and what computes them."""
     graph = torch.cuda.CUDAGraph()
 
     def launch() -> None:
@@ -176,44 +209,15 @@ def record(function: Callable[[], Any], device: torch.device) -> tuple[Any, Call
 
     with torch.cuda.device(device):
         present = torch.cuda.current_stream(device)
-        stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]  # torch's own is of one GPU
+        stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]  # torch.cuda.graph's own is on one GPU only
         try:
             with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
                 outputs = function()
-        except BaseException:  # torch's random generator still waits for the end of a capture that failed
+        except BaseException:  # a failed capture leaves torch's random generator waiting: an empty capture releases it
             empty = torch.cuda.CUDAGraph()
             with suppress(RuntimeError), torch.cuda.graph(empty, stream=stream, capture_error_mode="thread_local"):
                 torch.zeros(1, device=device)
             raise
         finally:
-            torch.cuda.set_stream(present)  # a capture that fails leaves its own behind
+            torch.cuda.set_stream(present)  # a failed capture leaves its own stream current
     return outputs, launch
-
-
-def random_state(device: torch.device) -> Callable[[], None]:
-    """Return what goes back to torch's present random state."""
-    on_cpu, on_device = torch.get_rng_state(), torch.cuda.get_rng_state(device) if device.type == "cuda" else None
-
-    def rewind() -> None:
-        torch.set_rng_state(on_cpu)
-        if on_device is not None:
-            torch.cuda.set_rng_state(on_device, device)
-
-    return rewind
-
-
-def tolerance(dtype: torch.dtype) -> float:
-    """Return how far apart, relatively, two results may be that differ by rounding alone."""
-    return float(10 * torch.finfo(dtype).eps ** 0.5)
-
-
-def _alike(ours: Any, theirs: Any) -> bool:
-    """Return whether two results are the same but for rounding, member by member; what is not finite does not count."""
-    if not isinstance(theirs, Tensor) or not theirs.is_floating_point():
-        return torch.equal(ours, theirs) if isinstance(theirs, Tensor) else ours is theirs
-    members = len(theirs) if theirs.ndim else 1
-    ours, theirs = (each.detach().reshape(members, -1).double() for each in (ours, theirs))
-    usable = ours.isfinite() & theirs.isfinite()
-    apart, size = (torch.where(usable, each, 0.0).norm(dim=1) for each in (ours - theirs, theirs))
-    allowed = tolerance(torch.float32)
-    return bool((apart <= allowed * (size + allowed)).all())

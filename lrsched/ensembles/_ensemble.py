@@ -1,59 +1,73 @@
-"""Ensemble: K replicas of one model, trained side by side, each with its own learning rate.
-
-A model, a maker of optimizers and batches go in; every call comes back with one result per member. All members' weights
-lie in one tensor per parameter, so that a step of all of them costs the calls of a single one.
-"""
+"""Ensemble: K replicas of one model, trained side by side as one batched model, each at its own learning rate."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
-from torch.nn import functional
 from torch.nn.parameter import is_lazy
 from torch.optim import Optimizer
-from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_map
 
 from .._check import choice, integer, items, refuse
-from .._functions import LossFn, MakeOptimizer
+from .._functions import LossFn, MakeOptimizer, described
 from ._cuda_graphs import Recordings
 from ._optimizers import Part, parts, stack, unfit
+from ._passes import Skeleton, fast_layout, gradients, keep_freed_memory
 
-Randomness = Literal["same", "different"]
-Method = Literal["side by side", "one after another"]  # how several members are trained
-Vectorize = bool | Literal["auto"]  # whether members are trained side by side
+Randomness = Literal["same", "different"]  # whether all members draw the same random numbers
+Vectorize = bool | Literal["auto"]  # whether several members are trained side by side
+Method = Literal["side by side", "one after another"]  # how several members were trained
+SIDE_BY_SIDE: Method = "side by side"
+ONE_AFTER_ANOTHER: Method = "one after another"
+
+Tensors = dict[str, Tensor]  # stacked parameters or buffers, by the model's names
+Pass = tuple[Tensor, dict[str, Tensor | None], Tensors]  # losses, gradients and buffers
 
 
 class Ensemble:
-    """K replicas of a model, trained side by side: what each of them would do alone, at its own learning rate.
+    """Trains K replicas of a model side by side; each does what a single model would do at the same learning rate.
 
-    A step is the user's optimizer's at the largest learning rate λ, then p ← p_old + lr/λ·(p_new − p_old), which is
-    the step at lr where updates are linear in it. The model serves as a skeleton: its own weights stay as they are, and
-    its modes (train or eval) are the members'.
+    The weights, buffers and optimizer state of all members are stacked in tensors of shape (K, …), so a step of all
+    members takes as many operations as a step of one. The optimizer steps once, at λ, the largest learning rate of any
+    member (in each param group). A member with learning rate η then gets
+
+        p ← p_old + (η / λ) · (p_new − p_old),
+
+    which equals a step at η, because the updates of the optimizers listed below are linear in the learning rate.
+
+        ensemble = Ensemble(model, make_optimizer, 3)
+        for batch in batches:
+            losses = ensemble.step(loss_fn, batch, [1e-3, 1e-2, 1e-1])  # shape (3,)
+        model.load_state_dict(ensemble.state(int(losses.argmin())))
+
+    The model itself is never trained: members start from copies of its weights. They run in its modes, so
+    `model.train()` and `model.eval()` set them for all members.
 
     Args:
-        model: the module to replicate, or a list of modules of one architecture, one per member.
-        make_optimizer: make_optimizer(params) -> optimizer, of exactly one of the types SGD, Adam, AdamW, NAdam,
-            RAdam, Adamax, Adagrad, Adadelta, RMSprop; or a list of such functions, one per member: neighbours whose
-            optimizers differ in nothing but the lr share one. `params` are those of the first model.
+        model: the module to replicate, or a list of K modules of one architecture, one per member.
+        make_optimizer: make_optimizer(params) -> optimizer of exactly one of the types SGD, Adam, AdamW, NAdam, RAdam,
+            Adamax, Adagrad, Adadelta, RMSprop; or a list of K such functions, one per member. All optimizers must have
+            the same number of param groups; neighbouring members whose optimizers differ only in lr share one.
+            `params` are the parameters of the (first) model.
         members: K, an integer ≥ 1.
-        randomness: "same" random numbers for all members, those of a single model (dropout, say), or "different".
-        record: on a GPU, whether passes are recorded as CUDA graphs after a few calls and replayed from then on. The
-            functions given to `step` and `evaluate` must then depend on nothing that changes but the model and the
-            batch: `step` raises RuntimeError where it finds, once in 1,000 steps, that this is not so. `unrecorded`
-            says why nothing is replayed, if so.
+        randomness: "same" if all members draw the random numbers of a single model, for dropout for example, or
+            "different" if each draws its own.
+        record: whether passes on a GPU are recorded as CUDA graphs after a few calls and replayed from then on. The
+            functions given to `step` and `evaluate` must then depend on nothing that changes except the model and the
+            batch; `step` checks this once in 1,000 steps. `unrecorded` says why nothing is replayed.
 
     Raises:
-        TypeError: if an argument is of another kind.
-        ValueError: if the optimizer cannot serve all members at once, with the reason.
+        TypeError: if an argument has the wrong type.
+        ValueError: if a list does not have K items, if the models differ in architecture or are not initialised yet, or
+            if the optimizer cannot serve stacked members; the message says why.
 
     >>> import torch
     >>> from lrsched import Ensemble
@@ -78,55 +92,60 @@ class Ensemble:
         self._randomness = choice("randomness", randomness, get_args(Randomness))
         models = _models(model, self.members)
         self.model = models[0]
-        optimizers = self._made(make_optimizer)
-        self._skeleton = _Call(self.model)
-        self._parameters = self._stack([dict(each.named_parameters()) for each in models])
-        self._buffers = self._stack([dict(each.named_buffers()) for each in models])
+        optimizers = _optimizers(make_optimizer, self.model, self.members)
+        self._skeleton = Skeleton(self.model)
+        self._parameters = self._stacked([dict(each.named_parameters()) for each in models])
+        self._buffers = self._stacked([dict(each.named_buffers()) for each in models])
+        self._device = next(iter(self._parameters.values())).device
         own = dict(zip(self.model.parameters(), self._parameters.values(), strict=True))
-        whole = slice(0, self.members)
-        several = len(optimizers) > 1
-        self._parts = parts(optimizers, self.model, own) if several else [Part(optimizers[0], own, whole)]
+        if len(optimizers) == 1:
+            self._parts = [Part(optimizers[0], own, slice(0, self.members))]
+        else:
+            self._parts = parts(optimizers, self.model, own)
         self._recordings = Recordings() if record else None
-        if next(self.model.parameters()).device.type == "cpu":
-            _keep_freed_memory()
+        if self._device.type == "cpu":
+            keep_freed_memory()
 
-    def step(self, loss_fn: LossFn, batch: Any, lrs: Any, batch_dim: int | None = None) -> Tensor:
+    def step(self, loss_fn: LossFn, batch: Any, lrs: ArrayLike | Tensor, batch_dim: int | None = None) -> Tensor:
         """Train every member on one batch, at its own learning rate; return the losses before the step, shape (K,).
 
         Args:
-            loss_fn: loss_fn(model, batch) -> scalar tensor, written for one member.
-            batch: tensors, possibly in tuples, lists or dicts.
+            loss_fn: loss_fn(model, batch) -> scalar tensor, written for a single model.
+            batch: a tensor, or tensors in tuples, lists or dicts.
             lrs: learning rates ≥ 0, shape (K,) or (K, param groups).
-            batch_dim: None, the same batch for every member, or which axis of every tensor of the batch counts members.
+            batch_dim: None if all members get the same batch; otherwise the axis of every tensor of the batch that
+                counts members.
 
-        Raises TypeError or ValueError naming the argument, or what torch.func.vmap raises where the forward pass of the
-        model cannot be stacked (control flow on data, `.item()`).
+        Raises:
+            TypeError: if `loss_fn` does not return a scalar tensor.
+            ValueError: if `lrs` has another shape, or a rate is negative or not finite.
+            RuntimeError: from torch.func.vmap if the forward pass cannot be stacked (control flow that depends on data,
+                `.item()`); with `record`, if `loss_fn` depends on more than the model and the batch.
         """
-        rates = self._checked(lrs)
-        losses, gradients, self._buffers = self._call(self._gradients, loss_fn, batch, batch_dim, watch=True)
+        rates = self._rates(lrs)
+        losses, grads, self._buffers = self._call(self._losses_and_gradients, loss_fn, batch, batch_dim, watch=True)
         for part in self._parts:
-            part.step(gradients.values(), rates)
+            part.step(grads.values(), rates)
         return torch.clone(losses)
 
-    def gradients(self, loss_fn: LossFn, batch: Any, batch_dim: int | None = None) -> tuple[Any, Any, Any]:
-        """Return losses, gradients by parameter and buffers after a pass as `step` takes one, which changes nothing."""
-        found: tuple[Any, Any, Any] = self._gradients(loss_fn, batch_dim, self._buffers, batch)
-        return found
+    def gradients(self, loss_fn: LossFn, batch: Any, batch_dim: int | None = None) -> Pass:
+        """Return the losses, gradients by name and buffers after a training pass of `step`, but change nothing."""
+        return self._losses_and_gradients(loss_fn, batch_dim, self._buffers, batch)
 
     @torch.no_grad()
     def evaluate(self, fn: Callable[[Any, Any], Any], batch: Any, batch_dim: int | None = None) -> Any:
-        """Return fn(model, batch) of every member, its tensors with a leading members axis, without gradients."""
+        """Return fn(model, batch) for all members: its tensors, without gradients, get a leading axis of size K."""
         result, self._buffers = self._call(self._map, fn, batch, batch_dim, watch=False)
-        return tree_map(torch.clone, result)  # it may be overwritten, or be a weight
+        return tree_map(torch.clone, result)  # a replay overwrites its outputs, and fn may return a weight itself
 
     @torch.no_grad()
-    def keep(self, mask: Any) -> None:
+    def keep(self, mask: ArrayLike | Tensor) -> None:
         """Drop the members for which mask, K booleans, is False; the others stay in order."""
         kept = torch.as_tensor(mask, device="cpu")
         if kept.dtype != torch.bool or kept.shape != (self.members,) or not kept.any():
-            raise ValueError(f"mask must be {self.members} booleans, one of them True at least, got {mask!r}")
+            raise ValueError(f"mask must be {self.members} booleans with at least one True, got {mask!r}")
         for parameter in self._parameters.values():
-            parameter.data = parameter.data[kept.to(parameter.device)]  # the same object: the parts know it
+            parameter.data = parameter.data[kept.to(parameter.device)]  # the same object, which the parts hold
         start = 0
         for part in self._parts:
             part.keep(kept[part.rows], start)
@@ -144,111 +163,82 @@ class Ensemble:
 
     @property
     def unrecorded(self) -> str | None:
-        """Why passes are not replayed as CUDA graphs, or None where they are."""
-        return "record is False" if self._recordings is None else self._recordings.problem
+        """Why passes are not replayed as CUDA graphs, or None if they are."""
+        return "record=False" if self._recordings is None else self._recordings.problem
 
     def state(self, i: int) -> dict[str, Any]:
-        """Return a copy of member i's weights and buffers, as the model's `state_dict()` names them."""
+        """Return a copy of member i's weights and buffers, under the names of the model's `state_dict()`."""
         named = [*self.model.named_parameters(), *self.model.named_buffers()]
-        ours = {id(tensor): {**self._parameters, **self._buffers}[name] for name, tensor in named}
-        whole = self.model.state_dict(keep_vars=True)
+        stacked = {**self._parameters, **self._buffers}
+        places = {id(tensor): stacked[name] for name, tensor in named}
         return {
-            key: ours[id(value)][i].detach().clone() if id(value) in ours else copy.deepcopy(value)
-            for key, value in whole.items()
+            key: places[id(value)][i].detach().clone() if id(value) in places else copy.deepcopy(value)
+            for key, value in self.model.state_dict(keep_vars=True).items()
         }
 
-    def _stack(self, named: list[dict[str, Any]]) -> dict[str, Tensor]:
+    def _stacked(self, named: list[Tensors]) -> Tensors:
         return {name: stack([each[name] for each in named], self.members) for name in named[0]}
 
-    def _made(self, make_optimizer: Any) -> list[Optimizer]:
-        """Return the optimizers of single models: one for all members, or one for each of them."""
-        several = isinstance(make_optimizer, (list, tuple))
-        makers = make_optimizer if several else [make_optimizer]
-        for make in makers:
-            if not callable(make):
-                refuse("make_optimizer", "a function, or a list of functions, one per member", make_optimizer)
-        if several and len(makers) != self.members:
-            raise ValueError(f"make_optimizer must be one function or {self.members}, one a member, got {len(makers)}")
-        found = [make(list(self.model.parameters())) for make in makers]
-        for optimizer in found:
-            if reason := unfit(optimizer, self.model):
-                raise ValueError(f"make_optimizer: {reason}")
-        if len({len(optimizer.param_groups) for optimizer in found}) > 1:
-            raise ValueError("make_optimizer: all optimizers must have as many param groups")
-        return found
-
-    def _call(self, how: Any, fn: Callable[[Any, Any], Any], batch: Any, batch_dim: int | None, watch: bool) -> Any:
-        """Return how(fn, batch_dim, buffers, batch), recorded where wanted."""
+    def _call(
+        self,
+        run: Callable[..., Any],
+        fn: Callable[[Any, Any], Any],
+        batch: Any,
+        batch_dim: int | None,
+        watch: bool,
+    ) -> Any:
+        """Return run(fn, batch_dim, buffers, batch), replayed from a recording if `record` is set."""
         if self._recordings is None:
-            return how(fn, batch_dim, self._buffers, batch)
-        key = how.__name__, batch_dim, *(module.training for module in self.model.modules())
-        return self._recordings(key, fn, partial(how, fn, batch_dim), self._buffers, batch, watch=watch)
+            return run(fn, batch_dim, self._buffers, batch)
+        key = run.__name__, batch_dim, *(module.training for module in self.model.modules())
+        return self._recordings(key, fn, partial(run, fn, batch_dim), self._buffers, batch, watch=watch)
 
-    def _gradients(self, loss_fn: LossFn, batch_dim: int | None, buffers: Any, batch: Any) -> Any:
-        """Return the members' losses, their gradients by parameter, and the buffers after a forward pass."""
+    def _losses_and_gradients(self, loss_fn: LossFn, batch_dim: int | None, buffers: Tensors, batch: Any) -> Pass:
+        """Return the members' losses, their gradients by name, and the buffers after a forward pass."""
         leaves = {name: value.detach().requires_grad_(value.requires_grad) for name, value in self._parameters.items()}
-        losses, buffers = self._map(loss_fn, batch_dim, buffers, batch, leaves)  # new ones: a recording wants them so
+        losses, buffers = self._map(loss_fn, batch_dim, buffers, batch, leaves)  # a recording needs leaves of its own
         if not isinstance(losses, Tensor) or losses.shape != (self.members,):
-            got = f"shape {tuple(losses.shape[1:])}" if isinstance(losses, Tensor) else type(losses).__name__
+            got = described(losses[0] if isinstance(losses, Tensor) else losses)
             raise TypeError(f"loss_fn must return a scalar tensor, got {got}")
         return losses.detach(), gradients(losses.sum(), leaves), buffers
 
-    def _map(self, fn: Any, batch_dim: int | None, buffers: Any, batch: Any, parameters: Any = None) -> Any:
-        """Return what fn gives for every member, and the buffers as it leaves them."""
+    def _map(
+        self,
+        fn: Callable[[Any, Any], Any],
+        batch_dim: int | None,
+        buffers: Tensors,
+        batch: Any,
+        parameters: Tensors | None = None,
+    ) -> tuple[Any, Tensors]:
+        """Return fn(model, batch) for all members, and their buffers after it."""
         buffers = {name: buffer.clone() for name, buffer in buffers.items()}  # batch norm writes into them
 
-        def single(tensors: dict[str, Tensor], batch: Any) -> Any:
+        def single(tensors: Tensors, batch: Any) -> tuple[Any, Tensors]:
             held = {f"model.{name}": tensor for name, tensor in tensors.items()}
-            result = functional_call(self._skeleton, held, (fn, batch))  # puts replaced buffers into held
+            result = functional_call(self._skeleton, held, (fn, batch))  # puts buffers that were replaced into `held`
             return result, {name: held[f"model.{name}"] for name in buffers}
 
-        with self._layout():
+        with fast_layout(self._device):
             mapped = vmap(single, in_dims=(0, batch_dim), randomness=self._randomness)
             result, changed = mapped({**(parameters or self._parameters), **buffers}, batch)
         return result, {name: buffer.detach().contiguous() for name, buffer in changed.items()}
 
-    def _layout(self) -> AbstractContextManager[Any]:
-        on_cpu = next(iter(self._parameters.values())).device.type == "cpu"
-        return _BatchInnermost() if on_cpu else nullcontext()
-
-    def _checked(self, lrs: Any) -> np.ndarray:
-        """Return learning rates as an array of shape (members, groups)."""
+    def _rates(self, lrs: ArrayLike | Tensor) -> np.ndarray:
+        """Return learning rates as an array of shape (members, param groups)."""
         rates = np.asarray(lrs.detach().cpu() if isinstance(lrs, Tensor) else lrs, dtype=np.float64)
         groups = len(self._parts[0].optimizer.param_groups)
         if rates.shape == (self.members,):
             rates = np.broadcast_to(rates[:, None], (self.members, groups))
         if rates.shape != (self.members, groups):
             raise ValueError(f"lrs must have shape ({self.members},) or ({self.members}, {groups}), got {rates.shape}")
-        if not (np.isfinite(rates) & (rates >= 0)).all():
-            raise ValueError(f"lrs must be finite and >= 0, got {rates[~(np.isfinite(rates) & (rates >= 0))][0]}")
+        legal = np.isfinite(rates) & (rates >= 0)
+        if not legal.all():
+            raise ValueError(f"lrs must be finite and >= 0, got {rates[~legal][0]}")
         return rates
 
 
-class _Call(nn.Module):
-    """Gives a model to a function of (model, batch) with other weights in it."""
-
-    def __init__(self, model: nn.Module) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, fn: Callable[[Any, Any], Any], batch: Any) -> Any:
-        return fn(self.model, batch)
-
-
-class _BatchInnermost(TorchFunctionMode):
-    """Keeps the activations of linear layers as (members, features, batch): long rows, which a CPU is fast on."""
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = kwargs or {}
-        if func is functional.linear and len(args) == 3 and not kwargs and args[0].ndim == 2:
-            inputs, weight, bias = args
-            if max(weight.shape) <= inputs.shape[0]:
-                outputs = torch.mm(weight, inputs.t())
-                return (outputs if bias is None else outputs.add_(bias[:, None])).t()
-        return func(*args, **kwargs)
-
-
-def _models(model: Any, members: int) -> list[nn.Module]:
+def _models(model: nn.Module | Sequence[nn.Module], members: int) -> list[nn.Module]:
+    """Return one model for all members, or a list of one for each."""
     models = [model] if isinstance(model, nn.Module) else items("model", model)
     for each in models:
         if not isinstance(each, nn.Module):
@@ -256,35 +246,33 @@ def _models(model: Any, members: int) -> list[nn.Module]:
         if any(is_lazy(parameter) for parameter in each.parameters()):
             raise ValueError("model is not initialised yet (it has lazy parameters): pass one batch through it first")
     if not isinstance(model, nn.Module) and len(models) != members:
-        raise ValueError(f"model must be one module or {members}, one per member, got {len(models)}")
-    shapes = [
-        {name: value.shape for name, value in [*each.named_parameters(), *each.named_buffers()]} for each in models
-    ]
-    if any(other != shapes[0] for other in shapes):
-        raise ValueError("model must be a list of modules of one architecture: names or shapes of weights differ")
+        got = f"a list of {len(models)}"
+        raise ValueError(f"model must be one module or a list of {members}, one per member, got {got}")
+    first, *others = [_shapes(each) for each in models]
+    if any(other != first for other in others):
+        raise ValueError("model: all modules of the list must have the same architecture, got other names or shapes")
     return models
 
 
-def gradients(loss: Tensor, parameters: dict[str, Any]) -> dict[str, Tensor | None]:
-    """Return the gradient of each parameter by name, laid out as `backward()` leaves it; None where there is none."""
-    trained = {name: parameter for name, parameter in parameters.items() if parameter.requires_grad}
-    found = torch.autograd.grad(loss, list(trained.values()), allow_unused=True)
-    result: dict[str, Tensor | None] = dict.fromkeys(parameters)
-    places = set()
-    for (name, parameter), gradient in zip(trained.items(), found, strict=True):
-        if gradient is not None:
-            place = gradient.untyped_storage().data_ptr()
-            if place in places or gradient.stride() != parameter.stride():  # optimizers may write into it, or assume it
-                gradient = torch.empty_like(parameter).copy_(gradient)
-            places.add(place)
-        result[name] = gradient
-    return result
+def _shapes(model: nn.Module) -> dict[str, torch.Size]:
+    return {name: value.shape for name, value in [*model.named_parameters(), *model.named_buffers()]}
 
 
-def _keep_freed_memory() -> None:
-    """Let the C library keep up to 64 MB that were freed: by default it hands activations back at each step.
-
-    Getting them again, page by page, took a third of a step. glibc raises its limits to twice the largest block freed,
-    of 32 MB at most; others are not affected.
-    """
-    torch.empty(2**25 - 2**13, dtype=torch.uint8)
+def _optimizers(make_optimizer: Any, model: nn.Module, members: int) -> list[Optimizer]:
+    """Return one optimizer for all members, or a list of one for each, still with the parameters of the model."""
+    several = isinstance(make_optimizer, (list, tuple))
+    makers = make_optimizer if several else [make_optimizer]
+    for make in makers:
+        if not callable(make):
+            refuse("make_optimizer", "a function, or a list of functions, one per member", make_optimizer)
+    if several and len(makers) != members:
+        got = f"a list of {len(makers)}"
+        raise ValueError(f"make_optimizer must be one function or a list of {members}, one per member, got {got}")
+    optimizers = [make(list(model.parameters())) for make in makers]
+    for optimizer in optimizers:
+        if reason := unfit(optimizer, model):
+            raise ValueError(f"make_optimizer: {reason}")
+    groups = [len(optimizer.param_groups) for optimizer in optimizers]
+    if len(set(groups)) > 1:
+        raise ValueError(f"make_optimizer: all optimizers must have the same number of param groups, got {groups}")
+    return optimizers

@@ -1,4 +1,4 @@
-"""What each member of an Ensemble and each rate of a sweep must do, by plain torch loops that know nothing of ours."""
+"""What each member of an Ensemble and each rate of a sweep must do, in plain torch loops without the package."""
 
 import copy
 import math
@@ -17,7 +17,7 @@ def cross_entropy(model, batch):
 
 
 def pairs(count=3, size=8, inputs=3, outputs=1, dtype=torch.float32, seed=0):
-    """Return batches (x, y) of a task that can be learned."""
+    """Return batches (x, y) of a learnable task."""
     generator = torch.Generator().manual_seed(seed)
     xs = [torch.randn(size, inputs, generator=generator, dtype=dtype) for _ in range(count)]
     return [(x, torch.sin(x.sum(1, keepdim=True)).expand(size, outputs).clone()) for x in xs]
@@ -29,7 +29,7 @@ def small(dtype=torch.float32, seed=0, inputs=3):
 
 
 def set_lr(optimizer, lr):
-    """Give the first param group this learning rate, and the others theirs in the old ratio to it."""
+    """Set the first param group's learning rate; the others keep their ratio to it."""
     first = float(optimizer.param_groups[0]["lr"])
     rates = [lr * (float(group["lr"]) / first) for group in optimizer.param_groups]
     for group, rate in zip(optimizer.param_groups, rates, strict=True):
@@ -40,7 +40,7 @@ def set_lr(optimizer, lr):
 
 
 def train_alone(model, make_optimizer, loss_fn, batches, lr, steps, marks=(), eval_batches=None, seed=7):
-    """Train a copy of the model; return it, the losses before each step, and what eval_batches give at the marks."""
+    """Train a copy of the model; return it, the loss before each step, and the loss on eval_batches at the marks."""
     model, loss_fn = copy.deepcopy((model, loss_fn))
     torch.manual_seed(seed)
     optimizer = make_optimizer(list(model.parameters()))
@@ -70,7 +70,7 @@ def train_alone(model, make_optimizer, loss_fn, batches, lr, steps, marks=(), ev
 
 
 def expected(model, make_optimizer, loss_fn, batches, lrs, marks, eval_batches=None, seed=7):
-    """Return the losses of a sweep, a row a rate: NaN from where a loss is not finite."""
+    """Return the losses of a sweep, one row per rate, with NaN from the first loss that is not finite."""
     rows = []
     for lr in lrs:
         arguments = make_optimizer, loss_fn, batches, lr, marks[-1], marks, eval_batches, seed
