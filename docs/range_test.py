@@ -1,4 +1,4 @@
-"""Draw a range test of a small network on scikit-learn's digits into docs/range_test.png, the picture in the README.
+"""Draw docs/range_test.png, the README's picture of a range test: a small network on scikit-learn's digits.
 
 python docs/range_test.py
 """
@@ -13,7 +13,7 @@ from lrsched import plot, range_test
 
 
 def main() -> None:
-    """Run the test five times from the same weights and save the figure beside this file."""
+    """Run the test five times from the same weights and save the figure next to this file."""
     torch.manual_seed(0)
     images, labels = load_digits(return_X_y=True)
     data = torch.utils.data.TensorDataset(torch.tensor(images / 16, dtype=torch.float32), torch.tensor(labels))

@@ -1,4 +1,7 @@
-"""Draw a run of scikit-learn's digits, its learning rate following the loss, into docs/run.png: python docs/run.py."""
+"""Draw docs/run.png: a run on scikit-learn's digits whose learning rate follows the loss.
+
+python docs/run.py
+"""
 
 from pathlib import Path
 
@@ -12,7 +15,7 @@ EPOCHS = 40
 
 
 def main() -> None:
-    """Train a small network and save the picture beside this file."""
+    """Train a small network and save the picture next to this file."""
     inputs, targets = load_digits(return_X_y=True)
     inputs, targets = torch.tensor(inputs, dtype=torch.float32) / 16, torch.tensor(targets)
     torch.manual_seed(0)
@@ -33,7 +36,7 @@ def main() -> None:
             losses["validation"].append(cross_entropy(model(inputs[1200:]), targets[1200:]).item())
         losses["training"].append(total)
         scheduler.step(losses["validation"][-1])
-    title = f"Digits, Sawtooth() by Cutoff(): {scheduler.position} advances in {EPOCHS} epochs"
+    title = f"Digits, Sawtooth() by Cutoff(relative=0.02, decay=0.7): {scheduler.position} advances in {EPOCHS} epochs"
     above, _ = plot.run(losses, lrs, scheduler.events, log=True, title=title)
     plot.save(above, Path(__file__).with_suffix(".png"))
 

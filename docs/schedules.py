@@ -1,8 +1,8 @@
-"""Draw the schedules of lrsched into docs/schedules.png, the picture at the top of the README.
+"""Draw docs/schedules.png, the picture at the top of the README.
 
     python docs/schedules.py
 
-Above each panel stands the very call that is drawn in it.
+The title of each panel is the call that it draws.
 """
 
 from pathlib import Path
@@ -27,7 +27,7 @@ PLATEAU = 'PlateauSequence(\n    optimizer, Geometric(0.5),\n    on="cutoff")'
 
 
 def main() -> None:
-    """Draw all panels and save the figure beside this file."""
+    """Draw all panels and save the figure next to this file."""
     figure = plot.figure(10.667, 6.0)
     grid = figure.add_gridspec(4, 20, height_ratios=(1, 1, 1, 1.2))
     for i, row in enumerate(ROWS):
@@ -41,7 +41,7 @@ def main() -> None:
 
 
 def sequence(ax: Axes, call: str, *, x: str | None, y: bool = True, colour: int = 0) -> None:
-    """Draw the sequence that a call makes; `x` and `y` as for `panel`."""
+    """Draw the sequence that a call makes. `x` and `y` are those of `panel`."""
     a_list = np.interp(np.arange(POSITIONS), [0, 8, 20, 32, 45, 59], [0.3, 0.9, 0.8, 0.35, 0.5, 0.1])
     made = eval(call.replace("\n", ""), {**vars(lrsched), "a_list": a_list})
     values = made.values(POSITIONS)
@@ -61,7 +61,7 @@ def picture(left: Axes, right: Axes) -> None:
 
 
 def plateau(ax: Axes) -> None:
-    """Draw a made-up validation loss, which falls towards a floor set by the learning rate, and what it triggers."""
+    """Draw a made-up validation loss, which falls towards a floor set by the learning rate, and its advances."""
     losses, factors, events = [1.0], [1.0], []
     for _ in range(39):
         losses.append(losses[-1] + 0.3 * (0.25 + 0.55 * factors[-1] - losses[-1]))
@@ -77,7 +77,7 @@ def plateau(ax: Axes) -> None:
 
 
 def panel(ax: Axes, title: str, width: int, x: str | None, y: bool) -> None:
-    """Dress small axes for positions below `width`, named `x` (None: without numbers), and factors from 0 to 1."""
+    """Style a small panel: positions 0 to `width`, labelled `x` (None hides the numbers), and factors from 0 to 1."""
     plot.frame(ax, title=title, xlabel=x or "")
     ax.set_title(title, loc="left", fontsize=SIZE, linespacing=1.2)
     ax.set(xlim=(-0.02 * width, width), ylim=(0, 1.06), xticks=np.linspace(0, width, 3), yticks=(0, 0.5, 1))
@@ -85,7 +85,7 @@ def panel(ax: Axes, title: str, width: int, x: str | None, y: bool) -> None:
 
 
 def sunset(width: int = 96, height: int = 72) -> np.ndarray:
-    """Return a made-up picture, (height, width, 3), uint8: sky, sun and two hills."""
+    """Return a made-up picture of a sky, a sun and two hills: uint8, shape (height, width, 3)."""
     y, x = np.mgrid[0 : 1 : height * 1j, 0 : width / height : width * 1j]
     picture = (1 - y)[..., None] * (0.15, 0.25, 0.55) + y[..., None] * (1.0, 0.65, 0.3)
     picture[np.hypot(x - 0.85, y - 0.5) < 0.16] = (1.0, 0.95, 0.75)

@@ -1,4 +1,4 @@
-"""Draw a sweep of a small network on scikit-learn's digits into docs/sweep.png, the picture in the README.
+"""Draw docs/sweep.png, the README's picture of a sweep: a small network on scikit-learn's digits.
 
 python docs/sweep.py
 """
@@ -14,7 +14,7 @@ from lrsched import lr_sweep, plot
 
 
 def main() -> None:
-    """Train 60 rates side by side, each from the same weights, and save the figure beside this file."""
+    """Train at 60 rates side by side, each from the same weights, and save the figure next to this file."""
     torch.manual_seed(0)
     images, labels = load_digits(return_X_y=True)
     data = torch.utils.data.TensorDataset(torch.tensor(images / 16, dtype=torch.float32), torch.tensor(labels))

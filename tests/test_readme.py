@@ -1,6 +1,8 @@
-"""The README: its example runs, and its table says what is so."""
+"""The README and the other pages: their blocks run, their links and commands exist, their figures are what came out."""
 
+import json
 import re
+import shlex
 from importlib.metadata import metadata
 from pathlib import Path
 
@@ -9,69 +11,106 @@ import torch
 from torch.optim import lr_scheduler as T  # noqa: N812
 
 import lrsched
+from benchmarks.__main__ import listing
 from lrsched import Constant, Cosine, Geometric, Inverse, Linear, Piecewise, Polynomial, SequenceLR, Warmup
+from lrsched.__main__ import main
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
-EXAMPLE = re.search(r"```python\n(.*?)```", README, re.DOTALL).group(1)
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+EXAMPLES = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+LONGEST = 20  # lines of an example that brings its own data and model
 LR = 0.4
 
 
-def test_the_example_has_ten_lines_at_most_and_runs():
-    assert len([line for line in EXAMPLE.splitlines() if line.strip()]) <= 10
-    losses = iter([1.0, 0.9, *[0.899 - 1e-9 * i for i in range(48)]])
-    names = {"train": lambda model, optimizer: optimizer.step(), "validate": lambda model: next(losses)}
-    exec(EXAMPLE, names)
-    scheduler = names["scheduler"]
+def run(call):
+    """Run the one example with this call in an empty namespace, as a reader who pastes it, and return its names."""
+    (example,) = (code for code in EXAMPLES if call in code)
+    names = {"__name__": "__main__"}
+    exec(example, names)
+    return names
+
+
+def test_examples_are_short():
+    assert len(EXAMPLES) == 6
+    for example in EXAMPLES:
+        assert len([line for line in example.splitlines() if line.strip()]) <= LONGEST
+
+
+def test_the_example_of_a_plateau_follows_the_loss(capsys):
+    scheduler = run("PlateauSequence(optimizer")["scheduler"]
     assert scheduler.last_epoch == 50
-    # 0.9 → 0.899 is below the cutoff of 0.01, then of 0.002 and, at last, 1e-9 below every one down to 0.01·0.2^10
-    assert scheduler.position > 2
-    assert scheduler.get_last_lr()[0] < 0.01
+    assert scheduler.position >= 1
+    assert scheduler.get_last_lr()[0] < 0.1
+    assert capsys.readouterr().out == f"{scheduler}\n"
 
 
-def test_the_example_of_compare_has_ten_lines_at_most_and_runs(tmp_path, monkeypatch, capsys):
-    example = next(code for code in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "compare(" in code)
-    assert len([line for line in example.splitlines() if line.strip()]) <= 10
-    monkeypatch.chdir(tmp_path)
-    x = torch.linspace(-1, 1, 128).reshape(128, 1)
-    names = {
-        "model_fn": lambda: torch.nn.Linear(1, 1),
-        "loss_fn": lambda model, batch: (model(batch[0]) - batch[1]).square().mean(),
-        "train": (x, x.exp()),
-        "valid": (x, x.exp()),
-    }
-    exec(example, names)
-    assert "| validation loss − fixed" in capsys.readouterr().out
-    assert len(names["report"].runs) == len((tmp_path / "runs.jsonl").read_text().splitlines()) == 15
+def test_the_example_of_a_sequence_of_ones_own_can_be_saved_and_resumed(capsys):
+    halving = run("class Halving")["Halving"](10)
+    assert halving.values(30).tolist() == [1.0] * 10 + [0.5] * 10 + [0.25] * 10
+    assert capsys.readouterr().out.startswith("Halving(interval=10) [1. ")
+    first, second = (SequenceLR(torch.optim.SGD([torch.zeros(1)], lr=LR), halving) for _ in range(2))
+    second.load_state_dict(first.state_dict())
 
 
-def test_the_example_of_a_sweep_has_ten_lines_at_most_and_runs(capsys):
-    example = next(code for code in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "lr_sweep(" in code)
-    assert len([line for line in example.splitlines() if line.strip()]) <= 10
-    x = torch.linspace(-1, 1, 128).reshape(128, 1)
-    names = {
-        "model": torch.nn.Linear(1, 1),
-        "loss_fn": lambda model, batch: (model(batch[0]) - batch[1]).square().mean(),
-        "loader": [(x[i::4], x[i::4].exp()) for i in range(4)],
-    }
-    exec(example, names)
-    assert names["sweep"].losses.shape == (60, 4)
+def test_the_example_of_a_range_test_finds_a_rate(capsys):
+    curve = run("range_test(")["curve"]
+    assert 0.02 < curve.suggestion < 0.5
+    assert curve.warning is None
+    assert f"{curve.suggestion}" in capsys.readouterr().out
+
+
+def test_the_example_of_a_sweep_trains_side_by_side(capsys):
+    sweep = run("lr_sweep(")["sweep"]
+    assert sweep.losses.shape == (60, 4)
+    assert 0.05 < sweep.suggestion < 2
     assert "side by side" in capsys.readouterr().out
 
 
-def test_what_it_shows_is_there():
-    for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
-        paths = re.findall(r"\]\((?!http|#)([^)#]+)", page.read_text())
-        assert paths
-        for path in paths:
-            assert (page.parent / path).exists(), f"{page}: {path}"
+def test_the_example_of_compare_trains_fifteen_runs(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    report = run("compare(")["report"]
+    assert "| validation loss − fixed" in capsys.readouterr().out
+    assert len(report.runs) == len((tmp_path / "runs.jsonl").read_text().splitlines()) == 15
+
+
+def anchors(page):
+    """Return the anchors that GitHub gives the headings of a page."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_and_pictures_exist(page):
+    for path, _, anchor in (link.partition("#") for link in re.findall(r"\]\((?!http)([^)]+)\)", page.read_text())):
+        target = page.parent / path if path else page
+        assert target.exists(), path
+        assert not anchor or anchor in anchors(target), f"{path}#{anchor}"
 
 
 def test_the_commands_use_extras_that_exist():
     extras = metadata("torch-lrsched").get_all("Provides-Extra")
     used = re.findall(r'\.\[(\w+)\]"', README)
-    assert used == ["bench", "test"]
+    assert used == ["plot", "bench", "test"]
     assert set(used) <= set(extras)
+
+
+def test_the_commands_that_look_at_schedules_run(tmp_path, monkeypatch, capsys):
+    from PIL import Image
+
+    monkeypatch.chdir(tmp_path)
+    Image.linear_gradient("L").save("photo.jpg")
+    commands = re.findall(r"^python -m lrsched (.*)$", README, re.MULTILINE)
+    assert len(commands) == 3
+    for command in commands:
+        main(shlex.split(command))
+    assert (tmp_path / "out.png").stat().st_size > 10_000
+    assert len(capsys.readouterr().out.splitlines()) == 51
+
+
+def test_the_benchmarks_named_exist():
+    named = {name for page in PAGES for name in re.findall(r"-m benchmarks\s+(\w+)`", page.read_text())}
+    assert {"digits", "mnist", "range_noise", "step_cost"} <= named <= set(listing().split())
 
 
 def follow(make, steps=60):
@@ -129,11 +168,23 @@ def test_the_step_decay_row():
 def test_the_compositions_of_the_first_screen():
     stable = Warmup(500).then(Constant(), at=500).then(Linear(1000), at=9000)
     assert [stable(k) for k in (0, 250, 500, 9000, 9500, 10_000, 20_000)] == [0, 0.5, 1, 1, 0.5, 0, 0]
-    assert [(Warmup(5) * Inverse())(k) for k in (0, 1, 5)] == [0, 0.1, 1 / 6]
+    by_epoch = Warmup(5, start=0.2).then(Inverse(), at=5)
+    assert by_epoch.values(8).tolist() == pytest.approx([0.2, 0.36, 0.52, 0.68, 0.84, 1, 1 / 2, 1 / 3])
     assert Inverse()(3) == 0.25
 
 
-def test_what_is_said_of_which_schedule_is_what_came_out():
+def test_the_costs_of_a_step_are_those_measured():
+    costs = json.loads((ROOT / "benchmarks" / "results" / "step_cost" / "step_cost.json").read_text())["costs"]
+    plateau = [cost for cost in costs if cost["name"].startswith("PlateauSequence")]
+    others = [round(cost["ratio"], 2) for cost in costs if cost not in plateau]
+    assert f"takes {min(others)} to {max(others)} of the time" in README
+    floats = {cost["groups"]: cost["ratio"] for cost in plateau if cost["lrs"] == "float"}
+    assert {round(cost["ours"]) for cost in plateau} == {2}
+    said = f"{floats[1]:.1f} times as long as `ReduceLROnPlateau` with one group, {floats[1000]:.2f} times as long"
+    assert said in " ".join(README.split())
+
+
+def test_which_schedule_says_what_the_digits_gave():
     page = (ROOT / "docs" / "which_schedule.md").read_text()
     result = (ROOT / "benchmarks" / "results" / "digits" / "table.md").read_text()
     quoted = re.findall(r"0\.\d{4} ± 0\.\d{4}", page)
@@ -153,7 +204,7 @@ def test_what_is_said_of_which_schedule_is_what_came_out():
     assert sum(a > b for a, b in zip(seeds["adam"], seeds["seq4-cutoff"], strict=True)) == 4
 
 
-def test_what_is_said_of_mnist_is_what_came_out():
+def test_which_schedule_says_what_mnist_gave():
     result = (ROOT / "benchmarks" / "results" / "mnist" / "table.md").read_text()
     rows = re.findall(r"^\| ([\w-]+) \| ([\d.* ]+) \|$", result, re.MULTILINE)
     seeds = {name: [float(value.strip("*")) for value in values.split()] for name, values in rows}

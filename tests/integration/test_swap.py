@@ -88,6 +88,22 @@ def test_pytorch(side):
         swapped(loop(block("PyTorch", number, side))["scheduler"], side)
 
 
+def test_warm_up_with_plateau_sequence():
+    model, lrs = network(), []
+    optimizer = sgd(model)
+
+    def train_step(model, optimizer, batch):
+        lrs.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+
+    losses = iter([1.0, 0.5, 0.5, 0.5, 0.5])
+    names = {"model": model, "optimizer": optimizer, "loader": range(300), "epochs": 4}
+    run(block("PyTorch", 2), train_step=train_step, validate=lambda model: next(losses), **names)
+    assert lrs[:500] == pytest.approx([0.1 * (0.002 + 0.998 * k / 500) for k in range(500)])
+    assert lrs[500:900] == pytest.approx([0.1] * 400)
+    assert lrs[900:] == pytest.approx([0.09] * 300)  # the second position of Sawtooth()
+
+
 class Base(Module):
     def __init__(self):
         super().__init__(None, "metric")
