@@ -153,7 +153,7 @@ def test_auto_goes_alone_where_that_is_faster():
         reason(valid=lambda: [DATA]),
     ]
     assert reasons == [
-        "on a CPU a model with Conv2d is faster alone",
+        "on a CPU, a model with Conv2d trains faster one run at a time",
         "train is a function",
         "no other run is of its kind",
         "2 runs with one optimizer but for the lr",
