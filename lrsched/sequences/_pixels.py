@@ -187,7 +187,9 @@ def _from_array(array: np.ndarray) -> np.ndarray:
     if array.ndim != 3 or array.shape[2] not in (1, 3, 4) or array.size == 0:
         raise ValueError(f"image must have shape (h, w) or (h, w, 1 | 3 | 4) and not be empty, got {array.shape}")
     if array.dtype.kind == "f" and not (array.min() >= 0.0 and array.max() <= 1.0):
-        raise ValueError(f"image: floats must be in [0, 1], got {array.min()} … {array.max()}; divide them by white")
+        raise ValueError(
+            f"image: floats must be in [0, 1], got {array.min()} … {array.max()}; divide them by the white value"
+        )
     source = np.array(array[:, :, :3], order="C")
     source.setflags(write=False)
     return source
