@@ -1,6 +1,7 @@
-"""Argument checks that several modules share: a value and its name go in, a plain Python value comes out.
+"""Argument checks that several modules share: an argument's name and value go in, a plain Python value comes out.
 
-Whatever is refused is a TypeError (wrong kind) or ValueError (wrong value) naming the argument, the rule and the value.
+An invalid argument raises TypeError (wrong type) or ValueError (wrong value), which name the argument, the rule and
+the value given.
 """
 
 from __future__ import annotations
@@ -8,30 +9,29 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Sequence as Items
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 import numpy as np
 
+Word = TypeVar("Word")
+TEXT = (str, bytes, bytearray)
+NOT_REAL = (bool, np.bool_, complex, *TEXT)  # float() converts some of these, or gives an unclear error
+
 
 def real(name: str, value: object) -> float:
-    """Return one real number, possibly NaN or infinite, as a float; one-element arrays and tensors count."""
+    """Return one real number as a float. NaN and infinities pass; arrays and tensors must have one element."""
     if type(value) is float:
         return value
-    if isinstance(value, (bool, np.bool_, str, bytes, bytearray, complex)):
-        refuse(name, "one real number", value)
-    plain: Any = value
-    if hasattr(plain, "detach"):  # a tensor that requires grad warns when made a float
-        plain = plain.detach()
     try:
-        if hasattr(plain, "item"):
-            plain = plain.item()
-        if isinstance(plain, (bool, str, bytes, complex)):
-            refuse(name, "one real number", value)
-        return float(plain)
+        plain = _element(value)
+        result = None if isinstance(plain, NOT_REAL) else float(plain)
     except OverflowError:
         raise ValueError(f"{name} must fit into a float, got {shown(value)}") from None
     except (TypeError, ValueError, RuntimeError):
+        result = None
+    if result is None:
         refuse(name, "one real number", value)
+    return result
 
 
 def number(
@@ -42,38 +42,36 @@ def number(
     *,
     above: float | None = None,
 ) -> float:
-    """Return a finite float in [low, high], or in (above, high] where `above` is given."""
+    """Return a finite float in [low, high], or in (above, high] if `above` is given."""
     plain = real(name, value)
     enough = plain >= low if above is None else plain > above
     if not (math.isfinite(plain) and enough and plain <= high):
         least = f"> {above:g}" if above is not None else f">= {low:g}"
         most = f" and <= {high:g}" if high < math.inf else ""
         raise ValueError(f"{name} must be finite, {least}{most}, got {shown(value)}")
-    return plain + 0.0  # -0.0 is 0.0
+    return plain + 0.0  # turns -0.0 into 0.0
 
 
 def integer(name: str, value: object, low: int = 0) -> int:
-    """Return an int >= low; floats are refused, even whole ones."""
-    plain: Any = value
+    """Return an int >= low. Floats are refused, even whole ones."""
     try:
-        if getattr(plain, "ndim", None) == 0:
-            plain = plain.item()
-        if isinstance(plain, bool):
-            raise TypeError
-        plain = operator.index(plain)
+        plain: Any = _element(value) if getattr(value, "ndim", None) == 0 else value
+        result = None if isinstance(plain, bool) else int(operator.index(plain))
     except (TypeError, RuntimeError):
+        result = None
+    if result is None:
         refuse(name, "an integer", value)
-    if plain < low:
-        raise ValueError(f"{name} must be an integer >= {low}, got {plain}")
-    return int(plain)
+    if result < low:
+        raise ValueError(f"{name} must be an integer >= {low}, got {result}")
+    return result
 
 
-def choice(name: str, value: object, options: Items[Any]) -> Any:
-    """Return the value, which must be one of the options, words that are usually the `get_args` of a Literal type."""
-    if not isinstance(value, str) or value not in options:
-        kind: type[Exception] = ValueError if isinstance(value, str) else TypeError
-        raise kind(f"{name} must be one of {', '.join(map(repr, options))}, got {shown(value)}")
-    return str(value)
+def choice(name: str, value: object, options: Items[Word]) -> Word:
+    """Return the option that equals the value. The options are strings, usually the `get_args` of a Literal type."""
+    if isinstance(value, str) and value in options:
+        return options[options.index(value)]
+    kind = ValueError if isinstance(value, str) else TypeError
+    raise kind(f"{name} must be one of {', '.join(map(repr, options))}, got {shown(value)}")
 
 
 def flag(name: str, value: object) -> bool:
@@ -83,29 +81,37 @@ def flag(name: str, value: object) -> bool:
     return bool(value)
 
 
-def items(name: str, value: object) -> list[Any]:
-    """Return the items of a list, an array, or anything else that can be gone through but text."""
+def items(name: str, value: Any) -> list[Any]:
+    """Return the items of a list, an array or any other iterable, but not of text."""
+    if isinstance(value, TEXT):
+        refuse(name, "a list", value)
     try:
-        if isinstance(value, (str, bytes, bytearray)):
-            raise TypeError
-        return list(value)  # type: ignore[call-overload,no-any-return]
+        return list(value)
     except TypeError:
         refuse(name, "a list", value)
 
 
 def refuse(name: str, wanted: str, value: object) -> NoReturn:
-    """Raise the TypeError for a value of the wrong kind."""
+    """Raise the TypeError for a value of the wrong type."""
     raise TypeError(f"{name} must be {wanted}, got {shown(value)}")
 
 
 def first_line(error: BaseException) -> str:
-    """Return what an error says, up to its first line break; its type's name where it says nothing."""
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+    """Return the first line of an error's message, or the name of its type if the message is empty."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
 
 
 def shown(value: object) -> str:
-    """Return a value as messages show it, with its type, in 80 characters or so."""
+    """Return a value and its type as error messages show them, in about 80 characters."""
     text = repr(value)
     if len(text) > 80:
         text = text[:77] + "..."
     return f"{text} ({type(value).__name__})"
+
+
+def _element(value: Any) -> Any:
+    """Return the element of an array or tensor that has just one; anything else unchanged."""
+    if hasattr(value, "detach"):  # converting a tensor that requires grad to a float would warn
+        value = value.detach()
+    return value.item() if hasattr(value, "item") else value

@@ -24,7 +24,7 @@ def colours(path):
         return len(image.convert("RGB").getcolors(maxcolors=1 << 24))
 
 
-# The drawing holds the data
+# Curves
 
 
 def test_the_lines_hold_the_given_arrays():
@@ -37,30 +37,30 @@ def test_the_lines_hold_the_given_arrays():
         np.testing.assert_array_equal(line.get_ydata(), values)
 
 
-def test_every_curve_is_named_in_its_colour():
+def test_every_curve_is_labelled_in_its_colour():
     ax = plot.schedules(range(3), {f"curve {i}": [i, i, i] for i in range(7)})
     assert [text.get_text() for text in ax.texts] == [f"curve {i}" for i in range(7)]
     assert [text.get_color() for text in ax.texts] == [line.get_color() for line in ax.lines]
 
 
-def test_names_never_overlap_and_keep_the_order_of_the_curves():
+def test_labels_never_overlap_and_keep_the_order_of_the_curves():
     ends = [0.0, 0.0, 0.001, 1.0, 0.5, 0.999]
     ax = plot.schedules(range(2), {f"a label so long that it takes two, {i}": [0.5, end] for i, end in enumerate(ends)})
     ax.figure.draw_without_rendering()
-    boxes = [Text.get_window_extent(text) for text in ax.texts]  # an annotation's own adds its leader
+    boxes = [Text.get_window_extent(text) for text in ax.texts]  # the extent of an annotation includes its leader
     order = np.argsort([box.y0 for box in boxes]).tolist()
     assert order == [0, 1, 2, 4, 5, 3]
     assert all(0 <= text.xyann[1] <= 1 for text in ax.texts)
     assert all(boxes[below].y1 <= boxes[above].y0 for below, above in pairwise(order))
 
 
-def test_curves_differ_in_colour_or_dash_up_to_fifteen():
+def test_fifteen_curves_all_differ_in_colour_or_dash():
     styles = {(style["color"], style["linestyle"]) for style in map(plot.line_style, range(15))}
     assert len(styles) == 15
     assert "marker" not in plot.line_style(5, points=10)  # dots would hide the dashes
 
 
-def test_few_positions_get_dots_and_many_do_not():
+def test_only_short_curves_have_dots():
     assert plot.schedules(range(10), {"a": range(10)}).lines[0].get_marker() == "o"
     assert plot.schedules(range(1000), {"a": range(1000)}).lines[0].get_marker() == "None"
 
@@ -69,11 +69,11 @@ def test_a_logarithmic_axis_leaves_zero_out():
     ax = plot.schedules(range(3), {"a": [1.0, 0.1, 0.0]}, log=True)
     assert ax.get_yscale() == "log"
     assert ax.get_ylim()[0] > 0
-    assert not np.isfinite(ax.yaxis.get_transform().transform([0.0]))  # no line falls off the axes towards it
-    assert 0 < ax.texts[0].xy[1] < 0.1  # the name stands at the last value drawn, 0.1
+    assert not np.isfinite(ax.yaxis.get_transform().transform([0.0]))  # so no line runs down to it
+    assert 0 < ax.texts[0].xy[1] < 0.1  # the label is at the last value drawn, 0.1
 
 
-def test_a_linear_axis_begins_at_zero_unless_a_value_is_negative():
+def test_a_linear_axis_starts_at_zero_unless_a_value_is_negative():
     assert plot.schedules(range(2), {"a": [2.0, 1.5]}).get_ylim()[0] == 0
     assert plot.schedules(range(2), {"a": [2.0, -1.5]}).get_ylim()[0] < -1.5
 
@@ -84,7 +84,7 @@ def test_curves_with_gaps_or_of_one_position_are_drawn(tmp_path):
     assert colours(tmp_path / "gaps.png") > 10
 
 
-def test_events_are_upright_lines_at_their_positions():
+def test_events_are_vertical_lines_at_their_positions():
     ax = plot.frame()
     plot.events(ax, [3, 7])
     assert [line.get_xdata() for line in ax.lines] == [[3, 3], [7, 7]]
@@ -97,12 +97,12 @@ def test_drawing_into_given_axes_makes_no_figure_of_its_own():
     assert (len(left.lines), len(right.lines), len(figure.axes)) == (0, 1, 2)
 
 
-def test_titles_and_names_of_the_axes():
+def test_titles_and_axis_labels():
     ax = plot.schedules(range(2), {"a": [1, 2]}, title="t", xlabel="epoch", ylabel="rate")
     assert (ax.get_title(loc="left"), ax.get_xlabel(), ax.get_ylabel()) == ("t", "epoch", "rate")
 
 
-# Pictures
+# Runs and pictures
 
 
 def test_a_run_shows_losses_rates_and_the_ends_of_epochs_with_an_event():
@@ -135,7 +135,7 @@ def test_a_run_of_several_groups_and_of_one_epoch_and_on_given_axes():
 
 @pytest.mark.parametrize(("losses", "lrs"), [([1.0, 2.0], [0.1]), ([], []), ({"a": [1.0], "b": []}, [0.1])])
 def test_a_run_of_unequal_lengths_is_refused(losses, lrs):
-    with pytest.raises(ValueError, match=r"losses .* and lrs must be as many"):
+    with pytest.raises(ValueError, match=r"^losses .* and lrs must have the same length, at least 1, got shapes "):
         plot.run(losses, lrs)
 
 
@@ -153,6 +153,7 @@ def test_picture_shows_the_image_and_its_rates():
         (np.array([[65535, 0]], dtype=np.uint16), [[1.0, 0.0]]),
         (np.array([[0.25, 0.5]]), [[0.25, 0.5]]),
     ],
+    ids=["8-bit grey", "16-bit", "float"],
 )
 def test_picture_takes_grey_16_bit_and_float_images(image, shown):
     left, _ = plot.picture(image, [1.0])
@@ -207,19 +208,19 @@ def test_axes_of_a_subfigure_save_the_whole_figure(tmp_path):
         assert image.size == (400, 200)
 
 
-# Refused
+# Bad arguments
 
 
 def test_bad_arguments():
-    with pytest.raises(ValueError, match="something to draw, got 0 curves over 2 positions"):
+    with pytest.raises(ValueError, match="there is nothing to draw: got 0 curves over 2 positions"):
         plot.schedules(range(2), {})
-    with pytest.raises(ValueError, match="something to draw, got 1 curves over 0 positions"):
+    with pytest.raises(ValueError, match="there is nothing to draw: got 1 curves over 0 positions"):
         plot.schedules([], {"a": []})
     with pytest.raises(ValueError, match=r"curve 'b' must have the shape of x, \(2,\), got \(3,\)"):
         plot.schedules(range(2), {"a": [1, 2], "b": [1, 2, 3]})
-    with pytest.raises(ValueError, match="a logarithmic axis needs a value > 0, got none"):
+    with pytest.raises(ValueError, match="a logarithmic axis needs a value > 0, got none: draw with log=False"):
         plot.schedules(range(2), {"a": [0, 0]}, log=True)
-    with pytest.raises(ValueError, match="rates must not be empty"):
+    with pytest.raises(ValueError, match="rates must have at least one entry, got none"):
         plot.picture(np.zeros((2, 2)), [])
     with pytest.raises(ValueError, match=r"path must end in one of \.pdf, \.png, \.svg, got 'a\.jpg'"):
         plot.save(plot.figure(), "a.jpg")
@@ -233,7 +234,7 @@ def test_an_unwritable_folder_is_an_os_error(tmp_path):
 # Imports
 
 
-def test_matplotlib_comes_in_with_the_first_drawing_and_pyplot_never(tmp_path):
+def test_the_first_drawing_imports_matplotlib_but_never_pyplot(tmp_path):
     code = f"""
 import sys
 import lrsched
@@ -265,7 +266,7 @@ def test_the_pictures_of_the_docs_are_drawn(name, size, tmp_path):
     assert colours(tmp_path / f"{name}.png") > 500
 
 
-def test_less_than_a_decade_has_plain_numbers():
+def test_a_logarithmic_axis_of_less_than_a_decade_has_plain_numbers():
     axes = plot.frame(log=True)
     axes.plot([0, 1], [1.47, 1.92])
     axes.figure.canvas.draw()
@@ -273,7 +274,7 @@ def test_less_than_a_decade_has_plain_numbers():
     assert {"1.5", "1.6", "1.7"} <= set(labels)
 
 
-def test_names_follow_their_lines_where_shared_axes_grow():
+def test_labels_follow_their_lines_if_shared_axes_grow():
     left, right = plot.figure(8, 3).subplots(1, 2, sharey=True)
     (line,) = left.plot([0, 1], [0, 1], label="first")
     plot.name_ends(left, [line])

@@ -16,7 +16,7 @@ from .._check import choice, integer, number
 from .._functions import Callback, LossFn, described
 from .._processes import Sync, agree
 from ..schedulers._groups import read, write
-from ..sequences._sequence import Ramp, RampScale
+from ..sequences._finite import Ramp, RampScale
 from ._curve import Curve
 from ._descent import Array, Divergence
 from ._snapshot import Saved

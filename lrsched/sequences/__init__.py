@@ -1,21 +1,11 @@
-"""Sequences: pure functions of a position, k → factor f(k). numpy and Pillow only, no torch."""
+"""Sequences: pure functions of a position. k goes in, a factor f(k) comes out. numpy and Pillow only, no torch."""
 
-from ._decays import (
-    Cosine,
-    CycleMode,
-    Exponential,
-    Geometric,
-    Inverse,
-    InverseSqrt,
-    Linear,
-    Polynomial,
-    Sawtooth,
-    StepDecay,
-    TimeDecay,
-    Triangular,
-)
+from ._cycles import CycleMode, Sawtooth, Triangular
+from ._decays import Exponential, Geometric, Inverse, InverseSqrt, StepDecay, TimeDecay
+from ._finite import Cosine, Linear, Polynomial, Ramp, RampScale, Warmup
+from ._lists import Constant, Piecewise, Values
 from ._pixels import Channels, Order, Pixels
-from ._sequence import Constant, Piecewise, Ramp, RampScale, Sequence, Values, Warmup
+from ._sequence import Sequence
 
 __all__ = [
     "Channels",

@@ -1,4 +1,4 @@
-"""Pictures as schedules: Pillow and numpy read a picture, and its pixels become the factors of a sequence."""
+"""Pictures as schedules: a picture goes in, and its pixels become the factors of a sequence. Pillow reads the files."""
 
 from __future__ import annotations
 
@@ -7,44 +7,47 @@ import math
 import os
 import warnings
 from dataclasses import dataclass, field
-from typing import IO, Any, Literal, get_args
+from typing import IO, Any, Literal, TypeVar, get_args
 
 import numpy as np
 from PIL import Image
 
-from .._check import choice, integer, number
+from .._check import choice, integer, number, refuse
 from ._sequence import Sequence
 
 File = str | os.PathLike[str] | IO[bytes]
 Order = Literal["raster", "serpentine"]
 Channels = Literal["rgb", "gray"]
 Picture = File | Image.Image | np.ndarray
+Position = TypeVar("Position", int, np.ndarray)  # one position, or an array of them
 
 
 @dataclass(frozen=True, init=False, repr=False)
 class Pixels(Sequence):
     """The pixels of a picture, resized to about `steps` values: f(k) = value/255, in [0, 1].
 
-    A picture of w × h becomes w′ × h′ with f = √(w·h·c/steps), w′ = max(1, ⌊w/f⌋), h′ = max(1, ⌊h/f⌋), c = 3 for "rgb"
-    and 1 for "gray". The value at (row, col) is source[(2·row+1)·h // (2·h′), (2·col+1)·w // (2·w′)], the nearest one,
-    looked up at each step, so the memory is the picture's whatever `steps` is. Values come row by row, the channels of
-    a pixel one after another (R, G, B); after the w′·h′·c-th the last one holds.
+    A picture of w × h pixels with c channels ("rgb": c = 3, "gray": c = 1) is resized to w′ × h′: with
+    f = √(w·h·c/steps), w′ = max(1, ⌊w/f⌋) and h′ = max(1, ⌊h/f⌋). The value at (row, col) is that of the nearest pixel,
+    source[(2·row+1)·h // (2·h′), (2·col+1)·w // (2·w′)]. It is looked up at each step, so memory does not grow with
+    `steps`. Values come row by row, and for each pixel in the order R, G, B. After all w′·h′·c values, the last one
+    holds. `len(pixels)` is w′·h′·c.
 
-    Palette and alpha pictures become RGB (alpha dropped), 16-bit values are divided by 257 without rounding, and of an
-    animation the first frame counts.
+    Palette and alpha pictures become RGB (alpha is dropped), 16-bit values are divided by 257 without rounding, and an
+    animation gives its first frame.
 
     Args:
         image: a path, a file open for reading bytes, a PIL image, or an array of shape (h, w) or (h, w, 1 | 3 | 4) of
             uint8, uint16, or floats in [0, 1].
-        steps: about how many values the picture is to last, an integer ≥ 1.
-        order: "raster", or "serpentine", in which odd rows run from right to left.
-        channels: "rgb", or "gray", which converts first.
+        steps: the approximate number of values, an integer from 1 to 1e15.
+        order: "raster", or "serpentine", which reads odd rows from right to left.
+        channels: "rgb", or "gray", which converts the picture to gray first.
 
-    Raises TypeError or ValueError naming the argument, also for a broken picture and for one so large that Pillow warns
-    of a decompression bomb.
+    Raises TypeError or ValueError if an argument is invalid, if the picture is broken, or if it is so large that Pillow
+    warns of a decompression bomb.
     Source: Jang et al. (2018), "Aesthetically Pleasing Learning Rates".
 
     >>> import numpy as np
+    >>> from lrsched import Pixels
     >>> picture = np.array([[[255, 0, 51], [102, 153, 204]]], dtype=np.uint8)
     >>> Pixels(picture, steps=6).values(7).round(3).tolist()
     [1.0, 0.0, 0.2, 0.4, 0.6, 0.8, 0.8]
@@ -77,12 +80,12 @@ class Pixels(Sequence):
         )
 
     def __len__(self) -> int:
-        """Return w′·h′·c, the number of positions before the last value holds."""
+        """Return the number of values, w′·h′·c; after them the last one holds."""
         return self._size[0] * self._size[1] * (3 if self.channels == "rgb" else 1)
 
     def __setstate__(self, state: dict[str, object]) -> None:
         self._coerce(**state)
-        self.source.setflags(write=False)  # which a pickle does not keep
+        self.source.setflags(write=False)  # a pickle does not keep this flag
 
     def __repr__(self) -> str:
         height, width = self.source.shape[:2]
@@ -93,12 +96,12 @@ class Pixels(Sequence):
         return float(self._look_up(min(k, len(self) - 1)))
 
     def values(self, n: int) -> np.ndarray:
-        """Return the factors at k = 0 … n−1 as an array of shape (n,), float64."""
+        """Return the first n factors, f(0) … f(n − 1), as a float64 array of shape (n,)."""
         k = np.minimum(np.arange(integer("n", n)), len(self) - 1)
         return np.asarray(self._look_up(k), dtype=np.float64)
 
-    def _look_up(self, k: Any) -> Any:
-        """Return the factor at k, or the factors at an array of positions, before the end."""
+    def _look_up(self, k: Position) -> np.ndarray | np.floating[Any]:
+        """Return the factor at position k, or the factors at an array of positions, all below len(self)."""
         pixel, channel = divmod(k, 3) if self.channels == "rgb" else (k, 0)
         rows, columns = self._size
         row, column = divmod(pixel, columns)
@@ -107,10 +110,16 @@ class Pixels(Sequence):
         height, width, planes = self.source.shape
         y = (2 * row + 1) * height // (2 * rows)
         x = (2 * column + 1) * width // (2 * columns)
-        return self.source[y, x, channel % planes] / _WHITE.get(self.source.dtype.name, 1.0)
+        factors: np.ndarray | np.floating[Any] = self.source[y, x, channel % planes] / _white(self.source)
+        return factors
 
 
 _WHITE = {"uint8": 255.0, "uint16": 65535.0}  # 65535 = 257·255
+
+
+def _white(source: np.ndarray) -> float:
+    """Return the value that stands for white in an array of pixels."""
+    return _WHITE.get(source.dtype.name, 1.0)
 
 
 def _read(image: Picture) -> np.ndarray:
@@ -118,11 +127,11 @@ def _read(image: Picture) -> np.ndarray:
     if not isinstance(image, Image.Image) and hasattr(image, "__array__"):
         try:
             array = np.asarray(image)
-        except (RuntimeError, TypeError, ValueError) as error:  # a tensor that requires grad, or of bfloat16
-            raise TypeError(f"image: cannot be made an array: {error}") from error
+        except (RuntimeError, TypeError, ValueError) as error:  # such as a tensor that requires grad, or of bfloat16
+            raise TypeError(f"image cannot be converted to an array: {error}") from error
         return _from_array(array)
     if not isinstance(image, (Image.Image, str, os.PathLike)) and not hasattr(image, "read"):
-        raise TypeError(f"image must be a path, an open file, a PIL image or an array, got {image!r}")
+        refuse("image", "a path, an open file, a PIL image or an array", image)
     try:
         if isinstance(image, Image.Image):
             return _from_pillow(image)
@@ -132,12 +141,13 @@ def _read(image: Picture) -> np.ndarray:
                 return _from_pillow(picture)
     except MemoryError:
         raise
-    except Exception as error:  # Pillow's plugins raise whatever a broken file makes them stumble over
+    except Exception as error:  # Pillow raises errors of any type on a broken file
         why = str(error).removeprefix("image: ")
         raise ValueError(f"image: cannot read {image!r}: {why}") from error
 
 
 def _from_pillow(image: Image.Image) -> np.ndarray:
+    """Return the first frame as an array, and leave the image at the frame at which it was."""
     frame = image.tell() if getattr(image, "is_animated", False) else 0
     if frame:
         image.seek(0)
@@ -149,8 +159,8 @@ def _from_pillow(image: Image.Image) -> np.ndarray:
 
 
 def _planes(image: Image.Image) -> np.ndarray:
-    """Return the picture's channels without alpha, as Pillow has them."""
-    if image.mode == "I":  # 32 bits; how some files of 16 bits are opened
+    """Return the channels of an image in any of Pillow's modes, without alpha."""
+    if image.mode == "I":  # 32 bits; Pillow opens some 16-bit files in this mode
         array = np.asarray(image)
         if array.size and (array.min() < 0 or array.max() > 65535):
             raise ValueError(f"image: 32-bit values must be in 0 … 65535, got {array.min()} … {array.max()}")
@@ -168,25 +178,28 @@ def _planes(image: Image.Image) -> np.ndarray:
 
 
 def _from_array(array: np.ndarray) -> np.ndarray:
+    """Return a read-only copy of an array of pixels, (h, w, 1 or 3), after checking its type, shape and values."""
     array = array.astype(array.dtype.newbyteorder("="), copy=False)
     if array.dtype not in (np.uint8, np.uint16) and array.dtype.kind != "f":
-        raise TypeError(f"image must be an array of uint8, uint16 or floats, got {array.dtype}")
+        raise TypeError(f"image must be an array of uint8, uint16 or floats, got an array of {array.dtype}")
     if array.ndim == 2:
         array = array[:, :, None]
     if array.ndim != 3 or array.shape[2] not in (1, 3, 4) or array.size == 0:
-        raise ValueError(f"image must be of shape (h, w) or (h, w, 1 | 3 | 4) and not empty, got {array.shape}")
+        raise ValueError(f"image must have shape (h, w) or (h, w, 1 | 3 | 4) and not be empty, got {array.shape}")
     if array.dtype.kind == "f" and not (array.min() >= 0.0 and array.max() <= 1.0):
-        raise ValueError(f"image: floats must be in [0, 1], got {array.min()} … {array.max()}")
+        raise ValueError(
+            f"image: floats must be in [0, 1], got {array.min()} … {array.max()}; divide them by the white value"
+        )
     source = np.array(array[:, :, :3], order="C")
     source.setflags(write=False)
     return source
 
 
 def _gray(source: np.ndarray) -> np.ndarray:
-    """Return the luma of ITU-R 601-2, as Pillow rounds it for 8 bits."""
+    """Return the luma of ITU-R 601-2; 8-bit values are rounded as Pillow rounds them."""
     if source.shape[2] == 1:
         return source
     if source.dtype == np.uint8:
         return np.asarray(Image.fromarray(source).convert("L"))[:, :, None]
     weights = np.array([[0.299], [0.587], [0.114]])
-    return np.asarray(np.clip(source @ weights / _WHITE.get(source.dtype.name, 1.0), 0.0, 1.0))
+    return np.asarray(np.clip(source @ weights / _white(source), 0.0, 1.0))

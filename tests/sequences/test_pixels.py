@@ -42,7 +42,7 @@ def encoded(image, kind, **options):
 # ---------------------------------------------------------------- by hand
 
 
-def test_a_picture_of_as_many_values_as_steps_is_not_resized():
+def test_a_picture_with_one_value_per_step_is_not_resized():
     assert first(Pixels(RGB, 12), 15) == over_255(255, 0, 0, 0, 255, 0, 0, 0, 255, 51, 102, 204, 204, 204, 204)
 
 
@@ -61,7 +61,7 @@ def test_doubled():
     assert first(seq, 17) == over_255(0, 0, 51, 51, 0, 0, 51, 51, 102, 102, 255, 255, 102, 102, 255, 255, 255)
 
 
-def test_halved_and_brought_to_a_third():
+def test_shrunk_to_a_half_and_to_a_third():
     picture = np.arange(36, dtype=np.uint8).reshape(6, 6)
     assert first(Pixels(picture, 9, channels="gray"), 9) == over_255(7, 9, 11, 19, 21, 23, 31, 33, 35)
     assert first(Pixels(picture, 4, channels="gray"), 4) == over_255(7, 10, 25, 28)
@@ -109,7 +109,7 @@ def read_out(picture, steps, order):
 
 
 def at_an_edge(height, width, planes, steps):
-    """Return whether a side comes out so close to a whole number that the rounding of f decides about a pixel."""
+    """Return whether a side is so close to a whole number that the rounding of f decides about a pixel."""
     exact = math.isqrt(height * steps // (width * planes)), math.isqrt(width * steps // (height * planes))
     return resized(height, width, planes, steps) != (max(1, exact[0]), max(1, exact[1]))
 
@@ -144,7 +144,7 @@ def test_gray_follows_the_formula(drawn, order):
 
 @settings(deadline=None)
 @given(st.integers(1, 9), st.integers(1, 9), st.integers(1, 9), st.booleans())
-def test_equals_pillows_nearest_where_the_sides_divide(height, width, ratio, shrink):
+def test_equals_pillows_nearest_if_the_sides_divide(height, width, ratio, shrink):
     large, small = (height * ratio, width * ratio), (height, width)
     source, target = (large, small) if shrink else (small, large)
     picture = noise(*source)
@@ -166,7 +166,7 @@ def test_values_are_in_0_to_1_and_equal_calling(drawn, order, channels):
         assert seq(k) == values[k]
 
 
-# ---------------------------------------------------------------- where a picture may come from
+# ---------------------------------------------------------------- sources of a picture
 
 
 def test_paths_files_images_and_arrays_are_the_same(tmp_path):
@@ -285,7 +285,7 @@ def test_a_palette_with_transparency_gives_its_colours_without_a_warning():
 
 
 @pytest.mark.parametrize("kind", [None, "PNG", "TIFF"])
-def test_16_bits_are_divided_by_257_without_loss(kind):
+def test_16_bit_values_are_divided_by_257_without_loss(kind):
     numbers = [[0, 1, 257], [32768, 65534, 65535]]
     image = Image.fromarray(np.array(numbers, dtype=np.uint16))
     if kind:
@@ -296,13 +296,13 @@ def test_16_bits_are_divided_by_257_without_loss(kind):
         assert first(Pixels(image, 18), 18) == pytest.approx(np.repeat(expected, 3).tolist(), rel=1e-12, abs=0)
 
 
-def test_16_bits_of_the_other_byte_order():
+def test_16_bit_values_in_the_other_byte_order():
     image = Image.frombytes("I;16B", (2, 1), (1).to_bytes(2, "big") + (65534).to_bytes(2, "big"))
     assert first(Pixels(image, 2, channels="gray"), 2) == pytest.approx([1 / 65535, 65534 / 65535], rel=1e-12)
 
 
 @pytest.mark.parametrize("kind", ["GIF", "PNG", "TIFF", "WEBP"])
-def test_of_an_animation_the_first_frame_counts(kind):
+def test_an_animation_gives_its_first_frame(kind):
     frames = [Image.new("RGB", (2, 2), colour) for colour in ((255, 0, 0), (0, 0, 255), (0, 255, 0))]
     options = {"lossless": True} if kind == "WEBP" else {}
     data = encoded(frames[0], kind, save_all=True, append_images=frames[1:], **options)
@@ -315,10 +315,10 @@ def test_of_an_animation_the_first_frame_counts(kind):
     assert image.tell() == 1
 
 
-# ---------------------------------------------------------------- a value of its own kind
+# ---------------------------------------------------------------- equality, printing, memory
 
 
-def test_equality_is_of_pictures_and_arguments():
+def test_pictures_and_arguments_decide_equality():
     seq = Pixels(RGB, 12)
     assert seq == Pixels(RGB.copy(), 12, order="raster", channels="rgb")
     others = [Pixels(RGB[::-1], 12), Pixels(RGB, 13), Pixels(RGB, 12, "serpentine"), Pixels(RGB, 12, channels="gray")]
@@ -338,7 +338,7 @@ def test_prints_a_length_and_a_sha256():
     assert len(text) < 250
 
 
-def test_a_copy_by_pickle_is_equal_and_as_small():
+def test_a_pickled_copy_is_equal_and_small():
     seq = Pixels(noise(64, 64), 10**8)
     data = pickle.dumps(seq)
     assert len(data) < 2 * 64 * 64 * 3
@@ -348,7 +348,7 @@ def test_a_copy_by_pickle_is_equal_and_as_small():
 
 
 @pytest.mark.parametrize(("order", "channels"), [("raster", "rgb"), ("serpentine", "gray")])
-def test_memory_does_not_grow_with_the_horizon(order, channels):
+def test_memory_does_not_grow_with_the_number_of_steps(order, channels):
     picture = noise(64, 64)
     Pixels(picture, 100, order, channels)
     tracemalloc.start()
@@ -376,22 +376,24 @@ def test_far_positions_by_hand():
 # ---------------------------------------------------------------- bad pictures
 
 
-@pytest.mark.parametrize("image", [None, 5, 0.5, object(), [[0, 1], [1, 0]], (1, 2), {}, lambda: None], ids=repr)
-def test_refuses_what_is_no_picture(image):
-    with pytest.raises(TypeError, match=r"^image must be "):
+@pytest.mark.parametrize(
+    "image", [None, 5, 0.5, object(), [[0, 1], [1, 0]], (1, 2), {}, abs], ids=lambda image: type(image).__name__
+)
+def test_refuses_what_is_not_a_picture(image):
+    with pytest.raises(TypeError, match=r"^image must be a path, an open file, a PIL image or an array, got "):
         Pixels(image, 10)
 
 
 @pytest.mark.parametrize("dtype", [np.int64, np.int8, bool, complex, str, object, "datetime64[s]"])
 def test_refuses_arrays_of_other_types(dtype):
-    with pytest.raises(TypeError, match=r"^image must be "):
+    with pytest.raises(TypeError, match=r"^image must be an array of uint8, uint16 or floats, got an array of "):
         Pixels(np.ones((2, 2)).astype(dtype), 10)
 
 
 @pytest.mark.parametrize("shape", [(), (4,), (2, 2, 2), (2, 2, 5), (1, 2, 2, 3), (0, 2), (2, 0, 3), (2, 2, 0)])
 @pytest.mark.parametrize("dtype", [np.uint8, np.float64])
 def test_refuses_arrays_of_other_shapes(shape, dtype):
-    with pytest.raises(ValueError, match=r"^image must be "):
+    with pytest.raises(ValueError, match=r"^image must have shape \(h, w\) or .* and not be empty, got \("):
         Pixels(np.zeros(shape, dtype), 10)
 
 
@@ -411,7 +413,7 @@ def refused(image):
 
 
 def works(image, **arguments):
-    """Return whether a picture works; False where it is refused by an error that names the argument."""
+    """Return whether a picture works; False if it is refused by an error that names the argument."""
     try:
         seq = Pixels(image, 10, **arguments)
     except ValueError as error:
@@ -421,7 +423,7 @@ def works(image, **arguments):
     return 0.0 <= seq(0) <= 1.0
 
 
-def test_refuses_files_that_hold_no_picture(tmp_path):
+def test_refuses_files_without_a_picture(tmp_path):
     files = {
         "empty.png": b"",
         "text.png": b"not a picture",
@@ -438,7 +440,7 @@ def test_refuses_files_that_hold_no_picture(tmp_path):
             assert not file.closed
 
 
-def test_refuses_what_is_no_binary_file(tmp_path):
+def test_refuses_files_that_are_not_open_for_reading_bytes(tmp_path):
     (tmp_path / "text").write_text("text")
     with (tmp_path / "text").open() as file:
         refused(file)
@@ -449,12 +451,12 @@ def test_refuses_what_is_no_binary_file(tmp_path):
     refused(closed)
 
 
-def test_refuses_a_path_where_nothing_is(tmp_path):
+def test_refuses_a_path_that_does_not_exist(tmp_path):
     with pytest.raises((ValueError, OSError), match=r"^image\b.*nowhere\.png"):
         Pixels(tmp_path / "nowhere.png", 10)
 
 
-@pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow's remarks on broken files
+@pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow warns about some broken files
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP"])
 def test_a_file_cut_anywhere_works_or_is_refused(kind):
     data = encoded(noise(9, 7), kind)
@@ -465,7 +467,7 @@ def test_a_file_cut_anywhere_works_or_is_refused(kind):
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "GIF", "BMP", "TIFF"])
 def test_an_image_of_a_cut_file_is_refused(kind):
     data = encoded(noise(40, 40), kind)
-    refused(Image.open(io.BytesIO(data[: len(data) * 3 // 4])))  # Pillow reads the pixels only when they are wanted
+    refused(Image.open(io.BytesIO(data[: len(data) * 3 // 4])))  # Pillow reads the pixels only on demand
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
@@ -478,7 +480,7 @@ def test_a_damaged_file_works_or_is_refused(kind, monkeypatch):
         damaged = bytearray(data)
         for _ in range(chance.randint(1, 4)):
             damaged[chance.randrange(min(len(data), 400))] = chance.randrange(256)
-        works(io.BytesIO(bytes(damaged)))  # or raises what names the picture; any other error fails
+        works(io.BytesIO(bytes(damaged)))  # an error that does not name the picture fails
 
 
 @pytest.mark.parametrize("side", [4, 10])
@@ -532,7 +534,7 @@ def test_refuses_the_wrong_value_and_names_the_argument(name, value):
         Pixels(RGB, **{"steps": 12, name: value})
 
 
-def test_numbers_become_pythons():
+def test_numpy_integers_become_python_integers():
     seq = Pixels(RGB, np.int64(12))
     assert type(seq.steps) is int
     assert seq == Pixels(RGB, 12)
