@@ -33,7 +33,7 @@ def main(argv: list[str]) -> int:
         print(f"no benchmark is called {name!r}\n\n{listing()}", file=sys.stderr)
         return 2
     try:
-        return importlib.import_module(f".{name}", __package__).main(rest)
+        return importlib.import_module(f".{folder(name)}.{name}", __package__).main(rest)
     except BenchmarkError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -43,6 +43,13 @@ def main(argv: list[str]) -> int:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
+
+
+COSTS = {"step_cost", "range_test_cost", "range_test_quality", "sweep_cost", "compare_cost"}
+
+
+def folder(name: str) -> str:
+    return "costs" if name in COSTS else "replications"
 
 
 def listing() -> str:

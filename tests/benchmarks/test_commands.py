@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks import devices, digits, step_cost, table
+from benchmarks import devices
 from benchmarks.__main__ import BENCHMARKS, main
+from benchmarks.costs import step_cost
 from benchmarks.errors import BenchmarkError
+from benchmarks.replications import digits, table
 
 ROOT = Path(__file__).parents[2]
 SMOKE = ["digits", "--epochs", "1", "--seeds", "1", "--settings", "seq4-cutoff,sgd"]
@@ -134,7 +136,7 @@ def test_mnist_without_its_files_says_so(capsys, tmp_path):
 
 
 def test_what_digits_needs_but_is_missing_is_named(capsys, monkeypatch):
-    monkeypatch.setitem(sys.modules, "benchmarks.digits", None)
+    monkeypatch.setitem(sys.modules, "benchmarks.replications.digits", None)
     assert main(SMOKE) == 1
     assert "install what the benchmarks need" in capsys.readouterr().err
 

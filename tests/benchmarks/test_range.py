@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 
-from benchmarks import range_noise, range_test_cost, range_test_quality
 from benchmarks.__main__ import main
-from benchmarks.range_tasks import TASKS
+from benchmarks.costs import range_test_cost, range_test_quality
+from benchmarks.replications import range_noise
+from benchmarks.small_tasks import TASKS
 from lrsched import Curve
 from tests.finder.helpers import LRS, sigmoid
 

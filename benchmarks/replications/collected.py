@@ -1,0 +1,174 @@
+"""What a folder of results holds: the tables, each of one benchmark, configuration and length."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lrsched import Run
+
+from ..errors import BenchmarkError
+from . import cifar10, digits, images, labels, mnist
+from .report import Heading, Row, summary
+from .settings import Setting
+from .table import WRITTEN, Benchmark
+from .verdicts import Judgement
+
+RUN = (mnist.BENCHMARK, cifar10.BENCHMARK, images.BENCHMARK, images.MNIST, digits.BENCHMARK)
+TABLES = RUN + tuple(benchmark.as_written for benchmark in RUN if benchmark.as_written)
+BENCHMARKS = {benchmark.name: benchmark for benchmark in TABLES}
+STAND_IN = "digits"  # for MNIST
+STUDIES = ("functions", "lr_scan")  # begin the names of folders whose runs.jsonl holds records of another kind
+OWN = ("optimizer", "scheduler", "per")  # what a configuration says of its setting alone
+
+
+@dataclass(frozen=True)
+class Table:
+    """The finished runs of one benchmark that share all of their configuration but the setting."""
+
+    folder: Path
+    benchmark: Benchmark
+    data: str
+    epochs: int
+    rows: dict[str, Row]
+
+    @property
+    def base(self) -> str:
+        """The benchmark's name, that of the table as run where this is the one as written."""
+        return self.benchmark.name.removesuffix(WRITTEN)
+
+    @property
+    def label(self) -> str:
+        """What was trained on and for how long, as every number from it must say."""
+        parts = [labels.size(self.data), labels.length(self.epochs, self.benchmark.published_epochs)]
+        parts += ["stand-in for MNIST"] * (self.base == STAND_IN) + ["as written"] * (self.base != self.benchmark.name)
+        return ", ".join(parts)
+
+    def accuracies(self, names: Sequence[str]) -> dict[str, list[float]]:
+        """Return the accuracies of settings, for the seeds that all of them have."""
+        return self._paired(names, {name: row.accuracies for name, row in self.rows.items()})
+
+    def convergences(self, names: Sequence[str]) -> dict[str, list[float]]:
+        """Return the convergences of settings, for the seeds that all of them have."""
+        return self._paired(names, {name: row.convergences for name, row in self.rows.items()})
+
+    def _paired(self, names: Sequence[str], values: Mapping[str, Sequence[float]]) -> dict[str, list[float]]:
+        by_seed = {
+            name: dict(zip((run.seed for run in self.rows[name].runs), values[name], strict=True)) for name in names
+        }
+        common = sorted(set.intersection(*(set(found) for found in by_seed.values())))
+        return {name: [found[seed] for seed in common] for name, found in by_seed.items()}
+
+
+@dataclass(frozen=True)
+class Collected:
+    """All that a folder of results holds: its tables, and the records of studies of other kinds, by their names."""
+
+    tables: list[Table]
+    studies: dict[str, list[Any]]  # what was found, a folder each
+
+    @property
+    def names(self) -> set[str]:
+        """The benchmarks that were run; a table as written is another than that as run."""
+        return {table.benchmark.name for table in self.tables} | set(self.studies)
+
+
+Found = list[tuple[str, Judgement]]  # what was trained on, and what came of the claim there
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The benchmarks that answer a claim, and the judge of what they found."""
+
+    benchmarks: tuple[str, ...]
+    judge: Callable[[Collected], Found]
+
+
+def collect(results: Path) -> Collected:
+    """Read a folder of results; the tables in the benchmarks' order, the longest first."""
+    tables: list[Table] = []
+    studies: dict[str, list[Any]] = {}
+    for path in sorted(results.glob("*/runs.jsonl")):
+        study = next((name for name in STUDIES if path.parent.name.startswith(name)), None)
+        if study:
+            studies.setdefault(study, []).append(latest(records(path)))
+        else:
+            tables += _tables(path)
+    for path in sorted(results.glob("*/range_noise.json")):
+        studies.setdefault("range_noise", []).append(_bumps(path))
+    order = [*BENCHMARKS]
+    tables.sort(key=lambda table: (order.index(table.benchmark.name), -table.epochs, table.data))
+    return Collected(tables, studies)
+
+
+def records(path: Path) -> list[dict[str, Any]]:
+    """Return the objects in a JSON-lines file; a last line without its newline is not finished, and does not count."""
+    *lines, _ = path.read_bytes().split(b"\n")
+    return [_parsed(path, number, line) for number, line in enumerate(lines, start=1)]
+
+
+def _bumps(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text())["bumps"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise BenchmarkError(f"{path} is no record of range tests: {error!r}") from error
+
+
+def latest(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the records that share the last one's configuration."""
+    return [record for record in found if record["config"] == found[-1]["config"]]
+
+
+def _parsed(path: Path, number: int, line: bytes) -> dict[str, Any]:
+    try:
+        record = json.loads(line)
+        if not isinstance(record["config"], dict):
+            raise TypeError("its config is no object")
+    except (ValueError, KeyError, TypeError) as error:
+        raise BenchmarkError(f"{path}, line {number}, is no record: {error!r}") from error
+    return record
+
+
+def _tables(path: Path) -> list[Table]:
+    """Return the tables in a file of runs, each of one configuration; of runs with one seed the first counts."""
+    runs: dict[str, dict[str, dict[int, Run]]] = {}
+    for record in records(path):
+        shared = {name: value for name, value in record["config"].items() if name not in OWN}
+        run = _run(path, record)
+        runs.setdefault(json.dumps(shared), {}).setdefault(run.setting, {}).setdefault(run.seed, run)
+    return [
+        _table(path, json.loads(shared), {name: [*by_seed.values()] for name, by_seed in found.items()})
+        for shared, found in runs.items()
+    ]
+
+
+def _run(path: Path, record: dict[str, Any]) -> Run:
+    try:
+        return Run(**record)
+    except TypeError as error:
+        raise BenchmarkError(f"{path} has a line that is no run: {error}") from error
+
+
+def _table(path: Path, config: dict[str, Any], runs: dict[str, list[Run]]) -> Table:
+    try:
+        benchmark = BENCHMARKS[config["key"]["benchmark"]]
+        settings = _settings(benchmark, runs)
+        rows = {
+            name: summary(name, setting, runs[name], benchmark.columns, config["epochs"])
+            for name, setting in settings.items()
+            if name in runs
+        }
+        return Table(path.parent, benchmark, config["key"]["data"], config["epochs"], rows)
+    except (KeyError, TypeError, ValueError) as error:
+        raise BenchmarkError(f"{path} has a run that is of no benchmark here: {error!r}") from error
+
+
+def _settings(benchmark: Benchmark, names: Iterable[str]) -> dict[str, Setting | Heading]:
+    """Return a benchmark's settings and, after them, the rows that a user added: pictures of his own."""
+    added = sorted(set(names) - set(benchmark.settings))
+    if added and benchmark.added is None:
+        raise KeyError(added[0])
+    return {**benchmark.settings, **{name: Heading(benchmark.added, name) for name in added}}
