@@ -1,4 +1,4 @@
-"""Small tasks for the range test: networks, optimizers and batch sizes of many kinds, on built-in data."""
+"""Small tasks on scikit-learn's data: networks, optimizers and batch sizes of many kinds."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Data = tuple[Tensor, Tensor]
 
 @dataclass(frozen=True)
 class Task:
-    """What is trained: data, network, optimizer, batch size (at most all of the data) and loss."""
+    """Data, network, optimizer, batch size (at most all of the data) and loss."""
 
     data: Callable[[], Data]
     network: Callable[[], nn.Module]
@@ -28,7 +28,7 @@ class Task:
 
 
 class Batches:
-    """Shuffled batches, endless, the same for the same seed at every start."""
+    """Endless shuffled batches; each iteration with a seed is the same."""
 
     def __init__(self, data: Data, size: int, seed: int) -> None:
         self.data, self.size, self.seed = data, min(size, len(data[0])), seed
@@ -115,4 +115,4 @@ TASKS = {
     "diabetes-sgd-all": Task(diabetes, lambda: mlp(10, 1), sgd, 10_000, mse_loss),
     "wine-momentum16": Task(wine, lambda: mlp(13, 3), momentum, 16, cross_entropy),  # ends near zero
 }
-NAMED = list(TASKS)[:6]  # on which the claim is made; the others show whether it holds elsewhere
+NAMED = list(TASKS)[:6]  # the six of the claim; the others show whether it holds elsewhere

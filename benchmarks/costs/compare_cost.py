@@ -1,7 +1,8 @@
-"""What training side by side saves: all runs of a published table as one ensemble, against the loop of a single run.
+"""The time saved by training side by side: all runs of a published table as one ensemble, or one run in a plain loop.
 
-The contestants take turns in one process, on noise in the images' place: the time does not depend on them. The time of
-a whole table is a step's times the steps of all its runs, validation left out; that of the loop is of SGD, the faster.
+The contestants take turns in one process, with noise for images, which does not change the time. The time of a whole
+table is a step's time multiplied by the steps of all its runs, without validation; the loop's is that of SGD, the
+faster of the two optimizers.
 """
 
 from __future__ import annotations
@@ -10,8 +11,6 @@ import argparse
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -20,28 +19,27 @@ from torch import Tensor
 from lrsched import Ensemble
 
 from .. import machine
+from ..commands import add_device, add_out, add_seeds, chosen, count, option_parser
 from ..devices import usable
-from ..errors import BenchmarkError
-from ..replications import cifar10, mnist, report
-from ..replications.table import count
-from ..replications.training import batch_loss
-from ..results import prepare, write
-from . import bounds
-from .step_cost import interval
-from .sweep_cost import measure
+from ..files import prepare, write_figures
+from ..replications import cifar10, mnist
+from ..replications.metrics import batch_loss
+from ..text_tables import show
+from . import step_bounds
+from .timing import in_turns, ratio_of_medians, span
 
 SHAPES = {"mnist": (60_000, 1, 28, 28), "cifar10": (50_000, 3, 32, 32)}
 TABLES = {"mnist": mnist.BENCHMARK, "cifar10": cifar10.BENCHMARK}
 LOOP, STACKED, RECORDED = "plain loop", "ensemble", "ensemble, CUDA graphs"
-LIMIT = 10.0  # times as fast as the loop, on a GPU
-ROWS = 10_000  # images of noise at most
+LIMIT = 10.0  # on a GPU, an ensemble must be this many times as fast as the loop
+ROWS = 10_000  # at most so many images of noise
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What a step takes, of one run in a loop or of all runs, and what a whole table would take.
+    """The time of a step, of one run in a loop or of all runs, and of a whole table.
 
-    `ratio` is how many times longer the loop takes for a table, `low` to `high` its 95 % interval; `bounds` are the
+    `ratio` is how many times longer the loop takes for a table, `low` to `high` its 95 % interval; `bounds` holds the
     least times of a step's bytes, operations and launches.
     """
 
@@ -52,8 +50,8 @@ class Cost:
     seconds: float
     table_seconds: float
     ratio: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
     bounds: dict[str, float]
 
 
@@ -74,10 +72,12 @@ class Contest:
 
     def contestants(self) -> dict[str, Callable[[], object]]:
         found = {LOOP: self.loop(), STACKED: self.ensemble(record=False)}
-        return found | ({RECORDED: self.ensemble(record=True)} if self.device.type == "cuda" else {})
+        if self.device.type == "cuda":
+            found[RECORDED] = self.ensemble(record=True)
+        return found
 
     def rows(self, shape: tuple[int, ...]) -> Iterator[Tensor]:
-        """Yield the rows of batch after batch, for an epoch at a time."""
+        """Yield the rows of batch after batch, an epoch at a time."""
         while True:
             order = torch.stack([torch.randperm(len(self.data[0])) for _ in range(int(np.prod(shape)))])
             cut = order.to(self.device).split(self.benchmark.batch_size, dim=1)
@@ -87,7 +87,7 @@ class Contest:
         return (tuple(part[rows] for part in self.data) for rows in self.rows(shape))
 
     def loop(self) -> Callable[[], object]:
-        """Return a step of one run, as anyone would write it."""
+        """Return a step of one run, in an ordinary loop."""
         torch.manual_seed(0)
         model = self.benchmark.network().to(self.device)
         optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
@@ -113,16 +113,27 @@ class Contest:
 def costs(contest: Contest, steps: int, turns: int) -> list[Cost]:
     """Time a table's contestants, in turns of steps / turns each."""
     contestants, each = contest.contestants(), -(-steps // turns)
-    times = measure({name: partial(repeat, step, each) for name, step in contestants.items()}, turns, contest.device)
-    speed, found = bounds.speed(contest.device), []
+    calls = {name: partial(repeat, step, each) for name, step in contestants.items()}
+    times = in_turns(calls, turns, contest.device, collect=True)
+    speed = step_bounds.speed(contest.device)
+    found = []
     for name, step in contestants.items():
         runs = 1 if name == LOOP else contest.members
-        seconds, loop = float(np.median(times[name])) / each, float(np.median(times[LOOP])) / each
-        low, high = (value * runs for value in interval(np.stack([times[LOOP], times[name]])))
-        least = {} if name == RECORDED else bounds.work(step).seconds(speed)
-        whole = seconds * contest.table_steps * contest.members / runs
+        seconds = float(np.median(times[name])) / each
+        ratio = ratio_of_medians(runs * times[LOOP], times[name])
         found.append(
-            Cost(contest.name, name, runs, each * turns, seconds, whole, loop * runs / seconds, low, high, least)
+            Cost(
+                table=contest.name,
+                contestant=name,
+                runs=runs,
+                steps=each * turns,
+                seconds=seconds,
+                table_seconds=seconds * contest.table_steps * contest.members / runs,
+                ratio=ratio.value,
+                low=ratio.low,
+                high=ratio.high,
+                bounds={} if name == RECORDED else step_bounds.work(step).seconds(speed),
+            )
         )
     return found
 
@@ -133,9 +144,9 @@ def repeat(step: Callable[[], object], times: int) -> None:
 
 
 def bound_of(found: list[Cost], cost: Cost) -> tuple[str, float]:
-    """Return what bounds a contestant and how many times longer than that it takes.
+    """Return what bounds a contestant and how many times longer than its bound it takes.
 
-    A recorded pass does the work of one that is called, but launches its kernels as one.
+    A recorded step does the work of one that is called, but launches its kernels as one.
     """
     stacked = next(each for each in found if each.table == cost.table and each.contestant == STACKED)
     least = dict(cost.bounds or stacked.bounds)
@@ -146,12 +157,13 @@ def bound_of(found: list[Cost], cost: Cost) -> tuple[str, float]:
 
 
 def cells(found: list[Cost]) -> list[list[str]]:
-    lines = [["Table", "contestant", "runs", "steps", "ms a step", "a table", "ratio", "95 %", "bound", "over it"]]
+    lines = [["Table", "contestant", "runs", "steps", "ms a step", "whole table", "ratio", "95 %", "bound", "× bound"]]
     for cost in found:
         kind, over = bound_of(found, cost)
-        span = f"{cost.low:.2f}-{cost.high:.2f}"
-        figures = [f"{1000 * cost.seconds:.3f}", f"{cost.table_seconds:.0f} s", f"{cost.ratio:.2f}", span]
-        lines.append([cost.table, cost.contestant, str(cost.runs), str(cost.steps), *figures, kind, f"{over:.1f}"])
+        counts = [str(cost.runs), str(cost.steps)]
+        times = [f"{1000 * cost.seconds:.3f}", f"{cost.table_seconds:.0f} s"]
+        ratio = [f"{cost.ratio:.2f}", span(cost.low, cost.high, 2)]
+        lines.append([cost.table, cost.contestant, *counts, *times, *ratio, kind, f"{over:.1f}"])
     return lines
 
 
@@ -160,40 +172,44 @@ def verdicts(found: list[Cost]) -> list[str]:
     lines = []
     for name in dict.fromkeys(cost.table for cost in found):
         best = max((cost for cost in found if cost.table == name), key=lambda cost: cost.ratio)
-        met = "met" if best.low >= LIMIT else "MISSED"
-        lines.append(f"{name}: {best.contestant} {best.ratio:.1f} times as fast as the loop, limit {LIMIT:g}: {met}.")
+        speed = f"{best.contestant} {best.ratio:.1f} times as fast as the loop"
+        lines.append(f"{name}: {speed}, limit {LIMIT:g}: {met(best)}.")
     return lines
 
 
-def parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks compare_cost", description=__doc__.splitlines()[0])
-    parser.add_argument("--tables", default=",".join(TABLES), help="joined by commas (default: %(default)s)")
-    parser.add_argument("--seeds", type=count, default=5, help="seeds a setting (default: %(default)s)")
-    parser.add_argument("--steps", type=count, default=2000, help="timed steps a contestant (default: %(default)s)")
-    parser.add_argument("--turns", type=count, default=10, help="turns that share them (default: %(default)s)")
-    parser.add_argument("--device", default="cpu", help="cpu or cuda (default: %(default)s)")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="folder to write compare_cost.json into")
+def met(cost: Cost) -> str:
+    if cost.low is None:
+        return "not judged (fewer than 3 turns)"
+    return "met" if cost.low >= LIMIT else "MISSED"
+
+
+def compare_parser() -> argparse.ArgumentParser:
+    parser = option_parser("compare_cost", __doc__)
+    parser.add_argument("--tables", metavar="A,B", help=f"only these: {', '.join(TABLES)}")
+    add_seeds(parser, 5)
+    parser.add_argument("--steps", type=count, default=2000, help="timed steps per contestant (default: %(default)s)")
+    parser.add_argument("--turns", type=count, default=10, help="turns they are split into (default: %(default)s)")
+    add_device(parser, "cpu or cuda")
+    add_out(parser, "compare_cost.json")
     return parser
 
 
 def main(argv: list[str]) -> int:
-    options = parser().parse_args(argv)
-    names = options.tables.split(",")
-    if unknown := [name for name in names if name not in TABLES]:
-        raise BenchmarkError(f"unknown table {unknown[0]!r}; there are {', '.join(TABLES)}")
+    options = compare_parser().parse_args(argv)
+    names = chosen("table", options.tables, TABLES)
     device = usable(options.device)
     if options.out:
         prepare(options.out)
     torch.set_num_threads(1)
-    torch.backends.cudnn.allow_tf32 = False  # as in the tables
-    found = [
-        cost for name in names for cost in costs(Contest(name, options.seeds, device), options.steps, options.turns)
-    ]
+    torch.backends.cudnn.allow_tf32 = False  # as for the tables
+    contests = (Contest(name, options.seeds, device) for name in names)
+    found = [cost for contest in contests for cost in costs(contest, options.steps, options.turns)]
     lines = cells(found)
-    report.show(lines, "Time of a training step", right=lines[0][2:8])
-    print(*(verdicts(found) if device.type == "cuda" else []), f"Hardware: {machine.hardware(device)}.", sep="\n")
+    show(lines, "Time of a training step", right=lines[0][2:8])
+    if device.type == "cuda":
+        print(*verdicts(found), sep="\n")
+    print(f"Hardware: {machine.hardware(device)}.")
     if options.out:
-        where: dict[str, Any] = {"hardware": machine.hardware(device), "versions": machine.versions()}
-        where |= {"commit": machine.commit(), "costs": [asdict(cost) for cost in found], "verdicts": verdicts(found)}
-        write(options.out / "compare_cost.json", where)
+        figures = {"costs": [asdict(cost) for cost in found], "verdicts": verdicts(found)}
+        write_figures(options.out / "compare_cost.json", figures, options.device)
     return 0

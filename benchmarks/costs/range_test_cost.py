@@ -1,20 +1,16 @@
-"""The cost of a range test: `range_test`, torch-lr-finder and ignite's finder against the bare loop of the same length.
+"""The cost of a range test: `range_test`, torch-lr-finder and ignite's finder, compared with the bare training loop.
 
-MLP 20-64-3, batches of 64 in a list, SGD, 100 iterations, set-up and restore included. Samples of all contestants take
-turns in one process, and each is divided by the bare loop of its turn. Peers that are not installed are left out:
-pip install torch-lr-finder pytorch-ignite
+An MLP 20-64-3, batches of 64 from a list, SGD, 100 iterations, with set-up and restoring included. Each contestant
+alternates with its bare loop in one process, and the ratio is the median over the turns. Other libraries are left out
+if they are not installed: pip install torch-lr-finder pytorch-ignite
 """
 
 from __future__ import annotations
 
-import argparse
 import contextlib
-import gc
 import importlib.util
 import io
-import time
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 import torch
@@ -23,26 +19,36 @@ from torch import nn
 from lrsched import range_test
 
 from .. import machine
-from ..replications import report
-from ..replications.table import count
-from ..results import prepare, write
+from ..commands import add_out, add_samples, option_parser
+from ..files import prepare, write_figures
+from ..text_tables import show
+from .timing import in_turns, median_of_ratios, span
 
 STEPS, LIMIT = 100, 1.05
 START, END = 1e-5, 0.5  # a range in which no contestant stops early
+Batch = tuple[torch.Tensor, torch.Tensor]
 Contestant = Callable[[], object]
 
 
 class Setup:
-    """A fresh model with its optimizer, and the batches."""
+    """A new model with its optimizer, and the batches."""
 
     def __init__(self) -> None:
         torch.manual_seed(0)
         self.model = nn.Sequential(nn.Linear(20, 64), nn.ReLU(), nn.Linear(64, 3))
         self.optimizer = torch.optim.SGD(self.model.parameters(), lr=START)
         self.batches = [(torch.randn(64, 20), torch.randint(3, (64,))) for _ in range(10)]
+        self.loader = torch.utils.data.DataLoader(self.batches, batch_size=None)
+
+    def step(self, batch: Batch) -> torch.Tensor:
+        self.optimizer.zero_grad()
+        loss = loss_fn(self.model, batch)
+        loss.backward()
+        self.optimizer.step()
+        return loss
 
 
-def loss_fn(model: nn.Module, batch: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
+def loss_fn(model: nn.Module, batch: Batch) -> torch.Tensor:
     return nn.functional.cross_entropy(model(batch[0]), batch[1])
 
 
@@ -51,14 +57,28 @@ def bare_loop() -> Contestant:
 
     def run() -> None:
         for k in range(STEPS):
-            setup.optimizer.zero_grad()
-            loss_fn(setup.model, setup.batches[k % len(setup.batches)]).backward()
-            setup.optimizer.step()
+            setup.step(setup.batches[k % len(setup.batches)])
 
     return run
 
 
-def ours() -> Contestant:
+def bare_loader_loop() -> Contestant:
+    setup = Setup()
+
+    def run() -> None:
+        batches = repeated(setup.loader)
+        for _ in range(STEPS):
+            setup.step(next(batches))
+
+    return run
+
+
+def repeated(loader: Iterable[Batch]) -> Iterator[Batch]:
+    while True:
+        yield from loader
+
+
+def lrsched_test() -> Contestant:
     setup = Setup()
 
     def run() -> None:
@@ -72,31 +92,11 @@ def lr_finder() -> Contestant:
     from torch_lr_finder import LRFinder
 
     setup = Setup()
-    loader = torch.utils.data.DataLoader(setup.batches, batch_size=None)
 
     def run() -> None:
         finder = LRFinder(setup.model, setup.optimizer, nn.functional.cross_entropy)
-        finder.range_test(loader, start_lr=START, end_lr=END, num_iter=STEPS)
+        finder.range_test(setup.loader, start_lr=START, end_lr=END, num_iter=STEPS)
         finder.reset()
-
-    return run
-
-
-def bare_loader_loop() -> Contestant:
-    setup = Setup()
-    loader = torch.utils.data.DataLoader(setup.batches, batch_size=None)
-
-    def run() -> None:
-        batches = iter(loader)
-        for _ in range(STEPS):
-            try:
-                batch = next(batches)
-            except StopIteration:
-                batches = iter(loader)
-                batch = next(batches)
-            setup.optimizer.zero_grad()
-            loss_fn(setup.model, batch).backward()
-            setup.optimizer.step()
 
     return run
 
@@ -107,15 +107,8 @@ def ignite_finder() -> Contestant:
 
     setup = Setup()
 
-    def step(_: object, batch: tuple[torch.Tensor, torch.Tensor]) -> float:
-        setup.optimizer.zero_grad()
-        loss = loss_fn(setup.model, batch)
-        loss.backward()
-        setup.optimizer.step()
-        return loss.item()
-
     def run() -> None:
-        trainer, finder = Engine(step), FastaiLRFinder()
+        trainer, finder = Engine(lambda _, batch: setup.step(batch).item()), FastaiLRFinder()
         saved = {"model": setup.model, "optimizer": setup.optimizer}
         with finder.attach(trainer, saved, num_iter=STEPS, start_lr=START, end_lr=END) as found:
             found.run(setup.batches)
@@ -123,67 +116,46 @@ def ignite_finder() -> Contestant:
     return run
 
 
-PEERS = {  # each with the bare loop over the same kind of batches
+OWN = "lrsched.range_test"
+PEERS = {  # module, contestant, and the bare loop over the same kind of batches
     "torch-lr-finder": ("torch_lr_finder", lr_finder, bare_loader_loop),
     "pytorch-ignite": ("ignite", ignite_finder, bare_loop),
 }
 
 
-def measure(make: Callable[[], Contestant], make_bare: Callable[[], Contestant], samples: int) -> np.ndarray:
-    """Return seconds of the contestant and of the bare loop, alternating, shape (2, samples)."""
-    runs = make(), make_bare()
-    times = np.empty((2, samples))
+def measure(name: str, make: Callable[[], Contestant], make_bare: Callable[[], Contestant], samples: int) -> dict:
+    """Time a contestant and its bare loop in turns, without their output; return a line of the result."""
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-        for run in runs:
-            run()
-        gc.collect()
-        gc.disable()
-        try:
-            for i in range(samples):
-                for which in (0, 1) if i % 2 else (1, 0):
-                    started = time.perf_counter()
-                    runs[which]()
-                    times[which, i] = time.perf_counter() - started
-        finally:
-            gc.enable()
-    return times
+        times = in_turns({"test": make(), "bare": make_bare()}, samples)
+    ms, bare_ms = (float(np.median(times[which])) * 1e3 for which in ("test", "bare"))
+    ratio = median_of_ratios(times["test"], times["bare"])
+    return {"name": name, "ms": ms, "bare_ms": bare_ms, "ratio": ratio.value, "low": ratio.low, "high": ratio.high}
 
 
-def interval(ratios: np.ndarray, resamples: int = 1000) -> tuple[float, float]:
-    """Return the 95 % bootstrap interval of the median."""
-    chosen = np.random.default_rng(0).integers(len(ratios), size=(resamples, len(ratios)))
-    low, high = np.percentile(np.median(ratios[chosen], axis=1), [2.5, 97.5])
-    return float(low), float(high)
+def cells(costs: list[dict], samples: int) -> list[list[str]]:
+    lines = [["", "n", "ms", "bare ms", "ratio", "95 %"]]
+    for cost in costs:
+        times = [f"{cost['ms']:.1f}", f"{cost['bare_ms']:.1f}", f"{cost['ratio']:.3f}"]
+        lines.append([cost["name"], str(samples), *times, span(cost["low"], cost["high"], 3)])
+    return lines
 
 
 def main(argv: list[str]) -> int:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks range_test_cost", description=__doc__.splitlines()[0])
-    parser.add_argument("--samples", type=count, default=101, help="timed runs a contestant (default: %(default)s)")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="folder to write range_test_cost.json into")
+    parser = option_parser("range_test_cost", __doc__)
+    add_samples(parser, 101)
+    add_out(parser, "range_test_cost.json")
     options = parser.parse_args(argv)
     if options.out:
         prepare(options.out)
     torch.set_num_threads(1)
-    contestants = {"lrsched.range_test": (ours, bare_loop)}
-    for name, (module, make, bare) in PEERS.items():
-        if importlib.util.find_spec(module):
-            contestants[name] = (make, bare)
-    lines, records = [["", "n", "ms", "bare ms", "ratio", "95 %"]], []
-    for name, (make, bare) in contestants.items():
-        times = measure(make, bare, options.samples)
-        ratios = times[0] / times[1]
-        ms, bare_ms = np.median(times, axis=1) * 1e3
-        low, high = interval(ratios)
-        ratio = float(np.median(ratios))
-        lines.append(
-            [name, str(options.samples), f"{ms:.1f}", f"{bare_ms:.1f}", f"{ratio:.3f}", f"{low:.3f}-{high:.3f}"]
-        )
-        records.append({"name": name, "ms": ms, "bare_ms": bare_ms, "ratio": ratio, "low": low, "high": high})
-    hardware = machine.hardware()
-    report.show(lines, f"{STEPS} iterations and everything put back, against the bare loop", right=lines[0][1:])
-    verdict = "met" if records[0]["ratio"] <= LIMIT else "MISSED"
-    print(f"Claim: a range test costs at most {LIMIT} of the bare loop: {verdict}.", f"Hardware: {hardware}.", sep="\n")
+    contestants = {OWN: (lrsched_test, bare_loop)}
+    contestants |= {name: peer[1:] for name, peer in PEERS.items() if importlib.util.find_spec(peer[0])}
+    costs = [measure(name, make, bare, options.samples) for name, (make, bare) in contestants.items()]
+    lines = cells(costs, options.samples)
+    show(lines, f"{STEPS} iterations with everything restored, compared with the bare loop", right=lines[0][1:])
+    verdict = "met" if costs[0]["ratio"] <= LIMIT else "MISSED"
+    print(f"Claim: a range test costs at most {LIMIT} × the bare loop: {verdict}.")
+    print(f"Hardware: {machine.hardware()}.")
     if options.out:
-        where = {"hardware": hardware, "versions": machine.versions(), "commit": machine.commit()}
-        write(options.out / "range_test_cost.json", {**where, "samples": options.samples, "costs": records})
+        write_figures(options.out / "range_test_cost.json", {"samples": options.samples, "costs": costs})
     return 0

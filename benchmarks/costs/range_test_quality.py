@@ -1,17 +1,15 @@
-"""How good suggested learning rates are: the loss after 300 steps at the suggestion against that at the best of a grid.
+"""How good suggested learning rates are: the loss after 300 steps at the suggestion, relative to the best of a grid.
 
-The rules of other libraries are computed by their formulas from the same raw losses: fastai's minimum and valley,
-torch-lr-finder's and ignite's steepest descent. No suggestion counts as a ratio of 10.
+The rules of other libraries are computed from the same raw losses by their formulas: fastai's minimum and valley,
+torch-lr-finder's and ignite's steepest descent. A missing suggestion counts as a ratio of 10.
 """
 
 from __future__ import annotations
 
-import argparse
 import copy
 import math
 from collections.abc import Callable
 from itertools import islice
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -21,15 +19,15 @@ from tqdm import tqdm
 from lrsched import Curve, range_test
 
 from .. import machine
-from ..replications import report
-from ..replications.table import count
-from ..results import prepare, write
+from ..commands import add_out, add_seeds, chosen, option_parser
+from ..files import prepare, write_figures
 from ..small_tasks import NAMED, TASKS, Batches, Task
+from ..text_tables import show
 
 STEPS = 300
 GRID = 10.0 ** np.arange(-5, 1.01, 0.25)
 MEAN_LIMIT, WORST_LIMIT = 1.45, 3.5
-NOTHING = 10.0
+NOTHING = 10.0  # the ratio of a missing suggestion
 Rule = Callable[[Curve], float | None]
 
 
@@ -43,7 +41,7 @@ def averaged(losses: np.ndarray, weight: float, debias: bool) -> np.ndarray:
 
 
 def fastai(curve: Curve) -> tuple[np.ndarray, np.ndarray]:
-    """Return rates and averages as fastai trims them, up to four times the lowest."""
+    """Return the rates and averages as fastai trims them, up to four times the lowest."""
     smooth = averaged(curve.losses, 0.02, debias=True)
     over = np.flatnonzero(smooth > 4 * np.minimum.accumulate(smooth))
     n = int(over[0]) + 1 if over.size else len(smooth)
@@ -88,7 +86,7 @@ RULES: dict[str, Rule] = {
 
 
 def final_loss(task: Task, model: nn.Module, batches: Batches, lr: float) -> float:
-    """Return the loss on all of the data after the steps at one learning rate; infinite where training broke."""
+    """Return the loss on all data after the steps at one learning rate; infinite if training diverged."""
     model = copy.deepcopy(model)
     optimizer = task.optimizer(model.parameters())
     optimizer.param_groups[0]["lr"] = lr
@@ -115,7 +113,7 @@ def ratios(task: Task, seed: int) -> dict[str, float]:
     curve = range_test(model, optimizer, task.loss_fn, Batches(data, task.batch, 1000 + seed))
     untrained = task.loss_fn(model, data).item()
     losses = [final_loss(task, model, batches, float(lr)) for lr in GRID]
-    floor = 1e-4 * untrained  # where nothing is left to learn, factors mean nothing
+    floor = 1e-4 * untrained  # below it nothing is left to learn, and ratios mean nothing
     found = {}
     for name, rule in RULES.items():
         lr = rule(curve)
@@ -128,43 +126,48 @@ def geometric(values: list[float]) -> float:
     return float(np.exp(np.mean(np.log(values))))
 
 
+Means = dict[str, dict[str, float]]  # the geometric mean over seeds, by task and rule
+
+
+def cells(means: Means) -> list[list[str]]:
+    """Return the table: the tasks, then mean and worst of the six of the claim and of all."""
+    lines = [["loss at the suggestion / best of the grid", *RULES]]
+    lines += [[name, *(f"{of_task[rule]:.2f}" for rule in RULES)] for name, of_task in means.items()]
+    named = [name for name in NAMED if name in means]
+    for label, names in (("the six of the claim", named), ("all", list(means))):
+        for kind, over in (("mean", geometric), ("worst", max)):
+            if names:
+                figures = (over([means[name][rule] for name in names]) for rule in RULES)
+                lines.append([f"{label}: {kind}", *(f"{figure:.2f}" for figure in figures)])
+    return lines
+
+
+def verdict(means: Means) -> str:
+    """Return whether the claim on the six tasks holds."""
+    own = [means[name]["lrsched"] for name in NAMED]
+    return "met" if geometric(own) <= MEAN_LIMIT and max(own) <= WORST_LIMIT else "MISSED"
+
+
 def main(argv: list[str]) -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks range_test_quality", description=__doc__.splitlines()[0]
-    )
-    parser.add_argument("--seeds", type=count, default=8, help="default: %(default)s")
-    parser.add_argument("--tasks", default=",".join(TASKS), help="names, joined by commas (default: all)")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="folder to write range_test_quality.json into")
+    parser = option_parser("range_test_quality", __doc__)
+    add_seeds(parser, 8)
+    parser.add_argument("--tasks", metavar="A,B,C", help=f"only these: {', '.join(TASKS)}")
+    add_out(parser, "range_test_quality.json")
     options = parser.parse_args(argv)
-    names = options.tasks.split(",")
-    unknown = [name for name in names if name not in TASKS]
-    if unknown:
-        parser.error(f"no task is called {unknown[0]!r}; there are {', '.join(TASKS)}")
+    names = chosen("task", options.tasks, TASKS)
     if options.out:
         prepare(options.out)
     torch.set_num_threads(1)
-    pairs = [(name, seed) for name in names for seed in range(options.seeds)]
+    seeds = range(options.seeds)
+    pairs = [(name, seed) for name in names for seed in seeds]
     runs = {pair: ratios(TASKS[pair[0]], pair[1]) for pair in tqdm(pairs, unit="run", leave=False)}
-    means = {
-        name: {rule: geometric([runs[name, seed][rule] for seed in range(options.seeds)]) for rule in RULES}
-        for name in names
-    }
-    lines = [["loss at the suggestion / best of the grid", *RULES]]
-    lines += [[name, *(f"{means[name][rule]:.2f}" for rule in RULES)] for name in names]
-    named = [name for name in NAMED if name in names]
-    for label, part in (("the six of the claim", named), ("all", names)):
-        if part:
-            lines.append([f"{label}: mean", *(f"{geometric([means[n][rule] for n in part]):.2f}" for rule in RULES)])
-            lines.append([f"{label}: worst", *(f"{max(means[n][rule] for n in part):.2f}" for rule in RULES)])
-    report.show(lines, f"Geometric means over {options.seeds} seeds, {STEPS} steps", right=lines[0][1:])
-    hardware = machine.hardware()
-    if named == NAMED:
-        ours = [means[name]["lrsched"] for name in named]
-        verdict = "met" if geometric(ours) <= MEAN_LIMIT and max(ours) <= WORST_LIMIT else "MISSED"
-        print(f"Claim: on the six, mean at most {MEAN_LIMIT} and worst at most {WORST_LIMIT}: {verdict}.")
-    print(f"Hardware: {hardware}.")
+    means = {name: {rule: geometric([runs[name, seed][rule] for seed in seeds]) for rule in RULES} for name in names}
+    lines = cells(means)
+    show(lines, f"Geometric means over {options.seeds} seeds, {STEPS} steps", right=lines[0][1:])
+    if means.keys() >= set(NAMED):
+        print(f"Claim: on the six, mean at most {MEAN_LIMIT} and worst at most {WORST_LIMIT}: {verdict(means)}.")
+    print(f"Hardware: {machine.hardware()}.")
     if options.out:
-        where = {"hardware": hardware, "versions": machine.versions(), "commit": machine.commit()}
         records = [{"task": name, "seed": seed, **found} for (name, seed), found in runs.items()]
-        write(options.out / "range_test_quality.json", {**where, "ratios": records})
+        write_figures(options.out / "range_test_quality.json", {"ratios": records})
     return 0

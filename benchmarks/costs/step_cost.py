@@ -1,19 +1,17 @@
-"""The time of one `scheduler.step()`, ours against torch's nearest class, alternating in one process.
+"""The time of one `scheduler.step()` compared with torch's nearest class, alternating in one process.
 
-A sample is enough steps in a row to last milliseconds; ours and torch's samples take turns, so that whatever slows the
-machine slows both. The ratio is that of the medians, its 95 % interval by bootstrap over the pairs of samples.
+A sample is enough consecutive steps to take milliseconds. The ratio is that of the medians; its 95 % interval is a
+bootstrap over the pairs of samples.
 """
 
 from __future__ import annotations
 
-import argparse
-import gc
 import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from itertools import cycle, islice
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -24,24 +22,25 @@ from torch.optim.lr_scheduler import ExponentialLR, LambdaLR, LRScheduler, Reduc
 from lrsched import CyclicLR, Geometric, GeometricLR, InverseLR, Patience, PlateauSequence, StepDecayLR
 
 from .. import machine
-from ..replications import report
-from ..replications.table import count
-from ..results import prepare, write
+from ..commands import add_out, add_samples, option_parser
+from ..files import prepare, write_figures
+from ..text_tables import show
+from .timing import in_turns, ratio_of_medians, span
 
-Kind = tuple[int, str]  # how many groups, and what their learning rates are: "float" or "tensor"
+Kind = tuple[int, str]  # the number of param groups, and the type of their learning rates: "float" or "tensor"
 KINDS: list[Kind] = [(1, "float"), (10, "float"), (1000, "float"), (1, "tensor"), (1000, "tensor")]
 NEVER = 10**9  # epochs of patience
 
 
 @dataclass(frozen=True)
 class Pair:
-    """A scheduler of ours, torch's nearest, and the limits on the ratio of their times, by kind of groups."""
+    """A scheduler of this package, torch's nearest, and the limits on the ratio of their times, by kind of groups."""
 
     name: str
     ours: Callable[[SGD], LRScheduler]
     torchs: Callable[[SGD], LRScheduler]
     limits: dict[Kind, float]
-    calls: tuple[tuple[float, ...], ...] = ((),)  # the arguments of step(), again and again
+    calls: tuple[tuple[float, ...], ...] = ((),)  # the arguments of step(), repeated
 
 
 COMMON = dict(zip(KINDS, (0.45, 0.45, 0.40, 0.35, 0.20), strict=True))
@@ -66,18 +65,18 @@ PAIRS = [
         {(1000, "tensor"): 0.35},
     ),
     Pair(
-        "PlateauSequence / ReduceLROnPlateau",  # the metric does not improve on its first value; both wait
+        "PlateauSequence / ReduceLROnPlateau",  # the metric never improves on its first value; both keep waiting
         lambda opt: PlateauSequence(opt, Geometric(0.1), on=Patience(NEVER)),
         lambda opt: ReduceLROnPlateau(opt, patience=NEVER),
         {(1000, "float"): 1.0, (1000, "tensor"): 1.0},
-        ((1.0,), (2.0,)),  # two equal ones in a row would be dropped as a repeat
+        ((1.0,), (2.0,)),  # two equal metrics in a row would be dropped as a repeat
     ),
 ]
 
 
 @dataclass(frozen=True)
 class Cost:
-    """One line of the result: median times of a step in µs, their ratio with its 95 % interval, and its limit."""
+    """A line of the result: median times of a step in µs, their ratio with its 95 % interval, and its limit."""
 
     name: str
     groups: int
@@ -86,8 +85,8 @@ class Cost:
     ours: float
     torchs: float
     ratio: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
     limit: float | None
 
     @property
@@ -98,82 +97,69 @@ class Cost:
 
 
 def stepper(make: Callable[[SGD], LRScheduler], kind: Kind) -> Callable[..., None]:
-    """Return the `step` of a scheduler over so many one-parameter groups."""
+    """Return the `step` of a scheduler with so many groups of one parameter."""
     groups, lrs = kind
     rates = (torch.tensor(0.1) if lrs == "tensor" else 0.1 for _ in range(groups))
     optimizer = SGD([{"params": [torch.zeros(1, requires_grad=True)], "lr": lr} for lr in rates], momentum=0.9)
     scheduler = make(optimizer)
-    optimizer.step()  # schedulers warn where it has not been called
+    optimizer.step()  # without it, schedulers warn
     return scheduler.step
 
 
-def sample(step: Callable[..., None], calls: Iterator[tuple[float, ...]], steps: int) -> float:
-    """Return the seconds of one step, over so many in a row."""
-    started = time.perf_counter()
+def repeat(step: Callable[..., None], calls: Iterator[tuple[float, ...]], steps: int) -> None:
     for arguments in islice(calls, steps):
         step(*arguments)
-    return (time.perf_counter() - started) / steps
+
+
+def steps_for(step: Callable[..., None], calls: Iterator[tuple[float, ...]], seconds: float) -> int:
+    """Return how many steps take at least so many seconds."""
+    started = time.perf_counter()
+    repeat(step, calls, 20)
+    return math.ceil(20 * seconds / (time.perf_counter() - started))
 
 
 def measure(pair: Pair, kind: Kind, samples: int, sample_seconds: float = 2e-3) -> Cost:
-    """Time both schedulers in turns, the one that goes first changing each time, with the garbage collector off."""
-    both = [(stepper(make, kind), cycle(pair.calls)) for make in (pair.ours, pair.torchs)]
-    times = np.empty((2, samples))
-    warm = [sample(step, calls, 20) for step, calls in both]
-    steps = [math.ceil(sample_seconds / seconds) for seconds in warm]
-    gc.collect()
-    gc.disable()
-    try:
-        for i in range(samples):
-            for which in (0, 1) if i % 2 else (1, 0):
-                times[which, i] = sample(*both[which], steps[which])
-    finally:
-        gc.enable()
-    ours, torchs = np.median(times, axis=1) * 1e6
-    low, high = interval(times)
-    limit = pair.limits.get(kind)
-    return Cost(pair.name, *kind, samples, float(ours), float(torchs), float(ours / torchs), low, high, limit)
-
-
-def interval(times: np.ndarray, resamples: int = 1000) -> tuple[float, float]:
-    """Return the 95 % bootstrap interval of the ratio of the medians of two rows of paired times."""
-    chosen = np.random.default_rng(0).integers(times.shape[1], size=(resamples, times.shape[1]))
-    ours, torchs = np.median(times[:, chosen], axis=2)
-    low, high = np.percentile(ours / torchs, [2.5, 97.5])
-    return float(low), float(high)
+    """Time both schedulers in turns."""
+    contestants, steps = {}, {}
+    for name, make in (("ours", pair.ours), ("torch", pair.torchs)):
+        step, calls = stepper(make, kind), cycle(pair.calls)
+        steps[name] = steps_for(step, calls, sample_seconds)
+        contestants[name] = partial(repeat, step, calls, steps[name])
+    times = {name: seconds / steps[name] for name, seconds in in_turns(contestants, samples).items()}
+    ours, torchs = (float(np.median(times[name])) * 1e6 for name in ("ours", "torch"))
+    ratio = ratio_of_medians(times["ours"], times["torch"])
+    return Cost(pair.name, *kind, samples, ours, torchs, ratio.value, ratio.low, ratio.high, pair.limits.get(kind))
 
 
 def cells(costs: list[Cost]) -> list[list[str]]:
-    """Return the result's header and lines; a pair is named in its first line only."""
-    lines = [["Ours / torch's", "groups", "lrs", "n", "ours µs", "torch µs", "ratio", "95 %", "limit", ""]]
-    named = ""
+    """Return the result as a table; only the first line of a pair names it."""
+    lines = [["lrsched / torch", "groups", "lrs", "n", "lrsched µs", "torch µs", "ratio", "95 %", "limit", ""]]
+    previous = ""
     for cost in costs:
-        name, named = "" if cost.name == named else cost.name, cost.name
+        name = "" if cost.name == previous else cost.name
+        previous = cost.name
         limit = "" if cost.limit is None else f"{cost.limit:.2f}"
-        figures = [f"{cost.ours:.1f}", f"{cost.torchs:.1f}", f"{cost.ratio:.3f}", f"{cost.low:.3f}-{cost.high:.3f}"]
+        figures = [f"{cost.ours:.1f}", f"{cost.torchs:.1f}", f"{cost.ratio:.3f}", span(cost.low, cost.high, 3)]
         lines.append([name, str(cost.groups), cost.lrs, str(cost.samples), *figures, limit, cost.verdict])
     return lines
 
 
 def main(argv: list[str]) -> int:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks step_cost", description=__doc__.splitlines()[0])
-    parser.add_argument("--samples", type=count, default=101, help="timed samples a scheduler (default: %(default)s)")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="folder to write step_cost.json into")
+    parser = option_parser("step_cost", __doc__)
+    add_samples(parser, 101)
+    add_out(parser, "step_cost.json")
     options = parser.parse_args(argv)
     if options.out:
         prepare(options.out)
     torch.set_num_threads(1)
     costs = [measure(pair, kind, options.samples) for pair in PAIRS for kind in KINDS]
-    hardware = machine.hardware()
     lines = cells(costs)
-    report.show(lines, "Time of one step()", right=lines[0][1:-1])
+    show(lines, "Time of one step()", right=lines[0][1:-1])
     judged = [cost.verdict == "met" for cost in costs if cost.limit is not None]
-    print(
-        "Claim: each ratio of medians is at most its limit.", f"Limits met: {sum(judged)} of {len(judged)}.", sep="\n"
-    )
-    print(f"Hardware: {hardware}.")
+    print("Claim: each ratio of medians is at most its limit.")
+    print(f"Limits met: {sum(judged)} of {len(judged)}.")
+    print(f"Hardware: {machine.hardware()}.")
     if options.out:
-        where = {"hardware": hardware, "versions": machine.versions(), "commit": machine.commit()}
         records = [{**asdict(cost), "verdict": cost.verdict} for cost in costs]
-        write(options.out / "step_cost.json", {**where, "costs": records})
+        write_figures(options.out / "step_cost.json", {"costs": records})
     return 0

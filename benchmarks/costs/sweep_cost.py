@@ -1,15 +1,13 @@
 """The time and memory of `lr_sweep`: all rates side by side, one after another, and as published.
 
-Contestants take turns in one process; a ratio is that of the medians, its 95 % interval by bootstrap over the turns. As
-published means bare loops: for each of 1, 2, 4 and 8 epochs every rate anew; none ends early. Peak memory is that of a
-fresh process.
+The contestants take turns in one process. A ratio is that of the medians; its 95 % interval is a bootstrap over the
+turns. As published means bare loops that start over for every rate and for each of 1, 2, 4 and 8 epochs; none ends
+early. Peak memory is measured in a new process.
 """
 
 from __future__ import annotations
 
 import argparse
-import gc
-import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from multiprocessing import get_context
@@ -22,23 +20,23 @@ import torch
 from lrsched import Sweep, lr_sweep
 
 from .. import machine
+from ..commands import add_device, add_out, add_samples, chosen, option_parser
 from ..devices import usable
-from ..replications import report
-from ..replications.function_claims import LRS, MARKS
-from ..replications.table import count
-from ..results import prepare, write
-from .step_cost import interval
+from ..files import prepare, write_figures
+from ..replications.sweep_claims import LRS, MARKS
+from ..text_tables import show
 from .sweep_tasks import FUNCTION, TASKS, Task, cifar10_like, published, teraflops
+from .timing import in_turns, ratio_of_medians, span
 
 ALONE_LIMIT, PUBLISHED_LIMIT = 5.0, 9.0
 MEMORY = [(50, 50), (200, 50), (400, 50), (200, 100), (200, 200)]  # rates, chunk
-STATUS = Path("/proc/self/status")  # of Linux
+STATUS = Path("/proc/self/status")  # on Linux
 SIDE, ALONE, PUBLISHED = "side by side", "one after another", "as published"
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Median seconds of side by side and of another contestant, and how many times longer the other takes."""
+    """The median seconds of side by side and of another contestant, and how many times longer the other takes."""
 
     task: str
     against: str
@@ -46,8 +44,8 @@ class Cost:
     seconds: float
     other: float
     ratio: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
     limit: float | None = None
 
 
@@ -64,43 +62,28 @@ def run(task: Task, vectorize: str | bool = "auto") -> Sweep:
     )
 
 
-def measure(contestants: dict[str, Callable[[], object]], samples: int, device: torch.device) -> dict[str, np.ndarray]:
-    """Return the seconds of each contestant, in turns, another one first each time; the first turn does not count."""
-    names = list(contestants)
-    times: dict[str, list[float]] = {name: [] for name in names}
-    for turn in range(samples + 1):
-        for i in range(len(names)):
-            name = names[(turn + i) % len(names)]
-            gc.collect()
-            started = time.perf_counter()
-            contestants[name]()
-            if device.type == "cuda":
-                torch.cuda.synchronize(device)
-            times[name].append(time.perf_counter() - started)
-    return {name: np.array(values[1:]) for name, values in times.items()}
-
-
 def costs(task: Task, samples: int, device: torch.device) -> list[Cost]:
-    """Time a task's contestants."""
+    """Time a task's contestants, and compare each with side by side."""
     contestants: dict[str, Callable[[], object]] = {SIDE: lambda: run(task, True), ALONE: lambda: run(task, False)}
     limits = {}
     if task.name == FUNCTION:
         contestants[PUBLISHED] = lambda: published(task, MARKS)
         limits = {ALONE: ALONE_LIMIT, PUBLISHED: PUBLISHED_LIMIT}
-    times = measure(contestants, samples, device)
+    times = in_turns(contestants, samples, device, collect=True)
+    side = float(np.median(times[SIDE]))
     found = []
-    for name, seconds in list(times.items())[1:]:
-        low, high = interval(np.stack([seconds, times[SIDE]]))
-        medians = float(np.median(times[SIDE])), float(np.median(seconds))
-        ratio = medians[1] / medians[0]
-        found.append(Cost(task.name, name, samples, *medians, ratio, low, high, limits.get(name)))
+    for name in list(contestants)[1:]:
+        ratio = ratio_of_medians(times[name], times[SIDE])
+        other = float(np.median(times[name]))
+        limit = limits.get(name)
+        found.append(Cost(task.name, name, samples, side, other, ratio.value, ratio.low, ratio.high, limit))
     return found
 
 
 def agreement(task: Task) -> dict[str, Any]:
-    """Return how far the losses of the two methods lie apart, and what each suggests.
+    """Return how far apart the losses of the two methods are, and what each suggests.
 
-    `apart` is the largest relative difference at the last mark, at rates up to the suggestion: beyond, training is
+    `apart` is the largest relative difference at the last mark, at rates up to the suggestion; beyond it, training is
     chaotic and rounding alone decides.
     """
     side, alone = run(task, True), run(task, False)
@@ -116,7 +99,7 @@ def peak(rates: int, chunk: int) -> float:
     torch.set_num_threads(1)
     task = TASKS[FUNCTION]()
     options: dict[str, Any] = {"steps": (1, 2), "vectorize": True}
-    lr_sweep(task.model, task.make_optimizer, task.loss_fn, task.batches, LRS[:2], **options)  # what torch itself takes
+    lr_sweep(task.model, task.make_optimizer, task.loss_fn, task.batches, LRS[:2], **options)  # torch's own memory
     before = high_water()
     lrs = np.logspace(-6, 0, rates)
     lr_sweep(task.model, task.make_optimizer, task.loss_fn, task.batches, lrs, chunk=chunk, **options)
@@ -124,34 +107,31 @@ def peak(rates: int, chunk: int) -> float:
 
 
 def high_water() -> float:
-    """Return the peak memory of this process in MiB; `getrusage` would count that of the process that started it."""
+    """Return the peak memory of this process in MiB; `getrusage` would include the process that started it."""
     line = next(line for line in STATUS.read_text().splitlines() if line.startswith("VmHWM"))
     return int(line.split()[1]) / 1024
 
 
 def peaks(pairs: list[tuple[int, int]]) -> list[dict[str, float]]:
-    """Return the peak memory for pairs of rates and chunk, each in a process of its own."""
+    """Return the peak memory for pairs of rates and chunk, each in its own process."""
     with get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
         found = [pool.apply(peak, pair) for pair in pairs]
     return [{"rates": rates, "chunk": chunk, "mib": mib} for (rates, chunk), mib in zip(pairs, found, strict=True)]
 
 
-def parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks sweep_cost", description=__doc__.splitlines()[0])
-    parser.add_argument("--samples", type=count, default=11, help="timed runs a contestant (default: %(default)s)")
-    parser.add_argument("--tasks", default=",".join(TASKS), help="names, joined by commas (default: all)")
-    parser.add_argument("--no-memory", dest="memory", action="store_false", help="leave out peak memory")
-    parser.add_argument("--device", default="cpu", help="cuda: the CIFAR-10 network instead (default: %(default)s)")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="folder to write sweep_cost.json into")
+def sweep_parser() -> argparse.ArgumentParser:
+    parser = option_parser("sweep_cost", __doc__)
+    add_samples(parser, 11)
+    parser.add_argument("--tasks", metavar="A,B,C", help=f"only these: {', '.join(TASKS)}")
+    parser.add_argument("--no-memory", dest="memory", action="store_false", help="do not measure peak memory")
+    add_device(parser, "cpu, or cuda to time the CIFAR-10 network instead")
+    add_out(parser, "sweep_cost.json")
     return parser
 
 
 def main(argv: list[str]) -> int:
-    options = parser().parse_args(argv)
-    names = options.tasks.split(",")
-    unknown = [name for name in names if name not in TASKS]
-    if unknown:
-        parser().error(f"no task is called {unknown[0]!r}; there are {', '.join(TASKS)}")
+    options = sweep_parser().parse_args(argv)
+    names = chosen("task", options.tasks, TASKS)
     device = usable(options.device)
     if options.out:
         prepare(options.out)
@@ -160,34 +140,32 @@ def main(argv: list[str]) -> int:
     found = [cost for task in tasks for cost in costs(task, options.samples, device)]
     agreements = [agreement(task) for task in tasks]
     memory = peaks(MEMORY) if options.memory and device.type == "cpu" and STATUS.exists() else []
-    show(found, agreements, memory)
+    show_all(found, agreements, memory)
     if device.type != "cpu":
         flop = teraflops(tasks[0])
-        print(f"{flop:.2f} TFLOP a step: {flop * tasks[0].steps[-1] / found[0].seconds:.1f} TFLOP/s side by side.")
+        print(f"{flop:.2f} TFLOP per step: {flop * tasks[0].steps[-1] / found[0].seconds:.1f} TFLOP/s side by side.")
     print(f"Hardware: {machine.hardware(device)}.")
     if options.out:
-        where = {"hardware": machine.hardware(device), "versions": machine.versions(), "commit": machine.commit()}
-        records = {"costs": [asdict(cost) for cost in found], "agreement": agreements, "memory": memory}
-        write(options.out / "sweep_cost.json", {**where, **records})
+        figures = {"costs": [asdict(cost) for cost in found], "agreement": agreements, "memory": memory}
+        write_figures(options.out / "sweep_cost.json", figures, options.device)
     return 0
 
 
-def show(found: list[Cost], agreements: list[dict[str, Any]], memory: list[dict[str, float]]) -> None:
-    """Print what was measured, and the verdicts."""
+def show_all(found: list[Cost], agreements: list[dict[str, Any]], memory: list[dict[str, float]]) -> None:
+    """Print the times, the agreement of the methods, and the memory."""
     lines = [["Sweep of", "against", "n", "side by side", "other", "ratio", "95 %", "limit", ""]]
     for cost in found:
-        span = f"{cost.low:.2f}-{cost.high:.2f}"
         verdict = "" if cost.limit is None else "met" if cost.ratio >= cost.limit else "MISSED"
         limit = "" if cost.limit is None else f"≥ {cost.limit:g}"
         times = [f"{cost.seconds:.3f} s", f"{cost.other:.3f} s", f"{cost.ratio:.2f}"]
-        lines.append([cost.task, cost.against, str(cost.samples), *times, span, limit, verdict])
-    report.show(lines, "Time of a sweep", right=lines[0][2:-1])
+        lines.append([cost.task, cost.against, str(cost.samples), *times, span(cost.low, cost.high, 2), limit, verdict])
+    show(lines, "Time of a sweep", right=lines[0][2:-1])
     lines = [["Sweep of", "possible", "auto takes", "losses apart", "suggestion", "alone"]]
     for line in agreements:
         suggestions = [f"{line[name]:.2g}" for name in ("side", "alone")]
         lines.append([line["task"], line["method"], line["auto"], f"{line['apart']:.1e}", *suggestions])
-    report.show(lines, "Agreement of the two methods", right=lines[0][3:])
+    show(lines, "Agreement of the two methods", right=lines[0][3:])
     if memory:
         lines = [["rates", "chunk", "peak MiB"]]
         lines += [[str(line["rates"]), str(line["chunk"]), f"{line['mib']:.1f}"] for line in memory]
-        report.show(lines, "Memory beyond a sweep of two rates, function network", right=lines[0])
+        show(lines, "Memory beyond that of a sweep of two rates, function network", right=lines[0])

@@ -1,4 +1,4 @@
-"""What `sweep_cost` times: the function network, and models of other kinds on digits."""
+"""The sweeps that `sweep_cost` times: of the function network, and of models of other kinds on digits."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from torch.nn.functional import cross_entropy
 from torch.optim import SGD, Adam, Optimizer
 from torch.utils.flop_counter import FlopCounterMode
 
-from .. import small_tasks as range_tasks
+from .. import small_tasks
 from ..replications import function_tasks, scan_tasks
-from ..replications.function_claims import LRS, MARKS
+from ..replications.sweep_claims import LRS, MARKS
 
 FUNCTION = "function"
 
@@ -45,7 +45,7 @@ def momentum(parameters: Iterator[nn.Parameter]) -> Optimizer:
 
 
 def function() -> Task:
-    """Return the published sweep: 100 rates, 1, 2, 4 and 8 epochs of two batches of log."""
+    """Return the published sweep on log: 100 rates, 1, 2, 4 and 8 epochs of two batches."""
     batches = function_tasks.FUNCTIONS["log"].batches()
     steps = tuple(len(batches) * mark for mark in MARKS)
     return Task(FUNCTION, function_tasks.network(0), adam, function_tasks.loss_fn, batches, LRS, steps, batches)
@@ -53,7 +53,7 @@ def function() -> Task:
 
 def digits(name: str, network: Callable[[], nn.Module], make_optimizer: Any, size: int = 64, rates: int = 20) -> Task:
     torch.manual_seed(0)
-    batches = list(islice(range_tasks.Batches(range_tasks.digits(), size, 0), 8))
+    batches = list(islice(small_tasks.Batches(small_tasks.digits(), size, 0), 8))
     lrs = np.logspace(-5, -1, rates)
     return Task(name, network(), make_optimizer, classify, batches, lrs, (1, 2, 4, 8))
 
@@ -69,16 +69,16 @@ def with_dropout(width: int) -> nn.Module:
 
 TASKS: dict[str, Callable[[], Task]] = {
     FUNCTION: function,
-    "mlp": lambda: digits("mlp", lambda: range_tasks.mlp(64, 10), momentum),
+    "mlp": lambda: digits("mlp", lambda: small_tasks.mlp(64, 10), momentum),
     "mlp-bn-dropout": lambda: digits("mlp-bn-dropout", lambda: with_dropout(64), adam),
     "mlp-wide": lambda: digits("mlp-wide", lambda: with_dropout(512), adam),
-    "attention": lambda: digits("attention", range_tasks.Attention, adam),
-    "conv": lambda: digits("conv", range_tasks.convolutions, momentum),
+    "attention": lambda: digits("attention", small_tasks.Attention, adam),
+    "conv": lambda: digits("conv", small_tasks.convolutions, momentum),
 }
 
 
 def cifar10_like(device: torch.device) -> Task:
-    """Return the published scan of CIFAR-10, on noise in the images' place: the time does not depend on them."""
+    """Return the published scan of CIFAR-10, with noise for images, which does not change the time."""
     torch.manual_seed(0)
     model = scan_tasks.network(3, 32, 32).to(device)
     images, labels = torch.randn(100, 3, 32, 32, device=device), torch.randint(10, (100,), device=device)
@@ -87,14 +87,14 @@ def cifar10_like(device: torch.device) -> Task:
 
 
 def teraflops(task: Task) -> float:
-    """Return the arithmetic of one step of all rates, forward and backward, in 10¹² operations."""
+    """Return the operations of one step of all rates, forward and backward, in 10¹²."""
     with FlopCounterMode(display=False) as counter:
         task.loss_fn(copy.deepcopy(task.model), task.batches[0]).backward()
     return counter.get_total_flops() * len(task.lrs) / 1e12
 
 
 def published(task: Task, epochs: tuple[int, ...]) -> np.ndarray:
-    """Sweep with bare loops, every rate anew for every number of epochs; return the losses, shape (rates, marks)."""
+    """Sweep with bare loops that start over for every rate and mark; return losses of shape (rates, marks)."""
     losses = np.empty((len(task.lrs), len(epochs)))
     for mark, length in enumerate(epochs):
         for i, lr in enumerate(task.lrs):

@@ -1,7 +1,7 @@
-"""Table 2 of Yang & Huang, "Learning Rate Investigation" (2019): 14 settings on CIFAR-10, as they were run.
+"""Table 2 of Yang & Huang, "Learning Rate Investigation" (2019): 14 settings on CIFAR-10, as run or as written.
 
-As run, seq1 by cutoff began with a cutoff of 0.1 of the first loss, all others with 0.01; here that cell is run both
-ways. Dropout was active in the first epoch only: the authors called `eval()` after it, and never `train()` again.
+As run, the first cutoff of seq1 was 0.1 of the first loss, that of all others 0.01; here seq1 is run both ways. Dropout
+was active only in the first epoch: the authors called `eval()` after it, and never `train()` again.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from torch import nn
 
 from lrsched import Cutoff
 
-from . import columns, datasets, table
-from .report import Published
+from . import datasets, metrics, table
+from .benchmark import Benchmark, with_written
 from .settings import SETTINGS, Setting
+from .table_rows import Published
 
 PUBLISHED = {
     "sgd": Published(0.7487, 25),
@@ -37,7 +38,7 @@ PUBLISHED = {
 
 
 def settings() -> Mapping[str, Setting]:
-    """Return the 14 settings in the table's order, seq1 by cutoff with either cutoff."""
+    """Return the 14 settings in the table's order, with both cutoffs for seq1 by cutoff."""
     rows = {}
     for name, setting in SETTINGS.items():
         rows[name] = setting
@@ -49,9 +50,9 @@ def settings() -> Mapping[str, Setting]:
 
 
 class DropoutInFirstEpoch(nn.Sequential):
-    """Layers that stay in evaluation mode once `eval()` has been called, whatever `train()` says later.
+    """Layers that stay in evaluation mode once `eval()` has been called; `train()` no longer has an effect.
 
-    The state says so too: a run that is resumed from a checkpoint goes on without dropout.
+    The mode is part of the state, so that a run resumed from a checkpoint continues without dropout.
     """
 
     def train(self, mode: bool = True) -> DropoutInFirstEpoch:
@@ -65,7 +66,7 @@ class DropoutInFirstEpoch(nn.Sequential):
 
 
 def layers() -> list[nn.Module]:
-    """Return the published layers, laid out so that pooling is fast on a CPU."""
+    """Return the published layers, in the memory layout that makes pooling fast on a CPU."""
     convolutions: list[nn.Module] = []
     for before, after in ((3, 16), (16, 32), (32, 64)):
         convolutions += [nn.Conv2d(before, after, 3, padding=1), nn.ELU(), nn.MaxPool2d(2)]
@@ -81,25 +82,25 @@ def network_as_written() -> nn.Module:
     return nn.Sequential(*layers())
 
 
-AS_RUN = table.Benchmark(
+AS_RUN = Benchmark(
     name="cifar10",
     title="learning rates by sequence and strategy",
     claim=(
         "seq3 by epoch is the most accurate (A4), seq1 by oscillate and by epoch converge fastest (A3), and of the "
-        "settings by cutoff seq1 alone does well (A5); one run a setting, that of seq1 by cutoff with c₀ = 0.1."
+        "settings by cutoff only seq1 does well (A5); one run per setting, with c₀ = 0.1 for seq1 by cutoff."
     ),
     settings=settings(),
     data=lambda folder: datasets.cifar10(folder).scaled(),
     network=network,
     loss=nn.functional.cross_entropy,
-    columns=columns.CIFAR,
+    columns=metrics.CIFAR,
     epochs=25,
     seeds=5,
     batch_size=20,
     takes_data=True,
     published=PUBLISHED,
 )
-BENCHMARK = table.with_written(AS_RUN, network=network_as_written)
+BENCHMARK = with_written(AS_RUN, network=network_as_written)
 
 
 def main(argv: list[str]) -> int:

@@ -1,4 +1,4 @@
-"""What a folder of results holds: the tables, each of one benchmark, configuration and length."""
+"""The contents of a folder of results: tables, each of one benchmark and configuration, and records of studies."""
 
 from __future__ import annotations
 
@@ -10,24 +10,25 @@ from typing import Any
 
 from lrsched import Run
 
-from ..errors import BenchmarkError
-from . import cifar10, digits, images, labels, mnist
-from .report import Heading, Row, summary
+from ..commands import BenchmarkError
+from . import cifar10, digits, images, mnist
+from .benchmark import WRITTEN, Benchmark
+from .datasets import size
 from .settings import Setting
-from .table import WRITTEN, Benchmark
+from .table_rows import Heading, Row, length, summary
 from .verdicts import Judgement
 
 RUN = (mnist.BENCHMARK, cifar10.BENCHMARK, images.BENCHMARK, images.MNIST, digits.BENCHMARK)
 TABLES = RUN + tuple(benchmark.as_written for benchmark in RUN if benchmark.as_written)
 BENCHMARKS = {benchmark.name: benchmark for benchmark in TABLES}
 STAND_IN = "digits"  # for MNIST
-STUDIES = ("functions", "lr_scan")  # begin the names of folders whose runs.jsonl holds records of another kind
-OWN = ("optimizer", "scheduler", "per")  # what a configuration says of its setting alone
+STUDIES = ("functions", "lr_scan")  # folders whose names begin with these hold records of their own kind
+OWN = ("optimizer", "scheduler", "per")  # the entries of a configuration that belong to its setting alone
 
 
 @dataclass(frozen=True)
 class Table:
-    """The finished runs of one benchmark that share all of their configuration but the setting."""
+    """The finished runs of one benchmark whose configurations differ only in the setting."""
 
     folder: Path
     benchmark: Benchmark
@@ -37,14 +38,17 @@ class Table:
 
     @property
     def base(self) -> str:
-        """The benchmark's name, that of the table as run where this is the one as written."""
+        """The benchmark's name without "-as-written"."""
         return self.benchmark.name.removesuffix(WRITTEN)
 
     @property
     def label(self) -> str:
-        """What was trained on and for how long, as every number from it must say."""
-        parts = [labels.size(self.data), labels.length(self.epochs, self.benchmark.published_epochs)]
-        parts += ["stand-in for MNIST"] * (self.base == STAND_IN) + ["as written"] * (self.base != self.benchmark.name)
+        """The dataset and the number of epochs, which must accompany every number from this table."""
+        parts = [size(self.data), length(self.epochs, self.benchmark.published_epochs)]
+        if self.base == STAND_IN:
+            parts.append("stand-in for MNIST")
+        if self.base != self.benchmark.name:
+            parts.append("as written")
         return ", ".join(parts)
 
     def accuracies(self, names: Sequence[str]) -> dict[str, list[float]]:
@@ -65,30 +69,30 @@ class Table:
 
 @dataclass(frozen=True)
 class Collected:
-    """All that a folder of results holds: its tables, and the records of studies of other kinds, by their names."""
+    """A folder's tables, and the records of its studies by name."""
 
     tables: list[Table]
-    studies: dict[str, list[Any]]  # what was found, a folder each
+    studies: dict[str, list[Any]]  # an entry per folder
 
     @property
     def names(self) -> set[str]:
-        """The benchmarks that were run; a table as written is another than that as run."""
+        """The benchmarks that were run; as run and as written are different ones."""
         return {table.benchmark.name for table in self.tables} | set(self.studies)
 
 
-Found = list[tuple[str, Judgement]]  # what was trained on, and what came of the claim there
+Found = list[tuple[str, Judgement]]  # the data, and the judgement of the claim on them
 
 
 @dataclass(frozen=True)
 class Answer:
-    """The benchmarks that answer a claim, and the judge of what they found."""
+    """The benchmarks that a claim is judged from, and the function that judges it."""
 
     benchmarks: tuple[str, ...]
     judge: Callable[[Collected], Found]
 
 
 def collect(results: Path) -> Collected:
-    """Read a folder of results; the tables in the benchmarks' order, the longest first."""
+    """Read a folder of results. The tables are in the benchmarks' order, the longest first."""
     tables: list[Table] = []
     studies: dict[str, list[Any]] = {}
     for path in sorted(results.glob("*/runs.jsonl")):
@@ -105,7 +109,7 @@ def collect(results: Path) -> Collected:
 
 
 def records(path: Path) -> list[dict[str, Any]]:
-    """Return the objects in a JSON-lines file; a last line without its newline is not finished, and does not count."""
+    """Return the objects in a JSON-lines file, without an incomplete last line. The file is not changed."""
     *lines, _ = path.read_bytes().split(b"\n")
     return [_parsed(path, number, line) for number, line in enumerate(lines, start=1)]
 
@@ -114,7 +118,7 @@ def _bumps(path: Path) -> Any:
     try:
         return json.loads(path.read_text())["bumps"]
     except (ValueError, KeyError, TypeError) as error:
-        raise BenchmarkError(f"{path} is no record of range tests: {error!r}") from error
+        raise BenchmarkError(f"{path} is not a valid record of range tests: {error!r}") from error
 
 
 def latest(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -126,14 +130,14 @@ def _parsed(path: Path, number: int, line: bytes) -> dict[str, Any]:
     try:
         record = json.loads(line)
         if not isinstance(record["config"], dict):
-            raise TypeError("its config is no object")
+            raise TypeError("its config is not an object")
     except (ValueError, KeyError, TypeError) as error:
-        raise BenchmarkError(f"{path}, line {number}, is no record: {error!r}") from error
+        raise BenchmarkError(f"{path}, line {number}, is not a valid record: {error!r}") from error
     return record
 
 
 def _tables(path: Path) -> list[Table]:
-    """Return the tables in a file of runs, each of one configuration; of runs with one seed the first counts."""
+    """Return a table for each configuration in a file of runs. If a run appears twice, the first counts."""
     runs: dict[str, dict[str, dict[int, Run]]] = {}
     for record in records(path):
         shared = {name: value for name, value in record["config"].items() if name not in OWN}
@@ -149,7 +153,7 @@ def _run(path: Path, record: dict[str, Any]) -> Run:
     try:
         return Run(**record)
     except TypeError as error:
-        raise BenchmarkError(f"{path} has a line that is no run: {error}") from error
+        raise BenchmarkError(f"{path} has a line that is not a valid run: {error}") from error
 
 
 def _table(path: Path, config: dict[str, Any], runs: dict[str, list[Run]]) -> Table:
@@ -163,11 +167,11 @@ def _table(path: Path, config: dict[str, Any], runs: dict[str, list[Run]]) -> Ta
         }
         return Table(path.parent, benchmark, config["key"]["data"], config["epochs"], rows)
     except (KeyError, TypeError, ValueError) as error:
-        raise BenchmarkError(f"{path} has a run that is of no benchmark here: {error!r}") from error
+        raise BenchmarkError(f"{path} has a run of an unknown benchmark or setting: {error!r}") from error
 
 
 def _settings(benchmark: Benchmark, names: Iterable[str]) -> dict[str, Setting | Heading]:
-    """Return a benchmark's settings and, after them, the rows that a user added: pictures of his own."""
+    """Return a benchmark's settings, then the rows that users added: their own pictures."""
     added = sorted(set(names) - set(benchmark.settings))
     if added and benchmark.added is None:
         raise KeyError(added[0])

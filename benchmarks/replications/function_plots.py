@@ -1,4 +1,4 @@
-"""Pictures of the function study: a function's sweeps and what the network makes of it, and the long trainings."""
+"""Pictures of the function study: each function's sweeps and what the network learns, and the long trainings."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
 
 from lrsched.plot import COLOURS, GREY, INK, figure, frame
 
-from . import function_claims as claims
-from .function_claims import Record
+from . import sweep_claims as claims
 from .function_tasks import FUNCTIONS, POINTS, UNIT
+from .sweep_claims import Record
 
-SHALLOW = 0.4  # where no loss falls below so much of the one before, a linear axis shows more
+SHALLOW = 0.4  # if no loss falls below this share of the loss before, a linear axis shows more
 THIN = {"color": GREY, "linewidth": 0.6, "alpha": 0.5}
+LONG_UNIT = "loss, as published: mean squared error / 640"
 
 
 def function_picture(function: str, records: Iterable[Record]) -> bytes | None:
-    """Return a PNG of a function's sweeps, a row before and a row after training; None where no sweep is finished."""
+    """Return a PNG of a function's sweeps, a row before and a row after training; None if no sweep is finished."""
     records = list(records)
     rows = []
     for state, span in ((claims.UNTRAINED, claims.BEFORE_TRAINING), (claims.AFTER, claims.AFTER_TRAINING)):
@@ -49,7 +50,7 @@ def function_picture(function: str, records: Iterable[Record]) -> bytes | None:
 
 
 def sweep_panel(ax: Axes, seeds: list[Record], epochs: int, span: tuple[float, float]) -> None:
-    """Draw every seed's sweep so many epochs ahead, relative to its loss before."""
+    """Draw every seed's sweep after so many epochs, relative to its loss before."""
     lowest = min(np.nanmin(claims.column(record, epochs)) / record["loss"] for record in seeds)
     shallow = lowest > SHALLOW
     frame(ax, title=f"{epochs} epoch{'s' * (epochs > 1)} ahead", log=not shallow)
@@ -59,6 +60,17 @@ def sweep_panel(ax: Axes, seeds: list[Record], epochs: int, span: tuple[float, f
         ax.plot(claims.LRS, claims.column(record, epochs) / record["loss"], **THIN)
     losses = claims.column(seeds[0], epochs) / seeds[0]["loss"]
     ax.plot(claims.LRS, losses, color=COLOURS[0], linewidth=1.6)
+    mark_best(ax, losses)
+    ax.set_xlim(claims.LRS[0], claims.LRS[-1])
+    ax.set_ylim(min(lowest, 0.9) - 0.05 if shallow else 0.75 * lowest, 1.2)
+    if not shallow:
+        ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        ax.yaxis.set_minor_formatter(NullFormatter())
+    ax.yaxis.set_major_formatter(FormatStrFormatter("%g"))
+
+
+def mark_best(ax: Axes, losses: np.ndarray) -> None:
+    """Draw a dot at the lowest loss, with its rate."""
     best = int(np.nanargmin(losses))
     ax.plot(claims.LRS[best], losses[best], "o", color=COLOURS[1], markersize=5)
     ax.annotate(
@@ -71,16 +83,10 @@ def sweep_panel(ax: Axes, seeds: list[Record], epochs: int, span: tuple[float, f
         ha="right",
         va="top",
     )
-    ax.set_xlim(claims.LRS[0], claims.LRS[-1])
-    ax.set_ylim(min(lowest, 0.9) - 0.05 if shallow else 0.75 * lowest, 1.2)
-    if not shallow:
-        ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        ax.yaxis.set_minor_formatter(NullFormatter())
-    ax.yaxis.set_major_formatter(FormatStrFormatter("%g"))
 
 
 def learned_panel(ax: Axes, function: str, seeds: list[Record]) -> None:
-    """Draw the function and, over it, what each seed's network makes of it."""
+    """Draw the function and, over it, each seed's network."""
     x, y = FUNCTIONS[function].points()
     frame(ax, title=f"the network, loss {seeds[0]['loss'] * UNIT:.2g}")
     drawn = x[:: -(-POINTS // len(seeds[0]["outputs"]))]
@@ -93,28 +99,21 @@ def learned_panel(ax: Axes, function: str, seeds: list[Record]) -> None:
 
 
 def long_picture(records: Iterable[Record]) -> bytes | None:
-    """Return a PNG of the long trainings on log; None where none is finished."""
+    """Return a PNG of the long trainings on log; None if none is finished."""
     seeds = list(claims.of(records, claims.LONG).values())
     if not seeds:
         return None
     sheet = figure(13, 4.2)
     whole, end = sheet.subplots(1, 2)
-    labels = {"slow": f"{claims.SLOW[0]:g}", "fast": f"{claims.FAST[0]:g}", "lowered": f"{claims.LOWERED[0]:g}"}
-    unit = "loss, as published: mean squared error / 640"
-    frame(whole, title="log: a low rate against a high one (C3)", xlabel="epoch", ylabel=unit, log=True)
-    frame(end, title="the last epochs: rate kept or lowered (C5)", xlabel="epoch", ylabel=unit, log=True)
-    last = claims.LOWERED[1]
-    first = claims.FAST[1] - last + 1
-    for i, (name, label) in enumerate(labels.items()):
+    frame(whole, title="log: a low rate against a high one (C3)", xlabel="epoch", ylabel=LONG_UNIT, log=True)
+    frame(end, title="the last epochs: rate kept or lowered (C5)", xlabel="epoch", ylabel=LONG_UNIT, log=True)
+    rates = {"slow": claims.SLOW[0], "fast": claims.FAST[0], "lowered": claims.LOWERED[0]}
+    for (name, rate), colour in zip(rates.items(), COLOURS, strict=False):
         for record in reversed(seeds):
-            style = {"color": COLOURS[i], "linewidth": 0.5, "alpha": 0.3}
+            style = {"color": colour, "linewidth": 0.5, "alpha": 0.3}
             if record is seeds[0]:
-                style = {"color": COLOURS[i], "linewidth": 1.5, "label": label}
-            losses = np.array(record[name], dtype=float) * UNIT
-            if name != "lowered":
-                whole.plot(np.arange(1, len(losses) + 1), losses, **style)
-            if name != "slow":
-                end.plot(np.arange(first, first + last), losses[-last:], **style)
+                style = {"color": colour, "linewidth": 1.5, "label": f"{rate:g}"}
+            draw_long(whole, end, name, np.array(record[name], dtype=float) * UNIT, style)
     whole.set_xscale("log")
     for epoch in (30, 425):
         whole.axvline(epoch, color=GREY, linewidth=0.8, linestyle=(0, (3, 2)))
@@ -124,6 +123,16 @@ def long_picture(records: Iterable[Record]) -> bytes | None:
     count = f"seeds: {len(seeds)}, the first bold"
     sheet.suptitle(f"Long trainings with Adam; {count}", x=0.01, ha="left", color=INK, fontsize=11)
     return png(sheet)
+
+
+def draw_long(whole: Axes, end: Axes, name: str, losses: np.ndarray, style: dict[str, object]) -> None:
+    """Draw one long training into the panel of all epochs, of the last epochs, or both."""
+    last = claims.LOWERED[1]
+    first = claims.FAST[1] - last + 1
+    if name != "lowered":
+        whole.plot(np.arange(1, len(losses) + 1), losses, **style)
+    if name != "slow":
+        end.plot(np.arange(first, first + last), losses[-last:], **style)
 
 
 def png(sheet: Figure) -> bytes:

@@ -1,7 +1,7 @@
 """The six functions of "Diving deep: learning rate" (2020), the network that learns them, and its training.
 
-The post divides a loss by the batch size: with two batches an epoch its figure is (mean₁ + mean₂)/1280. Here a loss is
-the mean of the two means, a mean squared error; times UNIT it is the post's.
+The post divides a loss by the batch size: with two batches per epoch its figure is (mean₁ + mean₂)/1280. Here a loss is
+the mean of the two means, a mean squared error; multiplied by UNIT it is the figure of the post.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ UNIT = 2 / BATCH
 
 @dataclass(frozen=True)
 class Function:
-    """What is to be learned, on [start, stop)."""
+    """A function to learn, on [start, stop)."""
 
     start: float
     stop: float
     formula: Callable[[Tensor], Tensor]
 
     def points(self) -> Batch:
-        """Return x_i = start + i/2501·(stop − start) and the function there, float64, shapes (2501,)."""
+        """Return x_i = start + i/2501·(stop − start) and the function's values, float64, shapes (2501,)."""
         x = self.start + torch.arange(POINTS, dtype=torch.float64) / POINTS * (self.stop - self.start)
         return x, self.formula(x)
 
@@ -65,7 +65,7 @@ def evaluate(model: nn.Module, batches: list[Batch]) -> float:
 
 
 def train(model: nn.Module, optimizer: Optimizer, batches: list[Batch], epochs: int) -> list[float]:
-    """Train on all batches so many times; return the mean of each epoch's losses, taken before each step."""
+    """Train for so many epochs; return the mean of each epoch's losses, which are taken before each step."""
     losses = []
     for _ in range(epochs):
         total = 0.0

@@ -1,7 +1,7 @@
-"""Which learning rates simple functions want: "Diving deep: learning rate" (2020), claims C1 to C5 and C7.
+"""Which learning rates simple functions need: "Diving deep: learning rate" (2020), claims C1 to C5 and C7.
 
-Sweeps of 100 rates, 1, 2, 4 and 8 epochs ahead, by a network before and after training; and long trainings on log with
-a low rate, a high one, and a high one that is lowered at the end.
+Sweeps of 100 rates, 1, 2, 4 and 8 epochs ahead, with a network before and after training; and long trainings on log
+with a low rate, a high one, and a high one that is lowered at the end.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import shlex
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +20,11 @@ from tqdm import tqdm
 from lrsched import lr_sweep, snapshot
 
 from .. import machine
-from ..errors import BenchmarkError
-from ..records import Records
-from . import function_claims as claims
+from ..commands import add_out, add_seeds, add_threads, chosen, option_parser
+from ..files import Records
 from . import function_report
+from . import sweep_claims as claims
 from .function_tasks import FUNCTIONS, adam, evaluate, loss_fn, network, train
-from .table import count
 
 STATES = {
     claims.UNTRAINED: (1e-3, 0),
@@ -34,18 +33,18 @@ STATES = {
     "1000 epochs at 0.001": (1e-3, 1000),
 }  # the rate and the epochs of the training before a sweep
 STOP_ABOVE = 1.1
-DRAWN = 25  # every so many points, what the network makes of them is kept
+DRAWN = 25  # of the network's outputs, every 25th point is kept
 
 
 def sweep(function: str, seed: int, state: str) -> dict[str, Any]:
-    """Train a network as the state says, and return a sweep over the rates from there."""
+    """Train a network to the state, and return a sweep over the rates from there."""
     batches = FUNCTIONS[function].batches()
     model = network(seed)
     lr, epochs = STATES[state]
     train(model, adam(model, lr), batches, epochs)
     found = lr_sweep(
         model,
-        lambda parameters: Adam(parameters, lr=1e-3),  # a fresh one for every rate of the sweep
+        lambda parameters: Adam(parameters, lr=1e-3),  # a new one for every rate of the sweep
         loss_fn,
         batches,
         claims.LRS,
@@ -65,7 +64,7 @@ def sweep(function: str, seed: int, state: str) -> dict[str, Any]:
 
 
 def long(function: str, seed: int) -> dict[str, Any]:
-    """Return the losses, epoch by epoch, of the trainings that C3 and C5 compare."""
+    """Return the losses per epoch of the trainings that C3 and C5 compare."""
     batches = FUNCTIONS[function].batches()
     lower, last = claims.LOWERED
     losses = {}
@@ -82,18 +81,18 @@ def long(function: str, seed: int) -> dict[str, Any]:
 
 
 def short(values: Iterable[float]) -> list[float]:
-    """Return the values to 5 digits, which is all that a picture or a claim needs."""
+    """Return the values to 5 digits, which is enough for pictures and claims."""
     return [float(f"{value:.5g}") for value in values]
 
 
 def work(functions: Iterable[str], seeds: int) -> list[tuple[str, int, str]]:
-    """Return what there is to do, seed by seed."""
+    """Return the (function, seed, part) to do, seed by seed."""
     parts = {name: [*STATES, *([claims.LONG] if name == "log" else [])] for name in functions}
     return [(name, seed, part) for seed in range(seeds) for name in parts for part in parts[name]]
 
 
 def finish(function: str, seed: int, part: str) -> dict[str, Any]:
-    """Do one part, and return its record."""
+    """Do one part and return its record."""
     started = time.perf_counter()
     record = long(function, seed) if part == claims.LONG else sweep(function, seed, part)
     seconds = round(time.perf_counter() - started, 2)
@@ -101,7 +100,7 @@ def finish(function: str, seed: int, part: str) -> dict[str, Any]:
 
 
 def configuration() -> dict[str, Any]:
-    """Return all that decides how a part ends, but function, seed and part."""
+    """Return everything that determines a part besides function, seed and part."""
     return {
         "network": " ".join(repr(network(0)).split()),
         "states": STATES,
@@ -113,43 +112,26 @@ def configuration() -> dict[str, Any]:
     }
 
 
-def parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks functions", description=__doc__.splitlines()[0])
-    parser.add_argument("--seeds", type=count, default=10, help="default: %(default)s")
-    parser.add_argument("--functions", metavar="A,B,C", help=f"only these of {', '.join(FUNCTIONS)}")
-    parser.add_argument("--threads", type=count, default=1, help="torch's CPU threads (default: %(default)s)")
-    parser.add_argument("--quick", action="store_true", help="one seed and the log function, unless named otherwise")
-    parser.add_argument(
-        "--out",
-        type=Path,
-        default=Path("out", "functions"),
-        metavar="DIR",
-        help="folder for the results; what it already holds is not done again (default: %(default)s)",
-    )
+def function_parser() -> argparse.ArgumentParser:
+    parser = option_parser("functions", __doc__)
+    add_seeds(parser, 10)
+    parser.add_argument("--functions", metavar="A,B,C", help=f"only these: {', '.join(FUNCTIONS)}")
+    add_threads(parser)
+    parser.add_argument("--quick", action="store_true", help="one seed, and only log unless --functions is given")
+    add_out(parser, "the results; work it already holds is not repeated", default=Path("out", "functions"))
     return parser
 
 
-def chosen(names: str | None) -> Sequence[str]:
-    """Return the functions named in a comma-separated list, in the table's order; all of them for None."""
-    if names is None:
-        return list(FUNCTIONS)
-    wanted = [name.strip() for name in names.split(",")]
-    for name in wanted:
-        if name not in FUNCTIONS:
-            raise BenchmarkError(f"no function is called {name!r}; there are {', '.join(FUNCTIONS)}")
-    return [name for name in FUNCTIONS if name in wanted]
-
-
 def main(argv: list[str]) -> int:
-    options = parser().parse_args(argv)
-    functions = chosen(options.functions or ("log" if options.quick else None))
-    wanted = work(functions, 1 if options.quick else options.seeds)
+    options = function_parser().parse_args(argv)
+    names = options.functions or ("log" if options.quick else None)
+    wanted = work(chosen("function", names, FUNCTIONS), 1 if options.quick else options.seeds)
     torch.set_num_threads(options.threads)
     records = Records(options.out, ("function", "seed", "part"), configuration())
-    missing = [key for key in wanted if key not in records.found]
-    print(f"Functions: {len(wanted)} sweeps and long trainings, {len(missing)} of them still to do.")
-    for key in tqdm(missing, unit="part", disable=not missing):
+    left = [key for key in wanted if key not in records.found]
+    print(f"Functions: {len(wanted)} sweeps and long trainings, {len(left)} of them still to do.")
+    for key in tqdm(left, unit="part", disable=not left):
         records.add(finish(*key))
     command = f"python -m benchmarks functions {shlex.join(argv)}".strip()
-    function_report.report(records, {"command": command, "hardware": machine.hardware()})
+    function_report.report(records, {"command": command, **machine.origin()})
     return 0

@@ -1,8 +1,8 @@
 """Pictures as learning-rate schedules, after Jang et al., "Aesthetically Pleasing Learning Rates" (2018).
 
-ResNet-32 on CIFAR-10, batches of 128, momentum 0.9, weight decay 2e-4; the learning rate changes with every batch. The
-authors' seven pictures are not to be had: ours are others. `--dataset mnist` takes the network and the loss of the
-MNIST table as run, with softmax applied twice.
+ResNet-32 on CIFAR-10, batches of 128, momentum 0.9, weight decay 2e-4. The learning rate changes with every batch. The
+authors' seven pictures are not available, so other pictures are used. `--dataset mnist` uses the network and loss of
+the MNIST table as run, which apply softmax twice.
 """
 
 from __future__ import annotations
@@ -25,21 +25,22 @@ from torch.optim.lr_scheduler import LRScheduler
 from lrsched import Constant, CyclicLR, ImageLR, Piecewise, Pixels, SequenceLR
 from lrsched.plot import COLOURS, INK, figure, frame, picture
 
-from ..errors import BenchmarkError
-from . import columns, datasets, labels, mnist, resnet, table
-from .report import Row
+from ..commands import BenchmarkError
+from . import datasets, metrics, mnist, resnet, table
+from .benchmark import Benchmark
+from .table_rows import Row
 
 FULL = 250
-IMAGES = labels.IMAGES["CIFAR-10"]
+IMAGES = datasets.TRAINING_IMAGES["CIFAR-10"]
 BATCH = 128
 DECAY = 2e-4
-ADDED = "Picture"  # the method of our pictures and of the user's
-LOW, HIGH = 1e-5, 1e-2  # of the pictures and the cycle
+ADDED = "Picture"  # the method of all pictures, built-in or the user's
+LOW, HIGH = 1e-5, 1e-2  # the limits of the pictures and the cycle
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """One row: an optimizer, and the scheduler that steps after every one of `steps` batches."""
+    """One row: an optimizer, and a scheduler that steps after each of `steps` batches."""
 
     method: str
     row: str
@@ -71,20 +72,20 @@ class Schedule:
 
 
 def batches(images: int, epochs: int) -> int:
-    """Return how many batches a run has, the last of an epoch with what is left."""
+    """Return the number of batches of a run; the last one of an epoch may be smaller."""
     return epochs * -(-images // BATCH)
 
 
 def horizon(images: int, epochs: int) -> int:
-    """Return for how many batches a picture is made, images·epochs/128 as published: fewer than the run has."""
+    """Return the number of steps of a picture: images·epochs/128, as published, which is fewer than the batches."""
     return max(1, images * epochs // BATCH)
 
 
 def schedules(images: int, epochs: int, pictures: Mapping[str, Callable[[], np.ndarray]]) -> dict[str, Schedule]:
-    """Return the rows for runs on so many training images.
+    """Return the rows for runs of so many epochs on so many training images.
 
-    The baseline's rate falls at 0.4, 0.6 and 0.8 of the batches, as at 100, 150 and 200 of the published 250 epochs.
-    The cycle keeps its published half period of 1000 batches, however short the run.
+    The baseline's rate falls at 0.4, 0.6 and 0.8 of the batches, like the published one after 100, 150 and 200 of 250
+    epochs. The cycle keeps its published half period of 1000 batches, however short the run.
     """
     steps = batches(images, epochs)
     falls = [max(fall, steps * (fall + 1) // 5) for fall in (1, 2, 3)]
@@ -114,14 +115,14 @@ def photograph(name: str) -> np.ndarray:
 
 
 def digit() -> np.ndarray:
-    """Return the first of scikit-learn's digits, a 0, each of its pixels 16x16 large."""
+    """Return the first of scikit-learn's digits, a 0, with each pixel enlarged to 16x16."""
     from sklearn.datasets import load_digits
 
     return np.kron(np.round(load_digits().images[0] * 255 / 16), np.ones((16, 16))).astype(np.uint8)
 
 
 def gradient(first: int, last: int) -> np.ndarray:
-    """Return grey levels from the top line to the bottom line."""
+    """Return a picture whose grey level changes evenly from top to bottom."""
     return np.tile(np.linspace(first, last, 256).round().astype(np.uint8)[:, None], (1, 256))
 
 
@@ -130,7 +131,7 @@ def noise() -> np.ndarray:
 
 
 def opened(path: Path) -> np.ndarray:
-    """Return a file's picture in RGB as `Pixels` reads it, one of 16 bits as floats in [0, 1]."""
+    """Return a file's picture in RGB as `Pixels` reads it; a 16-bit picture as floats in [0, 1]."""
     source = Pixels(path, steps=1).source
     colours = np.broadcast_to(source, (*source.shape[:2], 3))
     return colours if source.dtype == np.uint8 else colours / 65535
@@ -147,7 +148,7 @@ PICTURES: dict[str, Callable[[], np.ndarray]] = {
 
 
 def with_pictures(paths: Iterable[Path]) -> dict[str, Callable[[], np.ndarray]]:
-    """Return our pictures and those of the files, which bear the names of their files."""
+    """Return the built-in pictures and those of the files, named after their files."""
     pictures = dict(PICTURES)
     for path in paths:
         try:
@@ -155,27 +156,27 @@ def with_pictures(paths: Iterable[Path]) -> dict[str, Callable[[], np.ndarray]]:
         except ValueError as error:
             raise BenchmarkError(f"--image {path}: {error}") from error
         if path.stem in {*BENCHMARK.settings, *pictures} or "," in path.stem:
-            raise BenchmarkError(f"--image {path}: the name {path.stem!r} is taken, or has a comma; rename the file")
+            raise BenchmarkError(f"--image {path}: the name {path.stem!r} is taken or has a comma; rename the file")
         pictures[path.stem] = partial(opened, path)
     return pictures
 
 
 def cifar10(folder: Path | None) -> datasets.Dataset:
-    """Return CIFAR-10: bytes to train on, which `resnet.batches` prepares, and standardised images to validate with."""
+    """Return CIFAR-10 with training images as bytes, for `resnet.batches`, and standardised validation images."""
     train, (images, labels), title = datasets.cifar10(folder)
     return datasets.Dataset(train, datasets.Split(resnet.standardised(images), labels), title)
 
 
 def network(steps: int) -> nn.Module:
-    """Return ResNet-32 whose averages for evaluation forget the start of a run of so many batches, however short.
+    """Return ResNet-32 whose averages for evaluation forget the start of a run of `steps` batches, however short.
 
-    From 3,324 batches on they are the repository's, which take 0.003 of each batch.
+    For 3,324 batches or more they are the repository's, which take 0.003 of each batch.
     """
     return resnet.resnet32(momentum=max(0.003, 10 / (10 + steps))).to(memory_format=torch.channels_last)
 
 
 def drawing(rows: list[Row], title: str) -> bytes:
-    """Return a PNG: of each row the picture, the learning rate of every batch, and the accuracies of every seed."""
+    """Return a PNG: for each row the picture, the learning rate of every batch, and the accuracies of every seed."""
     sheet = figure(12, 0.8 + 1.5 * len(rows))
     panels = sheet.subplots(len(rows), 3, width_ratios=(1.2, 3, 2), squeeze=False)
     best = max(row.accuracy.mean for row in rows)
@@ -198,7 +199,7 @@ def drawing(rows: list[Row], title: str) -> bytes:
     return content.getvalue()
 
 
-BENCHMARK = table.Benchmark(
+BENCHMARK = Benchmark(
     name="images",
     title="pictures as schedules",
     claim=(
@@ -209,11 +210,11 @@ BENCHMARK = table.Benchmark(
     data=cifar10,
     network=partial(network, batches(IMAGES, FULL)),
     loss=nn.functional.cross_entropy,
-    columns=columns.CIFAR,
+    columns=metrics.CIFAR,
     epochs=5,
     full_epochs=FULL,
     added=ADDED,
-    where_shorter=(
+    shorter_remark=(
         "Batch norm's averages for evaluation take max(0.003, 10/(10 + batches of the run)) of each batch, so that "
         "they forget the start of a short run; the repository's take 0.003."
     ),
@@ -228,7 +229,7 @@ MNIST = replace(
     BENCHMARK,
     name="images-mnist",
     command="images --dataset mnist",
-    where_shorter="",
+    shorter_remark="",
     claim="all schedules do about equally well (B4); published without numbers, of other pictures.",
     data=datasets.mnist,
     network=mnist.network,
@@ -238,12 +239,12 @@ MNIST = replace(
 
 
 def main(argv: list[str]) -> int:
-    options = parser().parse_args(argv)
+    options = image_parser().parse_args(argv)
     options.epochs = FULL if options.full else options.epochs
     benchmark = MNIST if options.dataset == "mnist" else BENCHMARK
     pictures = with_pictures(options.image)
     data = benchmark.data(options.data).few(options.limit)
-    options.limit = None  # that is done
+    options.limit = None  # applied already
     length = len(data.train.labels), options.epochs
     benchmark = replace(benchmark, settings=schedules(*length, pictures), data=lambda folder: data)
     if options.dataset == "cifar10":
@@ -251,11 +252,11 @@ def main(argv: list[str]) -> int:
     return table.execute(benchmark, options, argv)
 
 
-def parser() -> argparse.ArgumentParser:
-    parser = table.parser(BENCHMARK)
+def image_parser() -> argparse.ArgumentParser:
+    parser = table.table_parser(BENCHMARK)
     parser.add_argument("--dataset", choices=("cifar10", "mnist"), default="cifar10", help="default: %(default)s")
     parser.add_argument("--full", action="store_true", help=f"the published length, {FULL} epochs")
     parser.add_argument(
-        "--image", type=Path, action="append", default=[], metavar="PATH", help="one more picture; may be given again"
+        "--image", type=Path, action="append", default=[], metavar="PATH", help="another picture; may be repeated"
     )
     return parser

@@ -1,7 +1,7 @@
-"""Which learning rate an image network wants, 1 to 128 batches ahead: "Diving deep: learning rate" (2020), claim C6.
+"""Which learning rates an image network needs, 1 to 128 batches ahead: "Diving deep: learning rate" (2020), claim C6.
 
-100 rates from the same weights over the same augmented batches, and after 64 epochs of training once more; the time
-beside the published 591.6 s. On a CPU the scan is reduced, and says so, unless --rates and --marks are given.
+100 rates from the same weights over the same augmented batches, and once more after 64 epochs of training. The
+published scan took 591.6 s. On a CPU the scan is reduced, and says so, unless --rates and --marks are given.
 """
 
 from __future__ import annotations
@@ -24,25 +24,31 @@ from lrsched import Sweep, lr_sweep
 from lrsched.plot import figure
 
 from .. import machine
-from ..devices import usable
-from ..errors import BenchmarkError
-from ..records import Records
-from ..results import write
-from .report import markdown, show
-from .scan_claims import c6
+from ..commands import (
+    BenchmarkError,
+    add_device,
+    add_out,
+    add_seeds,
+    add_threads,
+    count,
+    option_parser,
+)
+from ..devices import synchronize, usable
+from ..files import Records, write
+from ..text_tables import markdown, show
 from .scan_tasks import BATCH, TASKS, Batches, Task, loss_fn, make_optimizer
-from .stats import mean_interval
-from .table import count
+from .stats import FEWEST, mean_interval
+from .sweep_claims import c6
 
 MARKS = (1, 2, 4, 8, 16, 32, 64, 128)
-PUBLISHED = dict(zip(MARKS, (4.7, 4.1, 7.6, 15.5, 30.6, 67.3, 143.9, 317.9), strict=True))  # seconds, a run a mark
+PUBLISHED = dict(zip(MARKS, (4.7, 4.1, 7.6, 15.5, 30.6, 67.3, 143.9, 317.9), strict=True))  # seconds, one run per mark
 RATES, LOW, HIGH = 100, 1e-6, 1e2
-REDUCED = {"cifar10": (20, MARKS[:5]), "digits": (50, MARKS)}  # what a CPU does in minutes
+REDUCED = {"cifar10": (20, MARKS[:5]), "digits": (50, MARKS)}  # what a CPU finishes in minutes
 STOP_ABOVE = 1.1
 
 
 def scan(task: Task, seed: int, after: int, rates: int, marks: Sequence[int]) -> dict[str, Any]:
-    """Train a network so many epochs, and return the record of a scan from there."""
+    """Train a network for `after` epochs, and return the record of a scan from there."""
     model = task.network(seed)
     train(model, task, seed, after)
     lrs = np.logspace(np.log10(LOW), np.log10(HIGH), rates)
@@ -52,8 +58,7 @@ def scan(task: Task, seed: int, after: int, rates: int, marks: Sequence[int]) ->
     synchronize(task.train.images.device)
     seconds = time.perf_counter() - started
     sweep = {"lrs": lrs.tolist(), "marks": list(marks), "losses": found.losses.tolist(), "method": found.method}
-    where = {"seed": seed, "after_epochs": after}
-    return {**where, **sweep, "suggestion": found.suggestion, "seconds": seconds}
+    return {"seed": seed, "after_epochs": after, **sweep, "suggestion": found.suggestion, "seconds": seconds}
 
 
 def train(model: torch.nn.Module, task: Task, seed: int, epochs: int) -> None:
@@ -66,25 +71,19 @@ def train(model: torch.nn.Module, task: Task, seed: int, epochs: int) -> None:
         optimizer.step()
 
 
-def synchronize(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-
-
-def parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks lr_scan", description=__doc__.splitlines()[0])
+def scan_parser() -> argparse.ArgumentParser:
+    parser = option_parser("lr_scan", __doc__)
     parser.add_argument("--dataset", choices=TASKS, default="cifar10", help="default: %(default)s")
     parser.add_argument("--data", type=Path, metavar="DIR", help="folder with CIFAR-10 (default: download it)")
-    parser.add_argument("--seeds", type=count, default=1, help="default: %(default)s")
-    parser.add_argument("--after-epochs", type=count, metavar="N", help="scan once more after N epochs at 1e-3")
-    parser.add_argument("--rates", type=count, help=f"default: {RATES}; on a CPU fewer")
-    parser.add_argument("--marks", type=marks, help=f"default: {','.join(map(str, MARKS))}; on a CPU fewer")
+    add_seeds(parser, 1)
+    parser.add_argument("--after-epochs", type=count, metavar="N", help="scan again after N epochs at 1e-3")
+    parser.add_argument("--rates", type=count, help=f"number of rates (default: {RATES}; fewer on a CPU)")
+    shown = ",".join(map(str, MARKS))
+    parser.add_argument("--marks", type=marks, help=f"batches ahead (default: {shown}; fewer on a CPU)")
     parser.add_argument("--each", action="store_true", help="also time a scan that ends at each mark, as published")
-    parser.add_argument("--device", default="cpu", help="cpu, cuda, … (default: %(default)s)")
-    parser.add_argument("--threads", type=count, default=1, help="torch's CPU threads (default: %(default)s)")
-    parser.add_argument(
-        "--out", type=Path, metavar="DIR", help="folder for the results, which are not done again (default: out/…)"
-    )
+    add_device(parser)
+    add_threads(parser)
+    add_out(parser, "the results; scans it already holds are not repeated (default: out/lr_scan-DATASET)")
     return parser
 
 
@@ -93,7 +92,7 @@ def marks(text: str) -> tuple[int, ...]:
 
 
 def main(argv: list[str]) -> int:
-    options = parser().parse_args(argv)
+    options = scan_parser().parse_args(argv)
     device = usable(options.device)
     torch.set_num_threads(options.threads)
     rates, ahead = REDUCED[options.dataset] if device.type == "cpu" else (RATES, MARKS)
@@ -104,7 +103,7 @@ def main(argv: list[str]) -> int:
     task = replace(task, train=task.train.to(device))
     folder = options.out or Path("out", f"lr_scan-{options.dataset}")
     records = Records(folder, ("seed", "after_epochs"), configuration(task, rates, ahead))
-    states = [0, *([options.after_epochs] if options.after_epochs else [])]
+    states = [0, options.after_epochs] if options.after_epochs else [0]
     wanted = [(seed, after) for seed in range(options.seeds) for after in states]
     for seed, after in wanted:
         if (seed, after) not in records.found:
@@ -112,8 +111,8 @@ def main(argv: list[str]) -> int:
             print(f"seed {seed}, after {after} epochs: {records.found[seed, after]['seconds']:.1f} s", flush=True)
     facts = {
         "command": f"python -m benchmarks lr_scan {shlex.join(argv)}".strip(),
-        "hardware": machine.hardware(device),
         "batches an epoch": Batches(task, 0).epoch,
+        **machine.origin(device),
     }
     if options.each:
         facts["seconds of each mark"] = [scan(task, 0, 0, rates, ahead[: i + 1])["seconds"] for i in range(len(ahead))]
@@ -122,7 +121,7 @@ def main(argv: list[str]) -> int:
 
 
 def configuration(task: Task, rates: int, ahead: Sequence[int]) -> dict[str, Any]:
-    """Return all that decides how a scan ends, but seed and state."""
+    """Return everything that determines a scan besides seed and training."""
     return {
         "data": task.title,
         "network": " ".join(repr(task.network(0)).split()),
@@ -136,9 +135,26 @@ def configuration(task: Task, rates: int, ahead: Sequence[int]) -> dict[str, Any
 def report(records: Records, found: list[dict[str, Any]], facts: dict[str, Any]) -> None:
     """Write and print the table, and draw the first seed's scans."""
     rates, ahead = records.config["rates"], records.config["marks"]
-    size = f"{rates} rates, 1 … {ahead[-1]} batches of {BATCH}"
-    reduced = "" if (rates, tuple(ahead)) == (RATES, MARKS) else f" (reduced from {RATES} rates, 1 … {MARKS[-1]})"
-    title = f"{records.config['data']}: {size}{reduced}"
+    full = (rates, tuple(ahead)) == (RATES, MARKS)
+    reduced = "" if full else f" (reduced from {RATES} rates, 1 … {MARKS[-1]})"
+    title = f"{records.config['data']}: {rates} rates, 1 … {ahead[-1]} batches of {BATCH}{reduced}"
+    lines = cells(found, ahead, facts.get("seconds of each mark"), full)
+    notes = [
+        "Best rate: the one with the lowest mean training loss over so many batches, geometric mean over seeds.",
+        f"An epoch has {facts['batches an epoch']} batches; in the source, on CIFAR-10, it has 500.",
+    ]
+    if 16 in ahead[:-1]:
+        notes += verdict(c6(found, 16))
+    notes.append(f"Hardware: {facts['hardware']}.")
+    write(records.folder / "table.md", "\n\n".join([f"# {title}", markdown(lines), *notes]) + "\n")
+    write(records.folder / "info.json", {**facts, "configuration": records.config})
+    write(records.folder / "scan.png", picture([record for record in found if record["seed"] == 0], title))
+    show(lines, title, right=lines[0][1:])
+    print(*notes, f"Written to {records.folder}: table.md, runs.jsonl, info.json, scan.png", sep="\n")
+
+
+def cells(found: list[dict[str, Any]], ahead: Sequence[int], each: list[float] | None, full: bool) -> list[list[str]]:
+    """Return the table: a line before and a line after training, then the times of one run per mark."""
     lines = [["Scan", "n", "seconds", *(f"best {mark} ahead" for mark in ahead)]]
     for after in sorted({record["after_epochs"] for record in found}):
         scans = [record for record in found if record["after_epochs"] == after]
@@ -146,24 +162,16 @@ def report(records: Records, found: list[dict[str, Any]], facts: dict[str, Any])
         seconds = fmean(record["seconds"] for record in scans)
         name = f"after {after} epochs" if after else "untrained"
         lines.append([name, str(len(scans)), f"{seconds:.1f}", *best])
-    if each := facts.get("seconds of each mark"):
-        lines.append(["a run a mark", "1", f"{sum(each):.1f}", *(f"{seconds:.1f} s" for seconds in each)])
-    if not reduced:
+    if each:
+        lines.append(["one run per mark", "1", f"{sum(each):.1f}", *(f"{seconds:.1f} s" for seconds in each)])
+    if full:
         published = (f"{seconds:.1f} s" for seconds in PUBLISHED.values())
-        lines.append(["published, a run a mark", "1", f"{sum(PUBLISHED.values()):.1f}", *published])
-    notes = [*verdict(c6(found, 16)) * (16 in ahead[:-1]), f"Hardware: {facts['hardware']}."]
-    remark = f"An epoch has {facts['batches an epoch']} batches; the source's, of CIFAR-10, 500."
-    notes[:0] = ["Best rate: the lowest mean training loss of so many batches, geometric mean over seeds.", remark]
-    write(records.folder / "table.md", "\n\n".join([f"# {title}", markdown(lines), *notes]) + "\n")
-    where = {"versions": machine.versions(), "commit": machine.commit(), "configuration": records.config}
-    write(records.folder / "info.json", {**facts, **where})
-    write(records.folder / "scan.png", picture([record for record in found if record["seed"] == 0], title))
-    show(lines, title, right=lines[0][1:])
-    print(*notes, f"Written to {records.folder}: table.md, runs.jsonl, info.json, scan.png", sep="\n")
+        lines.append(["published, one run per mark", "1", f"{sum(PUBLISHED.values()):.1f}", *published])
+    return lines
 
 
 def best_rate(scans: list[dict[str, Any]], mark: int) -> str:
-    """Return the geometric mean of the best rates; all are equal where the only loss was taken before a step."""
+    """Return the geometric mean of the best rates; "any" after 1 batch, whose loss is taken before the first step."""
     columns = [np.array(record["losses"], dtype=float)[:, mark] for record in scans]
     if scans[0]["marks"][mark] == 1:
         return "any"
@@ -172,18 +180,19 @@ def best_rate(scans: list[dict[str, Any]], mark: int) -> str:
 
 
 def verdict(seeds: list[dict[str, Any]]) -> list[str]:
-    """Return what C6 comes to, a sentence each."""
+    """Return the figures behind C6 as sentences."""
     regret = mean_interval([seed["regret"] for seed in seeds])
-    lines = [f"C6: the rate that is best 16 batches ahead has {regret.text(3)} × the lowest loss at the last mark"]
+    line = f"C6: the rate that is best 16 batches ahead has {regret.text(3)} × the lowest loss at the last mark"
     both = [seed for seed in seeds if seed["holds"] is not None]
     if both:
-        after = mean_interval([seed["regret_after"] for seed in both])
+        line += f", after training {mean_interval([seed['regret_after'] for seed in both]).text(3)} ×"
+    shown = "mean ± half of the 95 % interval" if len(seeds) >= FEWEST else "each seed's value"
+    lines = [f"{line} (n = {len(seeds)}, {shown})."]
+    if both:
         shift = mean_interval([seed["shift"] for seed in both])
-        lines[0] += f", after training {after.text(3)} ×"
         overlap = f"the sweet spots overlap for {sum(seed['overlap'] for seed in both)} of {len(both)} seeds"
         holds = f"C6 holds for {sum(seed['holds'] for seed in both)} of {len(both)}"
         lines.append(f"Training shifts the best rate by {shift.text(2)} decades; {overlap}. {holds}.")
-    lines[0] += f" (n = {len(seeds)}, mean ± half of the 95 % interval)."
     return lines
 
 

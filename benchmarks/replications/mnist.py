@@ -1,6 +1,6 @@
 """Table 1 of Yang & Huang, "Learning Rate Investigation" (2019): 14 settings on MNIST, as run or as written.
 
-As run, the network ends in a softmax and the loss is cross-entropy, which applies it again.
+As run, the network ends in a softmax, which the cross-entropy loss applies a second time.
 """
 
 from __future__ import annotations
@@ -8,9 +8,10 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from . import columns, datasets, table
-from .report import Published
+from . import datasets, metrics, table
+from .benchmark import Benchmark, with_written
 from .settings import SETTINGS
+from .table_rows import Published
 
 PUBLISHED = {
     "sgd": Published(0.98264, 34),
@@ -31,7 +32,7 @@ PUBLISHED = {
 
 
 def network() -> nn.Module:
-    """Return the published network, laid out so that pooling is fast on a CPU."""
+    """Return the published network, in the memory layout that makes pooling fast on a CPU."""
     network = nn.Sequential(
         nn.Conv2d(1, 20, 3),
         nn.MaxPool2d(2),
@@ -46,26 +47,26 @@ def network() -> nn.Module:
 
 
 def network_as_written() -> nn.Module:
-    """Return the network without its softmax, which the loss applies."""
+    """Return the network without its softmax, which the loss applies already."""
     return network()[:-1]
 
 
-AS_RUN = table.Benchmark(
+AS_RUN = Benchmark(
     name="mnist",
     title="learning rates by sequence and strategy",
-    claim="seq4 by cutoff is the most accurate (A2), seq3 by epoch converges fastest (A1); one run a setting.",
+    claim="seq4 by cutoff is the most accurate (A2), seq3 by epoch converges fastest (A1); one run per setting.",
     settings=SETTINGS,
     data=datasets.mnist,
     network=network,
     loss=nn.functional.cross_entropy,
-    columns=columns.MNIST,
+    columns=metrics.MNIST,
     epochs=50,
     seeds=5,
     batch_size=64,
     takes_data=True,
     published=PUBLISHED,
 )
-BENCHMARK = table.with_written(AS_RUN, network=network_as_written)
+BENCHMARK = with_written(AS_RUN, network=network_as_written)
 
 
 def main(argv: list[str]) -> int:

@@ -1,13 +1,12 @@
-"""Claim E1: the bump in a range-test curve goes away with larger batches, or with more batches a rate.
+"""Claim E1: the bump in a range-test curve vanishes with larger batches, or with more batches per rate.
 
-A forum's question shows a curve that rises and falls again before it descends. Here the bump of a curve is how far the
-raw losses, before the descent, rise above their first level: the highest mean of three neighbours minus the median, in
-units of the descent. One arm enlarges the batch, one takes more steps a rate, one only accumulates gradients.
+A question in a forum shows a curve that rises and falls again before it descends. Here the bump of a curve is how far
+the raw losses before the descent rise above their first level: the highest mean of three neighbours minus the median.
+The arms enlarge the batch, take more steps per rate, only accumulate gradients, or take the median of repeats.
 """
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -16,17 +15,18 @@ import torch
 from tqdm import tqdm
 
 from lrsched import Curve, range_test
+from lrsched.plot import figure, save
 
 from .. import machine
-from ..results import prepare, write
+from ..commands import BenchmarkError, add_out, add_seeds, option_parser
+from ..files import prepare, write_figures
 from ..small_tasks import TASKS, Batches
-from . import report
-from .stats import Mean, differences, mean_interval, p_value
-from .table import count
+from ..text_tables import show
+from .stats import FEWEST, Mean, differences, mean_interval, p_value
 from .verdicts import REPRODUCED, Judgement, against, weakest
 
 TASK = TASKS["digits-sgd4"]
-ARMS = {  # batch size, then options of range_test
+ARMS = {  # batch size, options of range_test
     "batch 4": (4, {}),
     "batch 16": (16, {}),
     "batch 64": (64, {}),
@@ -36,9 +36,9 @@ ARMS = {  # batch size, then options of range_test
     "batch 4, median of 5 repeats": (4, {"repeats": 5}),
 }
 BASE = "batch 4"
-HEAD = 40  # points before any descent, up to a rate of about 2e-4
-GONE = 0.5  # a bump that is, significantly, less than half as high counts as gone
-CLAIMED = ("batch 64", "batch 4, 16 steps a rate")  # the arms that E1 speaks of
+HEAD = 40  # the points before any descent, up to a rate of about 2e-4
+GONE = 0.5  # a bump that is significantly less than half as high counts as gone
+CLAIMED = ("batch 64", "batch 4, 16 steps a rate")  # the arms that E1 is about
 
 
 def curve_of(arm: str, seed: int) -> Curve:
@@ -56,7 +56,7 @@ def bump(curve: Curve) -> float:
 
 
 def gone(bumps: Mapping[str, Sequence[float]], arm: str) -> Judgement:
-    """Judge whether an arm's bump is less than half as high as that of single batches of 4, seed by seed."""
+    """Judge whether an arm's bump is less than half as high as that of batch 4, seed by seed."""
     half = [GONE * value for value in bumps[BASE]]
     return against(f"bump: {arm} − half of {BASE}", differences(bumps[arm], half), above=False)
 
@@ -66,51 +66,52 @@ def smaller(mean: Mean, base: Mean, p: float) -> str:
 
 
 def e1(bumps: Mapping[str, Sequence[float]]) -> Judgement:
-    """Judge the claim: both larger batches and more batches a rate make the bump go away."""
+    """Judge the claim: both larger batches and more batches per rate make the bump vanish."""
     return weakest([gone(bumps, arm) for arm in CLAIMED])
 
 
+def cells(bumps: Mapping[str, Sequence[float]], curves: Mapping[tuple[str, int], Curve]) -> list[list[str]]:
+    """Return the table, a line for each arm."""
+    base = mean_interval(bumps[BASE])
+    lines = [["Range test with", "n", "bump", "relative to batch 4", "p (paired)", "suggestions", "verdict"]]
+    for arm, values in bumps.items():
+        mean = mean_interval(values)
+        p = p_value(differences(values, bumps[BASE]))
+        verdict = "gone" if gone(bumps, arm).verdict == REPRODUCED else smaller(mean, base, p)
+        tests = ["", ""] if arm == BASE else [f"{p:.1g}", verdict]
+        found = sum(curves[arm, seed].suggestion is not None for seed in range(mean.n))
+        part = f"{mean.mean / base.mean:.2f}"
+        lines.append([arm, str(mean.n), mean.text(4), part, tests[0], str(found), tests[1]])
+    return lines
+
+
 def main(argv: list[str]) -> int:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks range_noise", description=__doc__.splitlines()[0])
-    parser.add_argument("--seeds", type=count, default=20, help="default: %(default)s")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="folder for range_noise.json and range_noise.png")
+    parser = option_parser("range_noise", __doc__)
+    add_seeds(parser, 20)
+    add_out(parser, "range_noise.json and range_noise.png")
     options = parser.parse_args(argv)
-    if options.seeds < 2:
-        parser.error("the paired test needs at least 2 seeds")
+    if options.seeds < FEWEST:
+        raise BenchmarkError(f"--seeds must be at least {FEWEST}, which the paired test needs, got {options.seeds}")
     if options.out:
         prepare(options.out)
     torch.set_num_threads(1)
     pairs = [(arm, seed) for arm in ARMS for seed in range(options.seeds)]
     curves = {pair: curve_of(*pair) for pair in tqdm(pairs, unit="curve", leave=False)}
     bumps = {arm: [bump(curves[arm, seed]) for seed in range(options.seeds)] for arm in ARMS}
-    base = mean_interval(bumps[BASE])
-    lines = [["Range test of", "n", "bump", "of batch 4's", "p (paired)", "suggestions", "verdict"]]
-    for arm, values in bumps.items():
-        mean = mean_interval(values)
-        p = p_value(differences(values, bumps[BASE]))
-        verdict = "" if arm == BASE else "gone" if gone(bumps, arm).verdict == REPRODUCED else smaller(mean, base, p)
-        found = sum(curves[arm, seed].suggestion is not None for seed in range(options.seeds))
-        part = f"{mean.mean / base.mean:.2f}"
-        cells = [str(mean.n), mean.text(4), part, "" if arm == BASE else f"{p:.1g}", str(found), verdict]
-        lines.append([arm, *cells])
-    report.show(lines, "Bump before the descent, digits, SGD", right=lines[0][1:-1])
-    verdict = e1(bumps).verdict
-    print(f"E1, the bump goes away with larger batches or more batches a rate: {verdict}.")
-    print("Mean ± half of the 95 % interval (Student's t); gone: below half as high, p < 0.05 paired with that half.")
-    hardware = machine.hardware()
-    print(f"Hardware: {hardware}.")
+    lines = cells(bumps, curves)
+    show(lines, "Bump before the descent, digits, SGD", right=lines[0][1:-1])
+    print(f"E1, the bump vanishes with larger batches or more batches per rate: {e1(bumps).verdict}.")
+    print("Mean ± half of the 95 % interval (Student's t). Gone: below half as high, with p < 0.05, paired by seed.")
+    print(f"Hardware: {machine.hardware()}.")
     if options.out:
-        where = {"hardware": hardware, "versions": machine.versions(), "commit": machine.commit()}
         verdicts = {line[0]: line[-1] for line in lines[1:]}
-        write(options.out / "range_noise.json", {**where, "bumps": bumps, "verdicts": verdicts})
+        write_figures(options.out / "range_noise.json", {"bumps": bumps, "verdicts": verdicts})
         draw(curves, options.out / "range_noise.png")
     return 0
 
 
-def draw(curves: dict[tuple[str, int], Curve], path: Path) -> None:
+def draw(curves: Mapping[tuple[str, int], Curve], path: Path) -> None:
     """Draw the first seed's curve of every arm into a PNG."""
-    from lrsched.plot import figure, save
-
     sheet = figure(12, 2.6 * len(ARMS))
     for ax, arm in zip(sheet.subplots(len(ARMS), 1), ARMS, strict=True):
         curves[arm, 0].plot(ax).set_title(arm, loc="left", fontsize=10)

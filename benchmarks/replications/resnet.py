@@ -1,7 +1,7 @@
-"""ResNet-32 for CIFAR-10 and how its images are prepared, after TensorFlow's official models as of early 2018.
+"""ResNet-32 for CIFAR-10 and the preparation of its images, after TensorFlow's official models of early 2018.
 
 github.com/tensorflow/models, official/resnet/resnet_model.py and cifar10_main.py: the preactivation network of He et
-al. (2016), "Identity Mappings in Deep Residual Networks", with a 1x1 convolution as shortcut where a stage begins.
+al. (2016), "Identity Mappings in Deep Residual Networks", with a 1x1 convolution as the shortcut that begins a stage.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad, relu
 
-from .training import Split
+from .datasets import Split
 
 
 class Block(nn.Module):
-    """Twice normalisation, ReLU and a 3x3 convolution, and what came in is added."""
+    """Normalisation, ReLU and a 3x3 convolution, twice; then the input is added."""
 
     def __init__(self, before: int, after: int, stride: int, begins_stage: bool, momentum: float) -> None:
         super().__init__()
@@ -36,7 +36,7 @@ class Block(nn.Module):
 def resnet32(momentum: float = 0.003) -> nn.Module:
     """Return three stages of five blocks, with 16, 32 and 64 channels.
 
-    `momentum` is how much of each batch goes into the averages that evaluation normalises with: 1 − 0.997, as there.
+    `momentum` is the share of each batch in the averages that evaluation normalises with: 1 − 0.997, as published.
     """
     blocks = []
     before = 16
@@ -49,7 +49,7 @@ def resnet32(momentum: float = 0.003) -> nn.Module:
 
 
 def convolution(before: int, after: int, size: int, stride: int = 1) -> nn.Module:
-    """Return a convolution without bias, its weights normal with variance 1/fan-in and cut at two deviations."""
+    """Return a convolution without bias; its weights are normal with variance 1/fan-in, cut at two deviations."""
     layer = nn.Conv2d(before, after, size, stride, padding=size // 2, bias=False)
     std = math.sqrt(1 / (before * size * size)) / 0.87962566103423978  # of the normal distribution before the cut
     nn.init.trunc_normal_(layer.weight, std=std, a=-2 * std, b=2 * std)
@@ -64,7 +64,7 @@ def linear(before: int, after: int) -> nn.Module:
 
 
 def batches(train: Split, batch_size: int) -> Callable[[], Iterable[tuple[Tensor, Tensor]]]:
-    """Return the function that gives an epoch: images of bytes shuffled, shifted, flipped and standardised."""
+    """Return a function that yields an epoch's batches: images shuffled, shifted, flipped and standardised."""
 
     def epoch() -> Iterable[tuple[Tensor, Tensor]]:
         for rows in torch.randperm(len(train.labels)).to(train.labels.device).split(batch_size):
@@ -74,9 +74,9 @@ def batches(train: Split, batch_size: int) -> Callable[[], Iterable[tuple[Tensor
 
 
 def shifted(images: Tensor) -> Tensor:
-    """Return each image padded by 4 pixels of 0, cropped at random to its size, and flipped in half of the cases.
+    """Return each image padded by 4 zero pixels, cropped at random to its size, and flipped half of the time.
 
-    The random numbers are the CPU's, so that they are the same on every device.
+    The random numbers come from the CPU, so that they are the same on every device.
     """
     count, channels, height, width = images.shape
     top, left = torch.randint(0, 9, (2, count, 1))
@@ -89,7 +89,7 @@ def shifted(images: Tensor) -> Tensor:
 
 
 def standardised(images: Tensor) -> Tensor:
-    """Return each image less its mean, over its deviation or 1/√(number of values), whichever is larger; float32."""
+    """Return each image minus its mean, over the larger of its deviation and 1/√(number of values), as float32."""
     values = images.float()
     std, mean = torch.std_mean(values, dim=(1, 2, 3), correction=0, keepdim=True)
     return (values - mean) / std.clamp(min=1 / math.sqrt(values[0].numel()))

@@ -1,4 +1,4 @@
-"""The image network of "Diving deep: learning rate" (2020), its augmented batches, and a smaller one for digits."""
+"""The image network of "Diving deep: learning rate" (2020), a smaller one for digits, and their augmented batches."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from torch.nn.functional import affine_grid, grid_sample, nll_loss
 from torch.optim import Adam, Optimizer
 
 from . import datasets
-from .training import Split
+from .datasets import Split
 
 Batch = tuple[Tensor, Tensor]
 BATCH = 100
-DEGREES = 10.0  # images are rotated by up to so much, either way
+DEGREES = 10.0  # images are rotated by up to 10 degrees either way
 TRAINING_RATE = 1e-3  # of the epochs before a second scan
 
 
 @dataclass(frozen=True)
 class Task:
-    """Images, and the network of their size: its first width, and what images are normalised by."""
+    """Images, the first width of their network, and the mean and deviation that they are normalised by."""
 
     title: str
     train: Split
@@ -44,7 +44,7 @@ def cifar10(folder: Path | None) -> Task:
 
 
 def digits(folder: Path | None = None) -> Task:
-    """Return the stand-in where CIFAR-10 is not at hand; a mirrored digit is none, so nothing is flipped."""
+    """Return a stand-in for CIFAR-10 that needs no download. Nothing is flipped: a mirrored digit is not a digit."""
     data = datasets.digits()
     images = data.train.images * 0.5 + 0.5
     return Task(data.title, Split(images, data.train.labels), 8, (0.5,), (0.5,), flip=False)
@@ -54,7 +54,7 @@ TASKS: dict[str, Callable[[Path | None], Task]] = {"cifar10": cifar10, "digits":
 
 
 def network(channels: int, size: int, width: int) -> nn.Module:
-    """Return the published layers, for 32×32 images of 3 channels and width 32; others in proportion."""
+    """Return the published layers for 3-channel 32×32 images and width 32; other sizes in proportion."""
     w = width
 
     def conv(inputs: int, outputs: int) -> list[nn.Module]:
@@ -79,14 +79,14 @@ def make_optimizer(parameters: Iterator[nn.Parameter]) -> Optimizer:
 
 
 class Batches:
-    """Shuffled, augmented and normalised batches of 100, endless, the same for the same seed at every start."""
+    """Endless batches of 100, shuffled, augmented and normalised; each iteration with a seed is the same."""
 
     def __init__(self, task: Task, seed: int) -> None:
         self.task, self.seed = task, seed
 
     @property
     def epoch(self) -> int:
-        """How many batches an epoch has; images that do not fill the last one are left out."""
+        """The number of batches of an epoch; images that do not fill the last one are left out."""
         return len(self.task.train.labels) // BATCH
 
     def __iter__(self) -> Iterator[Batch]:
@@ -98,7 +98,7 @@ class Batches:
                 yield self.augmented(images[chosen], random), labels[chosen]
 
     def augmented(self, images: Tensor, random: torch.Generator) -> Tensor:
-        """Return float images in [0, 1] or bytes, flipped and rotated by chance, then normalised."""
+        """Return images (bytes, or floats in [0, 1]) flipped and rotated at random, then normalised."""
         scaled = images.float().div(255) if images.dtype == torch.uint8 else images
         sides = torch.where(torch.rand(len(images), generator=random) < 0.5, -1.0, 1.0)
         angles = (2 * torch.rand(len(images), generator=random) - 1) * math.radians(DEGREES)
@@ -108,7 +108,7 @@ class Batches:
 
 
 def rotated(images: Tensor, angles: Tensor, sides: Tensor) -> Tensor:
-    """Return images turned by angles in radians, mirrored where the side is −1: the nearest pixel, black beyond."""
+    """Return images rotated by angles in radians, mirrored if the side is −1; nearest pixel, black outside."""
     cos, sin, zero = angles.cos(), angles.sin(), torch.zeros_like(angles)
     rows = torch.stack([cos * sides, -sin, zero]), torch.stack([sin * sides, cos, zero])
     theta = torch.stack(rows).permute(2, 0, 1).to(images)

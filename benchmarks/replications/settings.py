@@ -1,9 +1,13 @@
-"""The 14 settings of Yang & Huang, "Learning Rate Investigation" (2019), as they were run and as they were written.
+"""The 14 settings of Yang & Huang, "Learning Rate Investigation" (2019), as the authors ran and as they described them.
 
 Four sequences, each advanced by epoch, by cutoff or by oscillate, with SGD from r₀ = 0.01; and SGD and Adam at a fixed
-0.001. `SETTINGS`, as run: the validation loss before the first epoch was 0, hence `previous=0.0`, and the sawtooth used
-its first value twice, hence `delayed(1)`. `AS_WRITTEN`: each advance gives the next of r₁, r₂, …, the first before
-epoch 1 where the epoch advances; the sawtooth is the unaligned one, and before the first loss there is none.
+0.001.
+
+`SETTINGS`, as run: the validation loss before the first epoch counted as 0, hence `previous=0.0`, and the sawtooth used
+its first value twice, hence `delayed(1)`.
+
+`AS_WRITTEN`, as described: each advance gives the next of r₁, r₂, … (by epoch, the first advance comes before epoch 1),
+the sawtooth is not aligned, and the first loss is not compared with anything.
 """
 
 from __future__ import annotations
@@ -30,8 +34,6 @@ from lrsched import (
     SequenceLR,
 )
 
-from ..errors import BenchmarkError
-
 
 @dataclass(frozen=True)
 class Setting:
@@ -56,25 +58,25 @@ class Setting:
         return PlateauSequence(optimizer, self.sequence, on=self.rule)
 
 
-AS_RUN: dict[str, Sequence] = {  # after k advances
+AS_RUN: dict[str, Sequence] = {  # factors after k advances
     "seq1": Inverse(),
     "seq2": InverseSqrt(),
     "seq3": Geometric(0.9),
     "seq4": Sawtooth(10, aligned=True).delayed(1),
 }
-TERMS: dict[str, Sequence] = {  # r₁, r₂, … of the text, over r₀
+TERMS: dict[str, Sequence] = {  # r₁, r₂, … of the text, divided by r₀
     "seq1": Inverse(),
     "seq2": InverseSqrt(),
     "seq3": 0.9 * Geometric(0.9),
     "seq4": Sawtooth(10),
 }
-HELD = {row: Constant().then(terms, at=1) for row, terms in TERMS.items()}  # r₀ until the first advance gives r₁
+HELD = {row: Constant().then(terms, at=1) for row, terms in TERMS.items()}  # r₀, then r₁ from the first advance
 
 
 def by_strategy(sequences: Mapping[str, Mapping[str, Sequence]], previous: float | None) -> dict[str, Setting]:
-    """Return the 14 settings, in the table's order, for the sequences by strategy and row.
+    """Return the 14 settings, in the table's order, from the sequences by strategy and row.
 
-    `previous` is the validation loss before the first one.
+    `previous` is what the first validation loss is compared with; None for nothing.
     """
     rules: dict[str, Rule | None] = {
         "epoch": None,
@@ -94,15 +96,3 @@ def by_strategy(sequences: Mapping[str, Mapping[str, Sequence]], previous: float
 
 SETTINGS = by_strategy({"epoch": AS_RUN, "cutoff": AS_RUN, "oscillate": AS_RUN}, previous=0.0)
 AS_WRITTEN = by_strategy({"epoch": TERMS, "cutoff": HELD, "oscillate": HELD}, previous=None)
-
-
-def chosen(settings: Mapping[str, Setting], names: str | None) -> Mapping[str, Setting]:
-    """Return the settings named in a comma-separated list, in the table's order; all of them for None."""
-    if names is None:
-        return settings
-    wanted = [name.strip() for name in names.split(",") if name.strip()]
-    unknown = [name for name in wanted if name not in settings]
-    if unknown or not wanted:
-        problem = f"unknown setting {', '.join(map(repr, unknown))}" if unknown else "--settings names no setting"
-        raise BenchmarkError(f"{problem}; there are {', '.join(settings)}")
-    return {name: setting for name, setting in settings.items() if name in wanted}

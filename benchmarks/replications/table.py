@@ -1,131 +1,63 @@
-"""The command behind a table: read the options, let `lrsched.compare` train what is missing, report what there is."""
+"""The command behind a table: let `lrsched.compare` train the missing runs, then report all finished ones."""
 
 from __future__ import annotations
 
 import argparse
 import shlex
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
-from torch import Tensor, nn
 from tqdm import tqdm
 
 import lrsched
 from lrsched import Run
 
 from .. import machine
+from ..commands import BenchmarkError, add_device, add_out, add_seeds, add_threads, chosen, count, option_parser
 from ..devices import arithmetic, determinism, full_float32, leave_together, processes, several
-from ..errors import BenchmarkError
-from ..results import prepare, write
-from . import labels
-from .columns import Columns
-from .datasets import Dataset
-from .plots import curves
-from .report import Published, Row, cells, markdown, notes, show, summary
-from .settings import AS_WRITTEN, Setting, chosen
-from .training import Split, batch_loss, measure, stands_still, unlearned
-
-WRITTEN = "-as-written"  # ends the name of such a table
-
-
-@dataclass(frozen=True)
-class Benchmark:
-    """What makes one table: its rows, its data and network, and how its columns are computed.
-
-    `title` says what is compared; before it stands what the data are called. `drawings` makes the results' PNG files.
-    `batches` makes of the training images and the batch size the function that returns an epoch's batches, None where
-    they are only shuffled and cut. `stop` says after which validation losses a run ends early; `as_written` is the
-    table of `--as-written`, with a name of its own, where the published text and the published runs differ. `epochs` is
-    the option's default; `full_epochs` are those of the published runs, where that is not the same. `command` stands
-    after `python -m benchmarks` for this table, where that is not its name. `added` is the method of rows that users
-    add to the settings, None where they cannot. `where_shorter` is a sentence on what else differs in shorter runs.
-    """
-
-    name: str
-    title: str
-    claim: str
-    settings: Mapping[str, Setting]
-    data: Callable[[Path | None], Dataset]
-    network: Callable[[], nn.Module]
-    loss: Callable[[Tensor, Tensor], Tensor]
-    columns: Columns
-    epochs: int
-    seeds: int
-    batch_size: int
-    takes_data: bool = False
-    published: Mapping[str, Published] = field(default_factory=dict)
-    drawings: Mapping[str, Callable[[list[Row], str], bytes]] = field(default_factory=lambda: {"curves.png": curves})
-    batches: Callable[[Split, int], Callable[[], Iterable[tuple[Tensor, Tensor]]]] | None = None
-    stop: Callable[[list[float]], bool] | None = stands_still
-    as_written: Benchmark | None = None
-    full_epochs: int | None = None
-    command: str | None = None
-    added: str | None = None
-    where_shorter: str = ""
-
-    @property
-    def published_epochs(self) -> int:
-        return self.full_epochs or self.epochs
-
-    def remarks(self, rows: list[Row], epochs: int) -> list[str]:
-        """Return the sentences under a table of runs of so many epochs."""
-        return notes(rows) + [self.where_shorter] * bool(self.where_shorter and epochs < self.published_epochs)
-
-    @property
-    def words(self) -> list[str]:
-        """What stands after `python -m benchmarks` for this table: the command's name, then its options."""
-        return (self.command or self.name).split()
-
-
-def with_written(run: Benchmark, **changes: Any) -> Benchmark:
-    """Return a table as run that has the one of `--as-written`: published settings, no early stop, and `changes`."""
-    written = replace(
-        run,
-        name=run.name + WRITTEN,
-        title=f"{run.title}, as written",
-        command=f"{run.name} --as-written",
-        settings=AS_WRITTEN,
-        stop=None,
-        **changes,
-    )
-    return replace(run, as_written=written)
+from ..files import prepare, write
+from ..text_tables import markdown, show
+from .benchmark import Benchmark
+from .datasets import Dataset, size
+from .metrics import batch_loss, measure, unlearned
+from .settings import Setting
+from .table_rows import Row, cells, length, summary
 
 
 def run(benchmark: Benchmark, argv: list[str]) -> int:
-    """Run the command; return its exit code, 130 after Ctrl-C."""
-    return execute(benchmark, parser(benchmark).parse_args(argv), argv)
+    """Run the command and return its exit code, 130 after Ctrl-C."""
+    return execute(benchmark, table_parser(benchmark).parse_args(argv), argv)
 
 
 def execute(benchmark: Benchmark, options: argparse.Namespace, argv: list[str]) -> int:
-    """Train and report as `run`, with options that are read already."""
+    """Train and report as `run` does, with parsed options."""
     command = shlex.join(["python", "-m", "benchmarks", benchmark.words[0], *argv])
     if options.as_written and benchmark.as_written is not None:
         benchmark = benchmark.as_written
     options.out = options.out or Path("out", benchmark.name)
-    settings = chosen(benchmark.settings, options.settings)
+    settings = {name: benchmark.settings[name] for name in chosen("setting", options.settings, benchmark.settings)}
     torch.set_num_threads(options.threads)
     with determinism(options.deterministic), processes(options.device) as (device, rank), full_float32(device):
         prepare(options.out)
         data = benchmark.data(options.data).few(options.limit)
-        benchmark = replace(benchmark, title=f"{labels.size(data.title)}: {benchmark.title}")
+        benchmark = replace(benchmark, title=f"{size(data.title)}: {benchmark.title}")
         progress = Progress(len(settings) * options.seeds, options.epochs, quiet=rank > 0)
         code = 0
         try:
             train(benchmark, settings, data, device, options, progress)
         except KeyboardInterrupt:
             code = 130
-            print(f"\nInterrupted: the finished runs are in {options.out}; the same command goes on from there.")
+            print(f"\nInterrupted: the finished runs are in {options.out}; run the same command again to resume.")
         if rank == 0:
-            here = " in this process" * several()
+            here = " in this process" if several() else ""
             print(f"{len(progress.finished)} runs are finished, {progress.trained} of them trained now{here}.")
-            report(benchmark, progress, options, {"command": command, "runs left": progress.left})
-        if not code:
-            leave_together()  # the others, not before the report is written
+            report(benchmark, progress, options, command)
+        if code == 0:
+            leave_together()  # only now: the report is written
     return code
 
 
@@ -137,10 +69,12 @@ def train(
     options: argparse.Namespace,
     progress: Progress,
 ) -> None:
-    """Train what options.out/runs.jsonl does not hold yet, under a progress bar."""
+    """Train the runs that options.out/runs.jsonl does not hold yet, with a progress bar."""
     train_split, valid_split = data.train.to(device), data.valid.to(device)
     batches = benchmark.batches and benchmark.batches(train_split, benchmark.batch_size)
-    print(end="" if progress.quiet else f"{benchmark.title}: {progress.runs} runs of {options.epochs} epochs.\n")
+    key = {"benchmark": benchmark.name, "data": data.title, "loss": benchmark.loss.__name__, **arithmetic(device)}
+    if not progress.quiet:
+        print(f"{benchmark.title}: {progress.runs} runs of {options.epochs} epochs.")
     with progress:
         try:
             lrsched.compare(
@@ -153,18 +87,13 @@ def train(
                 batch_size=benchmark.batch_size,
                 seeds=options.seeds,
                 metric_fn=partial(measure, benchmark.loss),
-                metric_average="batches",  # as published, where the last batch of MNIST counts as much as the others
+                metric_average="batches",  # as published: MNIST's smaller last batch counts as much as the others
                 final_fn=partial(unlearned, valid_split, benchmark.batch_size),
                 stop=benchmark.stop,
                 device=device,
                 vectorize=False if options.plain else "auto",
                 out=options.out / "runs.jsonl",
-                key={
-                    "benchmark": benchmark.name,
-                    "data": data.title,
-                    "loss": benchmark.loss.__name__,
-                    **arithmetic(device),
-                },
+                key=key,
                 note=machine.note(device),
                 callback=progress.see,
             )
@@ -173,7 +102,7 @@ def train(
 
 
 class Progress:
-    """A bar that counts epochs, and the runs that are finished, by setting and seed."""
+    """A progress bar of epochs, and the finished runs by setting and seed."""
 
     def __init__(self, runs: int, epochs: int, quiet: bool = False) -> None:
         self.runs, self.epochs, self.quiet = runs, epochs, quiet
@@ -188,8 +117,9 @@ class Progress:
         self.bar.close()
 
     def see(self, run: Run) -> None:
+        """Take note of a run after one of its epochs or at its end."""
         pair = run.setting, run.seed
-        epochs = self.epochs if run.finished else len(run.val_loss)  # with what an early stop left out
+        epochs = self.epochs if run.finished else len(run.val_loss)  # an early stop counts as all epochs
         if run.finished:
             self.finished[pair] = run
         else:
@@ -202,7 +132,7 @@ class Progress:
 
     @property
     def trained(self) -> int:
-        """How many of the finished runs were trained now, not read."""
+        """The number of finished runs that were trained now, not read from the file."""
         return len(self._trained & self.finished.keys())
 
     @property
@@ -214,8 +144,8 @@ class Progress:
         return [run for (name, _), run in sorted(self.finished.items()) if name == setting]
 
 
-def report(benchmark: Benchmark, progress: Progress, options: argparse.Namespace, facts: dict[str, object]) -> None:
-    """Write and print the table, the curves and where they come from; with no finished run, nothing."""
+def report(benchmark: Benchmark, progress: Progress, options: argparse.Namespace, command: str) -> None:
+    """Write and print the table, the curves and their origin; nothing if no run is finished."""
     done = {name: progress.of(name) for name in benchmark.settings}
     rows = [
         summary(name, benchmark.settings[name], runs, benchmark.columns, options.epochs)
@@ -224,15 +154,14 @@ def report(benchmark: Benchmark, progress: Progress, options: argparse.Namespace
     ]
     if not rows:
         return
-    title = f"{benchmark.title}, {labels.length(options.epochs, benchmark.published_epochs)}"
+    folder = options.out
+    title = f"{benchmark.title}, {length(options.epochs, benchmark.published_epochs)}"
     lines = cells(rows, benchmark.published)
     remarks = [f"Claim: {benchmark.claim}", *benchmark.remarks(rows, options.epochs)]
     if benchmark.published and options.epochs != benchmark.published_epochs:
         remarks.insert(1, f"The published runs had {benchmark.published_epochs} epochs.")
     every = [["Setting", "Accuracy of each seed"], *([row.name, row.each()] for row in rows)]
-    folder = options.out
-    configs = {row.name: row.runs[0].config for row in rows}
-    write(folder / "info.json", {**facts, **where(rows), "configurations": configs})
+    write(folder / "info.json", {"command": command, "runs left": progress.left, **origin(rows)})
     write(folder / "table.md", "\n\n".join([f"# {title}", markdown(lines), *remarks, markdown(every)]) + "\n")
     for name, draw in benchmark.drawings.items():
         write(folder / name, draw(rows, title))
@@ -241,7 +170,8 @@ def report(benchmark: Benchmark, progress: Progress, options: argparse.Namespace
     print(*remarks, f"Written to {folder}: {', '.join(files)}", sep="\n")
 
 
-def where(rows: list[Row]) -> dict[str, object]:
+def origin(rows: list[Row]) -> dict[str, object]:
+    """Return when, how and where the runs were trained, and their configurations."""
     runs = [run for row in rows for run in row.runs]
     return {
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
@@ -251,36 +181,24 @@ def where(rows: list[Row]) -> dict[str, object]:
         "trained at commits": sorted({machine.commit_of(run.note) for run in runs}),
         "versions": machine.versions(),
         "commit": machine.commit(),
+        "configurations": {row.name: row.runs[0].config for row in rows},
     }
 
 
-def parser(benchmark: Benchmark) -> argparse.ArgumentParser:
-    names = ", ".join(benchmark.settings)
-    parser = argparse.ArgumentParser(prog=f"python -m benchmarks {benchmark.name}", description=benchmark.title)
-    parser.add_argument("--seeds", type=count, default=benchmark.seeds, help="seeds a setting (default: %(default)s)")
-    parser.add_argument("--epochs", type=count, default=benchmark.epochs, help="epochs a run (default: %(default)s)")
-    parser.add_argument("--settings", metavar="A,B,C", help=f"only these of {names}")
-    parser.add_argument("--limit", type=count, metavar="N", help="only N images of each part, for a trial")
-    parser.add_argument("--device", default="cpu", help="where to train: cpu, cuda, cuda:1, … (default: %(default)s)")
-    parser.add_argument("--threads", type=count, default=1, help="torch's CPU threads (default: %(default)s)")
-    parser.add_argument("--plain", action="store_true", help="train one run after another, none side by side")
+def table_parser(benchmark: Benchmark) -> argparse.ArgumentParser:
+    parser = option_parser(benchmark.name, benchmark.title)
+    add_seeds(parser, benchmark.seeds)
+    parser.add_argument("--epochs", type=count, default=benchmark.epochs, help="epochs per run (default: %(default)s)")
+    parser.add_argument("--settings", metavar="A,B,C", help=f"only these: {', '.join(benchmark.settings)}")
+    parser.add_argument("--limit", type=count, metavar="N", help="at most N images of each part, for a trial")
+    add_device(parser)
+    add_threads(parser)
+    parser.add_argument("--plain", action="store_true", help="train one run after another, never side by side")
     parser.add_argument("--deterministic", action="store_true", help="only algorithms that repeat bit for bit")
-    parser.add_argument(
-        "--out",
-        type=Path,
-        metavar="DIR",
-        help=f"folder for the results; runs that it holds are not trained again (default: out/{benchmark.name})",
-    )
+    add_out(parser, f"the results; runs it already holds are not trained again (default: out/{benchmark.name})")
     parser.set_defaults(data=None, as_written=False)
     if benchmark.takes_data:
         parser.add_argument("--data", type=Path, metavar="DIR", help="folder with the files (default: download them)")
     if benchmark.as_written is not None:
-        parser.add_argument("--as-written", action="store_true", help="as the publication has it, not as it was run")
+        parser.add_argument("--as-written", action="store_true", help="follow the text, not the authors' code")
     return parser
-
-
-def count(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"must be an integer >= 1, got {text}")
-    return value

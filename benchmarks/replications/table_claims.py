@@ -1,14 +1,14 @@
-"""The published claims that the tables answer: A1 to A7 of Yang & Huang (2019), B1 to B4 of Jang et al. (2018)."""
+"""The claims that are judged from tables: A1 to A7 of Yang & Huang (2019), B1 to B4 of Jang et al. (2018)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from .benchmark import WRITTEN
 from .collected import STAND_IN, Answer, Collected, Found, Table
 from .settings import SETTINGS
 from .stats import differences, mean_interval
-from .table import WRITTEN
 from .verdicts import REPRODUCED, Judgement, Values, against, alike, best, missing, nearly_all, qualified, weakest
 
 Judge = Callable[[Table], Judgement]
@@ -20,7 +20,7 @@ TWINS = ("seq3-cutoff", "seq4-cutoff", "seq3-oscillate", "seq4-oscillate")
 BADLY = 0.65
 MUCH, LITTLE = 0.01, 0.005
 MNIST, CIFAR, IMAGES = ("mnist", STAND_IN), ("cifar10",), ("images",)
-SCHEDULES = ("baseline", "fixed", "andrej", "cyclic")  # all others are pictures
+SCHEDULES = ("baseline", "fixed", "andrej", "cyclic")  # all other rows are pictures
 
 
 def most_accurate(claimed: str) -> Judge:
@@ -35,7 +35,7 @@ def fastest(claimed: str, tied: Sequence[str] = ()) -> Judge:
 
 
 def badly(seq1: str) -> Judge:
-    """Return the judge of A5: by cutoff seq2, seq3 and seq4 reach at most 0.65, and seq1 more."""
+    """Return the judge of A5: by cutoff, seq2, seq3 and seq4 reach at most 0.65, and seq1 reaches more."""
     names = (seq1, *CUTOFF[1:])
 
     def part(name: str, series: Sequence[float], well: bool) -> Judgement:
@@ -49,7 +49,7 @@ def badly(seq1: str) -> Judge:
 
 
 def improves(table: Table) -> Judgement:
-    """Judge A6's part for a table's data: best scheme − best fixed rate."""
+    """Judge A6 on one table: the best scheme − the best fixed rate."""
     values = table.accuracies(FOURTEEN)
     scheme, fixed = (highest(values, names) for names in (SCHEMES, FIXED))
     much = table.base in CIFAR
@@ -72,7 +72,7 @@ def own_schedule_best(table: Table) -> Judgement:
 
 
 def a_picture_beats(table: Table) -> Judgement:
-    """Judge B2: the best picture against the better of cyclic and Adam at 3e-4."""
+    """Judge B2: the best picture against the better of cyclic and Adam 3e-4."""
     values = table.accuracies([*table.rows])
     pictures = [name for name in values if name not in SCHEDULES]
     if not pictures:
@@ -83,7 +83,7 @@ def a_picture_beats(table: Table) -> Judgement:
 
 
 def fixed_is_worst(table: Table) -> Judgement:
-    """Judge B3: fixed is the worst, and all other rows but one, at most, beat it; told with how many do."""
+    """Judge B3: fixed is the worst, and at most one other row does not beat it. The statistic says how many do."""
     values = table.accuracies([*table.rows])
     worst = best(values, "fixed", "accuracy", lowest=True)
     others = [
@@ -92,8 +92,8 @@ def fixed_is_worst(table: Table) -> Judgement:
         if name != "fixed"
     ]
     beat = sum(other.verdict == REPRODUCED for other in others)
-    told = weakest([worst, nearly_all(others)])
-    return replace(told, statistic=f"{told.statistic}; {beat} of {len(others)} beat fixed")
+    weaker = weakest([worst, nearly_all(others)])
+    return replace(weaker, statistic=f"{weaker.statistic}; {beat} of {len(others)} beat fixed")
 
 
 def all_alike(table: Table) -> Judgement:
@@ -108,24 +108,25 @@ def all_within(values: Values, pairs: Sequence[tuple[str, str]]) -> Judgement:
 
 
 def much_and_little(collected: Collected) -> Found:
-    """Judge A6: its part on each table, then both parts together, as run and as written."""
+    """Judge A6 on each table, then on both datasets together, as run and as written."""
     found = on(MNIST + CIFAR, FOURTEEN, improves).judge(collected)
     complete = [table for table in collected.tables if table.rows.keys() >= set(FOURTEEN)]
     for written in (False, True):
-        names = [name + WRITTEN * written for name in ("cifar10", "mnist")]
+        names = [name + WRITTEN if written else name for name in ("cifar10", "mnist")]
         longest = [next((table for table in complete if table.benchmark.name == name), None) for name in names]
         both = [table for table in longest if table is not None]
         if len(both) == len(names):
             weaker = weakest([improves(table) for table in both])
             label = "; ".join(table.label for table in both)
-            found.append((label, replace(weaker, statistic=f"both, told by the weaker: {weaker.statistic}")))
+            found.append((label, replace(weaker, statistic=f"both, the weaker shown: {weaker.statistic}")))
     return found
 
 
 def on(benchmarks: tuple[str, ...], settings: Sequence[str], judge: Judge) -> Answer:
-    """Return how to judge a claim on each table of some benchmarks, as run and as written, that speaks of the settings.
+    """Return how to judge a claim about some settings on each table of some benchmarks, as run and as written.
 
-    Where runs of some of them are missing, it is not judged; of a benchmark without them, nothing is said.
+    If a table lacks runs of some of the settings, the claim is not judged on it; if its benchmark does not have
+    the settings, the table is skipped.
     """
 
     def judged(collected: Collected) -> Found:

@@ -1,6 +1,6 @@
-"""Verdicts by rule: what values of several seeds, the same seeds for all settings, say of a published claim.
+"""The rules by which values of several seeds, the same seeds for all settings, decide whether a claim is reproduced.
 
-No verdict is anybody's opinion: these functions are all that decides one. With a single seed nothing is judged.
+These functions alone decide the verdicts. With fewer than 3 seeds nothing is judged.
 """
 
 from __future__ import annotations
@@ -10,16 +10,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 
-from .stats import Mean, differences, mean_interval, p_value, share_interval
+from .stats import FEWEST, Mean, differences, listed, mean_interval, p_value, share_interval
 
 REPRODUCED, NOISE, NOT = "reproduced", "within noise", "not reproduced"
-ORDER = [REPRODUCED, NOISE, NOT]  # from the strongest
-Values = Mapping[str, Sequence[float]]  # of each setting, one value a seed
+ORDER = [REPRODUCED, NOISE, NOT]  # from strongest to weakest
+Values = Mapping[str, Sequence[float]]  # one value per seed, by setting
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """A statistic in words, its mean over n seeds, the p of its test (NaN where there is none), and the verdict."""
+    """A statistic in words, its mean over n seeds, the p of its test (NaN if there is none), and the verdict."""
 
     statistic: str
     value: Mean
@@ -28,10 +28,13 @@ class Judgement:
     decimals: int = 4
 
     def cells(self) -> list[str]:
+        """Return statistic, n, mean (the values if n < 3), interval, p and verdict."""
         value, places = self.value, self.decimals
         interval = "–" if math.isnan(value.half) else f"{value.low:.{places}f} … {value.high:.{places}f}"
         p = "–" if math.isnan(self.p) else "< 0.0001" if self.p < 1e-4 else f"{self.p:.2g}"
         mean = "–" if math.isnan(value.mean) else f"{value.mean:.{places}f}"
+        if value.n < FEWEST:
+            mean = listed(value.values, places)
         return [self.statistic, str(value.n), mean, interval, p, self.verdict]
 
 
@@ -40,8 +43,8 @@ def against(
 ) -> Judgement:
     """Judge whether the mean is above a bound, or below it.
 
-    Reproduced where it is, with p < 0.05; within noise where p is larger; not reproduced where it lies on the other
-    side with p < 0.05.
+    Reproduced if it is, with p < 0.05; not reproduced if it lies on the other side with p < 0.05; otherwise within
+    noise.
     """
     value, p = mean_interval(values), p_value(values, bound)
     right = value.mean > bound if above else value.mean < bound
@@ -52,9 +55,10 @@ def against(
 def best(
     values: Values, claimed: str, what: str, lowest: bool = False, tied: Sequence[str] = (), decimals: int = 4
 ) -> Judgement:
-    """Judge whether a setting is the best: `against` its best rival, and against none of those tied with it the worse.
+    """Judge whether a setting is the best: `against` its best rival.
 
-    A setting that the claim itself calls tied need not be beaten; not reproduced where it is ahead with p < 0.05.
+    It need not beat the settings that the claim calls tied with it; but if one of them is ahead with p < 0.05, the
+    claim is not reproduced.
     """
 
     def part(rival: str) -> Judgement:
@@ -67,15 +71,15 @@ def best(
 
 
 def no_worse(judgement: Judgement) -> Judgement:
-    """Return what a comparison says of no more than not being behind: within noise is enough."""
+    """Return the judgement of not being behind, for which within noise is enough."""
     return replace(judgement, verdict=REPRODUCED) if judgement.verdict == NOISE else judgement
 
 
 def alike(pairs: Values, bound: float = 0.005) -> Judgement:
-    """Judge whether the two settings of each pair, whose differences stand under its name, are within a bound.
+    """Judge whether the two settings of each pair are within a bound; `pairs` holds their differences.
 
-    Reproduced where the 95 % interval of every mean difference lies within ±bound, not reproduced where one lies wholly
-    outside; told of the pair that is furthest apart.
+    Reproduced if the 95 % interval of every mean difference lies within ±bound, not reproduced if one lies entirely
+    outside, otherwise within noise. Of equally weak pairs, the one furthest apart is returned.
     """
 
     def judge(statistic: str, values: Sequence[float]) -> Judgement:
@@ -90,7 +94,7 @@ def alike(pairs: Values, bound: float = 0.005) -> Judgement:
 
 
 def most(statistic: str, found: Mapping[str, Sequence[bool]]) -> Judgement:
-    """Judge whether something was found in more than half of the seeds, in every case; the share is the rarest's."""
+    """Judge whether something holds for more than half of the seeds, in every case. The smallest share is shown."""
     least = min(found, key=lambda name: fmean(found[name]))
     value = share_interval(found[least])
     verdict = judged(REPRODUCED if value.mean > 0.5 else NOT, found[least])
@@ -99,29 +103,29 @@ def most(statistic: str, found: Mapping[str, Sequence[bool]]) -> Judgement:
 
 
 def weakest(judgements: Sequence[Judgement]) -> Judgement:
-    """Return the judgement that a claim made of several parts stands by: its first weakest."""
+    """Return the first of the weakest judgements: the verdict on a claim of several parts."""
     return max(judgements, key=weakness)
 
 
 def nearly_all(judgements: Sequence[Judgement]) -> Judgement:
-    """Return the judgement that a claim of all parts but one, at most, stands by: the weakest but one."""
+    """Return the second weakest judgement: the verdict on a claim that allows one exception."""
     return sorted(judgements, key=weakness)[-2:][0]
 
 
 def weakness(judgement: Judgement) -> int:
-    """Return the verdict's place in `ORDER`; what could not be judged is the weakest."""
+    """Return the verdict's index in `ORDER`; a claim that is not judged is the weakest."""
     return ORDER.index(judgement.verdict) if judgement.verdict in ORDER else len(ORDER)
 
 
 def judged(verdict: str, values: Sequence[float]) -> str:
-    """Return the verdict, unless there is too little to judge by."""
+    """Return the verdict, unless the values are too few or not all finite."""
     if not all(map(math.isfinite, values)):
         return "not judged (a run without a finite value)"
-    return verdict if len(values) > 1 else f"not judged (n = {len(values)})"
+    return verdict if len(values) >= FEWEST else f"not judged (n = {len(values)} is too small)"
 
 
 def missing(count: int, of: int) -> Judgement:
-    """Return what is said of a claim where some of what it speaks of was not run."""
+    """Return the judgement of a claim for which some runs are missing."""
     return Judgement("–", mean_interval([]), math.nan, f"not judged ({count} of {of} missing)")
 
 

@@ -14,14 +14,14 @@ from PIL import Image
 from torch import nn
 
 from benchmarks.__main__ import main
-from benchmarks.errors import BenchmarkError
-from benchmarks.replications import cifar10, columns, datasets, table
+from benchmarks.commands import BenchmarkError
+from benchmarks.replications import cifar10, dataset_files, datasets, metrics, table
 from benchmarks.replications.settings import SETTINGS
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.integers(0, 256, (6, 10, 3, 32, 32), dtype=np.uint8)  # ten images a file, one of each class
 LABELS = np.tile(np.arange(10, dtype=np.uint8), (6, 1))
-NAMES = list(datasets.CIFAR_SHA256)
+NAMES = list(dataset_files.CIFAR_SHA256)
 
 
 def records(images, labels):
@@ -104,9 +104,9 @@ def test_a_few_images_are_spread_over_the_files(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (FILES["test_batch.bin"][:-1], r"test_batch.bin is truncated: it has 30729 bytes, no multiple of 3073"),
+        (FILES["test_batch.bin"][:-1], r"test_batch.bin is truncated: it has 30729 bytes, not a multiple of 3073"),
         (b"", r"test_batch.bin is truncated: it has 0 bytes"),
-        (b"\x0a" + FILES["test_batch.bin"][1:], r"test_batch.bin has the label 10: labels must be 0 … 9"),
+        (b"\x0a" + FILES["test_batch.bin"][1:], r"test_batch.bin has the label 10; labels must be 0 … 9"),
     ],
 )
 @pytest.mark.parametrize("form", ["files", "archive"])
@@ -128,14 +128,16 @@ def test_an_altered_file_is_refused(tmp_path):
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(BenchmarkError, match=r"neither cifar-10-batches-bin nor cifar-10-binary.tar.gz nor cifar10-jp"):
+    with pytest.raises(
+        BenchmarkError, match=r"none of cifar-10-batches-bin, cifar-10-binary.tar.gz and cifar10-jpeg.npz"
+    ):
         datasets.cifar10(tmp_path)
     unpacked(tmp_path / "files")
     (tmp_path / "files" / "data_batch_4.bin").unlink()
     with pytest.raises(BenchmarkError, match=r"there is no data_batch_4.bin in .*files"):
         datasets.cifar10(tmp_path / "files", verify=False)
     files = {name: content for name, content in FILES.items() if name != "data_batch_4.bin"}
-    with pytest.raises(BenchmarkError, match=r"cifar-10-binary.tar.gz has no file data_batch_4.bin"):
+    with pytest.raises(BenchmarkError, match=r"cifar-10-binary.tar.gz does not contain data_batch_4.bin"):
         datasets.cifar10(packed(tmp_path / "archive", files), verify=False)
 
 
@@ -167,16 +169,16 @@ GOOD = [jpeg(image) for image in IMAGES[0, :3]]
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"labels": [3, 10, 4]}, "cifar10-jpeg.npz has the label 10: labels must be 0 … 9"),
-        ({"labels": [3, 1]}, "its offsets, labels and is_test do not fit its"),
-        ({"is_test": np.array([True])}, "its offsets, labels and is_test do not fit its"),
-        ({"jpeg": np.frombuffer(GOOD[0], np.uint8)}, f"do not fit its {len(GOOD[0])} bytes of JPEG"),
-        ({"offsets": np.array([0, 9, 9, sum(map(len, GOOD))])}, "its offsets, labels and is_test do not fit its"),
+        ({"labels": [3, 10, 4]}, "cifar10-jpeg.npz has the label 10; labels must be 0 … 9"),
+        ({"labels": [3, 1]}, "its offsets, labels and is_test do not match its"),
+        ({"is_test": np.array([True])}, "its offsets, labels and is_test do not match its"),
+        ({"jpeg": np.frombuffer(GOOD[0], np.uint8)}, f"do not match its {len(GOOD[0])} bytes of JPEG"),
+        ({"offsets": np.array([0, 9, 9, sum(map(len, GOOD))])}, "its offsets, labels and is_test do not match its"),
         ({"jpeg": np.array([{}])}, "cannot read .*npz: Object arrays cannot be loaded when allow_pickle=False"),
-        ({"files": [GOOD[0], b"\x89PNG", GOOD[2]]}, f"no JPEG of 32x32 in colour at byte {len(GOOD[0])}: "),
-        ({"files": [GOOD[0][:-300], *GOOD[1:]]}, "no JPEG of 32x32 in colour at byte 0: "),
-        ({"files": [jpeg(IMAGES[0, 0], size=(31, 32)), *GOOD[1:]]}, "no JPEG of 32x32 in colour at byte 0: "),
-        ({"files": [jpeg(IMAGES[0, 0], mode="L"), *GOOD[1:]]}, "no JPEG of 32x32 in colour at byte 0: "),
+        ({"files": [GOOD[0], b"\x89PNG", GOOD[2]]}, f"no 32x32 colour JPEG at byte {len(GOOD[0])}: "),
+        ({"files": [GOOD[0][:-300], *GOOD[1:]]}, "no 32x32 colour JPEG at byte 0: "),
+        ({"files": [jpeg(IMAGES[0, 0], size=(31, 32)), *GOOD[1:]]}, "no 32x32 colour JPEG at byte 0: "),
+        ({"files": [jpeg(IMAGES[0, 0], mode="L"), *GOOD[1:]]}, "no 32x32 colour JPEG at byte 0: "),
     ],
 )
 def test_a_broken_npz_is_named(tmp_path, changes, message):
@@ -205,20 +207,20 @@ def test_a_damaged_npz_is_named(tmp_path, damage):
 @pytest.fixture
 def cache(tmp_path, monkeypatch):
     monkeypatch.setattr("pooch.os_cache", lambda project: tmp_path / "cache")
-    monkeypatch.setattr(datasets, "CIFAR_URL", (packed(tmp_path / "mirror")).as_uri() + "/")
+    monkeypatch.setattr(dataset_files, "CIFAR_URL", (packed(tmp_path / "mirror")).as_uri() + "/")
     return tmp_path / "cache" / "cifar10"
 
 
-def test_an_archive_in_the_cache_is_taken(cache, tmp_path, monkeypatch):
+def test_an_archive_in_the_cache_is_used(cache, tmp_path, monkeypatch):
     packed(cache)
-    content = (cache / datasets.CIFAR_ARCHIVE).read_bytes()
-    monkeypatch.setattr(datasets, "CIFAR_ARCHIVE_SHA256", hashlib.sha256(content).hexdigest())
-    monkeypatch.setattr(datasets, "CIFAR_URL", "http://127.0.0.1:9/")  # nobody listens
+    content = (cache / dataset_files.CIFAR_ARCHIVE).read_bytes()
+    monkeypatch.setattr(dataset_files, "CIFAR_ARCHIVE_SHA256", hashlib.sha256(content).hexdigest())
+    monkeypatch.setattr(dataset_files, "CIFAR_URL", "http://127.0.0.1:9/")  # nothing listens there
     assert datasets.cifar10(verify=False).title == "CIFAR-10"
 
 
 def test_a_failed_download_names_the_address(cache, monkeypatch):
-    monkeypatch.setattr(datasets, "CIFAR_URL", "http://127.0.0.1:9/")
+    monkeypatch.setattr(dataset_files, "CIFAR_URL", "http://127.0.0.1:9/")
     with pytest.raises(BenchmarkError, match=r"could not download cifar-10-binary.tar.gz") as caught:
         datasets.cifar10()
     assert "http://127.0.0.1:9/cifar-10-binary.tar.gz" in str(caught.value)
@@ -251,7 +253,7 @@ def test_dropout_as_run_ends_with_the_first_evaluation():
         assert all(layer.training is not ended for layer in model.modules())
 
 
-def test_a_network_that_is_loaded_has_the_dropout_of_the_one_that_was_saved():
+def test_a_loaded_network_has_the_dropout_mode_of_the_saved_one():
     evaluated, fresh = cifar10.network(), cifar10.network()
     evaluated.eval()
     for saved, active in ((evaluated, False), (fresh, True)):
@@ -260,7 +262,7 @@ def test_a_network_that_is_loaded_has_the_dropout_of_the_one_that_was_saved():
         assert all(layer.training is active for layer in loaded.train().modules())
 
 
-def test_the_settings_are_the_published_ones_and_the_cell_with_another_cutoff():
+def test_the_settings_are_the_published_ones_and_one_with_another_cutoff():
     settings = cifar10.BENCHMARK.settings
     assert [name for name in settings if name != "seq1-cutoff-0.01"] == list(SETTINGS)
     assert list(settings)[6:9] == ["seq1-cutoff", "seq1-cutoff-0.01", "seq2-cutoff"]
@@ -273,13 +275,13 @@ def test_the_settings_are_the_published_ones_and_the_cell_with_another_cutoff():
         "seq4-cutoff": 0.01,
     }
     assert settings["seq1-cutoff"].row == "seq1, c₀ 0.1"
-    assert cifar10.BENCHMARK.columns is columns.CIFAR
+    assert cifar10.BENCHMARK.columns is metrics.CIFAR
     assert (cifar10.BENCHMARK.epochs, cifar10.BENCHMARK.batch_size) == (25, 20)
 
 
 def test_cifar10_trains_on_small_files_in_the_original_format(tmp_path, monkeypatch, capsys):
     sums = {name: hashlib.sha256(content).hexdigest() for name, content in FILES.items()}
-    monkeypatch.setattr(datasets, "CIFAR_SHA256", sums)
+    monkeypatch.setattr(dataset_files, "CIFAR_SHA256", sums)
     arguments = ["--data", str(unpacked(tmp_path / "data")), "--out", str(tmp_path / "out"), "--seeds", "1"]
     settings = ["--settings", "sgd,seq1-cutoff,seq1-cutoff-0.01"]
     assert main(["cifar10", *arguments, "--epochs", "2", "--limit", "10", *settings]) == 0
@@ -295,9 +297,9 @@ def test_cifar10_trains_on_small_files_in_the_original_format(tmp_path, monkeypa
     assert lines["seq1, c₀ 0.01"].endswith("|  |  |")
 
 
-def test_a_run_that_is_stopped_early_counts_as_all_of_the_options_epochs(tmp_path, monkeypatch):
+def test_a_run_that_stops_early_and_never_settles_converges_at_the_planned_epochs(tmp_path, monkeypatch):
     sums = {name: hashlib.sha256(content).hexdigest() for name, content in FILES.items()}
-    monkeypatch.setattr(datasets, "CIFAR_SHA256", sums)
+    monkeypatch.setattr(dataset_files, "CIFAR_SHA256", sums)
     stopping = replace(cifar10.BENCHMARK, stop=lambda losses: len(losses) == 2)
     arguments = ["--data", str(unpacked(tmp_path / "data")), "--out", str(tmp_path / "out"), "--seeds", "1"]
     table.run(stopping, [*arguments, "--epochs", "9", "--limit", "10", "--settings", "sgd"])
@@ -307,9 +309,9 @@ def test_a_run_that_is_stopped_early_counts_as_all_of_the_options_epochs(tmp_pat
 @pytest.mark.skipif("LRSCHED_DATA" not in os.environ, reason="LRSCHED_DATA does not name the folder of the real data")
 def test_the_real_jpegs():
     path = Path(os.environ["LRSCHED_DATA"], "cifar10-jpeg", "cifar10-jpeg.npz")
-    jpegs = datasets.read_jpegs(path)
+    jpegs = dataset_files.read_jpegs(path)
     assert np.bincount(jpegs.labels[~jpegs.is_test]).tolist() == [5000] * 10
     assert np.bincount(jpegs.labels[jpegs.is_test]).tolist() == [1000] * 10
-    images = datasets.decode(jpegs.jpeg, jpegs.offsets[:201].tolist(), path)
+    images = dataset_files.decode(jpegs.jpeg, jpegs.offsets[:201].tolist(), path)
     assert images.shape == (200, 3, 32, 32)
     assert images.std() > 30

@@ -9,9 +9,9 @@ from PIL import Image
 from torch import nn
 
 from benchmarks.__main__ import main
-from benchmarks.errors import BenchmarkError
-from benchmarks.replications import datasets, images, resnet
-from benchmarks.replications.training import Split
+from benchmarks.commands import BenchmarkError
+from benchmarks.replications import dataset_files, images, resnet
+from benchmarks.replications.datasets import Split
 from lrsched import Pixels
 
 from .test_cifar10 import FILES, unpacked
@@ -43,7 +43,7 @@ def test_resnet32_is_the_published_one():
 
 
 @pytest.mark.parametrize("begins_stage", [False, True])
-def test_what_comes_into_a_block_is_added(begins_stage):
+def test_a_block_adds_its_input(begins_stage):
     block = resnet.Block(4, 4, 1, begins_stage, momentum=0.1)
     nn.init.zeros_(block.conv2.weight)
     block.eval()  # the averages are 0 and 1 still
@@ -145,7 +145,7 @@ def test_the_published_optimizers(name):
     assert group.get("momentum", 0.9) == 0.9  # the cycle is of the rate alone
 
 
-def test_a_short_run_has_its_three_falls_too():
+def test_a_short_run_has_three_falls_too():
     assert images.schedules(128, 1, {})["baseline"].rates() == [0.1]
     five = images.schedules(128, 5, {})["baseline"].rates()
     assert five == pytest.approx([0.1, 0.1, 0.01, 0.001, 0.0001], rel=1e-12)
@@ -169,7 +169,7 @@ def test_evaluation_forgets_the_start_of_a_short_run():
 # --- the pictures
 
 
-def test_our_pictures():
+def test_the_built_in_pictures():
     arrays = {name: image() for name, image in images.PICTURES.items()}
     assert {array.dtype for array in arrays.values()} == {np.dtype(np.uint8)}
     assert arrays["china"].shape == arrays["flower"].shape == (427, 640, 3)
@@ -180,7 +180,7 @@ def test_our_pictures():
     assert arrays["noise"].mean() == pytest.approx(127.5, abs=1)
 
 
-def test_a_picture_of_the_users_is_named_after_its_file(tmp_path):
+def test_a_users_picture_is_named_after_its_file(tmp_path):
     Image.new("L", (3, 2), 51).save(tmp_path / "fog.png")
     pictures = images.with_pictures([tmp_path / "fog.png"])
     assert list(pictures) == [*images.PICTURES, "fog"]
@@ -195,7 +195,7 @@ def test_a_picture_of_16_bits_keeps_its_levels(tmp_path):
     assert Pixels(read, 12).values(12).tolist() == pytest.approx(Pixels(tmp_path / "deep.png", 12).values(12).tolist())
 
 
-def test_a_picture_that_cannot_be_is_named(tmp_path):
+def test_an_unusable_picture_is_named(tmp_path):
     (tmp_path / "text.png").write_text("text")
     for name in ("china", "baseline"):
         Image.new("L", (3, 2)).save(tmp_path / f"{name}.png")
@@ -216,7 +216,7 @@ BATCH_NORM = "max(0.003, 10/(10 + batches of the run)) of each batch"
 
 def test_images_trains_resnet_and_draws(tmp_path, monkeypatch, capsys):
     sums = {name: hashlib.sha256(content).hexdigest() for name, content in FILES.items()}
-    monkeypatch.setattr(datasets, "CIFAR_SHA256", sums)
+    monkeypatch.setattr(dataset_files, "CIFAR_SHA256", sums)
     monkeypatch.setattr(images, "BATCH", 4)
     Image.new("L", (3, 2), 255).save(tmp_path / "fog.png")
     files = ["--data", str(unpacked(tmp_path / "data")), "--image", str(tmp_path / "fog.png"), "--out", str(tmp_path)]
@@ -236,7 +236,9 @@ def test_images_on_mnist_follows_its_schedule_batch_by_batch(tmp_path, monkeypat
     write_mnist(
         tmp_path, rng.integers(0, 256, (300, 28, 28), dtype=np.uint8), np.arange(300, dtype=np.uint8) % 10, True
     )
-    monkeypatch.setattr(datasets, "MNIST_SHA256", {name: sha256(tmp_path, name) for name in datasets.MNIST_SHA256})
+    monkeypatch.setattr(
+        dataset_files, "MNIST_SHA256", {name: sha256(tmp_path, name) for name in dataset_files.MNIST_SHA256}
+    )
     options = ["--dataset", "mnist", "--data", str(tmp_path), "--out", str(tmp_path / "out"), "--epochs", "2"]
     assert main(["images", *options, "--seeds", "1", "--settings", "rising,baseline"]) == 0
     command = json.loads((tmp_path / "out" / "info.json").read_text())["command"]

@@ -1,34 +1,14 @@
 import json
 import math
 from itertools import islice
+from pathlib import Path
 
 import pytest
 import torch
 
 from benchmarks.__main__ import main
-from benchmarks.replications import scan_tasks
-from benchmarks.replications.scan_claims import c6
+from benchmarks.replications import lr_scan, scan_tasks
 from benchmarks.replications.scan_tasks import Batches, rotated
-
-
-def record(seed, after, losses):
-    return {"seed": seed, "after_epochs": after, "lrs": [0.01, 0.1, 1.0], "marks": [16, 128], "losses": losses}
-
-
-def test_c6_by_hand():
-    before = [[2.0, 1.0], [1.5, 0.8], [1.8, None]]  # best 16 ahead: 0.1; at the last mark too
-    assert c6([record(0, 0, before)]) == [
-        {"seed": 0, "regret": 1, "regret_after": None, "shift": None, "overlap": None, "holds": None}
-    ]
-    after = [[1.0, 0.8], [1.1, 0.4], [3.0, 2.0]]  # best 16 ahead: 0.01, which is twice the best at the end
-    (found,) = c6([record(1, 64, after), record(1, 0, before)])
-    assert (found["regret_after"], found["shift"], found["overlap"], found["holds"]) == (2, 0, True, False)
-    shifted = [[1.0, 0.4], [1.1, 0.8], [3.0, 2.0]]
-    (found,) = c6([record(1, 64, shifted), record(1, 0, before)])
-    assert found["shift"] == pytest.approx(-1)
-    assert (found["overlap"], found["holds"]) == (False, False)
-    ended = [[2.0, 1.0], [1.5, 0.8], [1.0, None]]
-    assert c6([record(0, 0, ended)])[0]["regret"] == math.inf
 
 
 def test_the_published_network():
@@ -40,7 +20,7 @@ def test_the_published_network():
     assert network(torch.zeros(2, 3, 32, 32)).exp().sum(1).tolist() == pytest.approx([1, 1])
 
 
-def test_images_are_turned_and_mirrored():
+def test_images_are_rotated_and_mirrored():
     image = torch.arange(9.0).reshape(1, 1, 3, 3)
     still, right = torch.zeros(1), torch.full((1,), math.pi / 2)
     assert torch.equal(rotated(image, still, torch.ones(1)), image)
@@ -48,7 +28,7 @@ def test_images_are_turned_and_mirrored():
     assert torch.equal(rotated(image, right, torch.ones(1)), image.rot90(1, (2, 3)))
 
 
-def test_batches_start_again_alike():
+def test_every_iteration_yields_the_same_batches():
     task = scan_tasks.digits()
     assert Batches(task, 0).epoch == 14
     first, again, other = (next(iter(Batches(task, seed))) for seed in (0, 0, 1))
@@ -60,7 +40,7 @@ def test_batches_start_again_alike():
     assert first[0].min() == -1  # black, normalised
 
 
-def test_command_resumes(capsys, tmp_path):
+def test_the_command_resumes(capsys, tmp_path):
     arguments = ["lr_scan", "--dataset", "digits", "--rates", "3", "--marks", "1,2,16,17", "--after-epochs", "1"]
     assert main([*arguments, "--each", "--out", str(tmp_path)]) == 0
     shown = capsys.readouterr().out
@@ -77,3 +57,21 @@ def test_command_resumes(capsys, tmp_path):
 def test_marks_must_increase(capsys):
     assert main(["lr_scan", "--dataset", "digits", "--marks", "4,2"]) == 1
     assert "--marks must increase, got 4,2" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("seeds", "text"), [(2, "1.000, 1.500 × the"), (3, "1.500 ± 1.242 × the")])
+def test_the_regret_of_fewer_than_three_seeds_is_listed(seeds, text):
+    figures = {"regret_after": None, "shift": None, "overlap": None, "holds": None}
+    (line,) = lr_scan.verdict([{"seed": i, "regret": 1 + i / 2, **figures} for i in range(seeds)])
+    assert text in line
+    assert line.endswith("(n = 2, each seed's value)." if seeds == 2 else "(n = 3, mean ± half of the 95 % interval).")
+
+
+def test_committed_scans_are_recognised_as_finished(tmp_path, monkeypatch):
+    results = Path(lr_scan.__file__).parents[1] / "results" / "lr_scan-digits"
+    (tmp_path / "runs.jsonl").write_bytes((results / "runs.jsonl").read_bytes())
+    monkeypatch.setattr(lr_scan, "scan", None)
+    options = ["--dataset", "digits", "--seeds", "10", "--after-epochs", "64", "--out", str(tmp_path)]
+    assert main(["lr_scan", *options]) == 0
+    table = (tmp_path / "table.md").read_text().splitlines()
+    assert table[:-1] == (results / "table.md").read_text().splitlines()[:-1]  # the last line names this machine

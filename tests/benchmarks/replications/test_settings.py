@@ -1,4 +1,4 @@
-"""The published settings, as run and as written, against learning rates worked out by hand."""
+"""The published settings, as run and as written, compared with learning rates worked out by hand."""
 
 import json
 import math
@@ -7,10 +7,9 @@ import pytest
 import torch
 from torch import nn
 
-from benchmarks.errors import BenchmarkError
 from benchmarks.replications import cifar10, digits, mnist
-from benchmarks.replications.settings import AS_WRITTEN, SETTINGS, chosen
-from benchmarks.replications.training import stands_still
+from benchmarks.replications.metrics import stands_still
+from benchmarks.replications.settings import AS_WRITTEN, SETTINGS
 from lrsched import PlateauSequence
 
 RATES = {  # over r₀, after k = 0, 1, … 12 advances
@@ -21,7 +20,7 @@ RATES = {  # over r₀, after k = 0, 1, … 12 advances
         # (1 − ((k−1) mod 10)/10) / (⌊(k−1)/10⌋ + 1), and r₀ before
         "seq4": [1, 1, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1, 0.5, 0.45],
     },
-    "as written": {  # r₁, r₂, … r₁₃: by epoch, one each from epoch 1 on; by loss, r₀ goes before
+    "as written": {  # r₁, r₂, … r₁₃: by epoch, from epoch 1; by loss, after r₀
         "seq1": [1, 1 / 2, 1 / 3, 1 / 4, 1 / 5, 1 / 6, 1 / 7, 1 / 8, 1 / 9, 1 / 10, 1 / 11, 1 / 12, 1 / 13],
         "seq2": [1, *(1 / math.sqrt(n) for n in range(2, 14))],
         "seq3": [0.9, 0.81, 0.729, 0.6561, *(0.9**n for n in range(5, 14))],
@@ -30,7 +29,7 @@ RATES = {  # over r₀, after k = 0, 1, … 12 advances
     },
 }
 TABLES = {"as run": SETTINGS, "as written": AS_WRITTEN}
-LOSSES = {  # the first loss does not advance as written; as run it stands beside 0, and rises from it
+LOSSES = {  # as written, the first loss does not advance; as run, it is compared with 0
     "epoch": [1.0] * 60,
     "oscillate": [1.0 + n for n in range(60)],
     "cutoff": [1.0] * 60,
@@ -38,14 +37,14 @@ LOSSES = {  # the first loss does not advance as written; as run it stands besid
 
 
 def follow(setting, losses):
-    """Return the rate of every epoch and the number of advances after the last."""
+    """Return the rate of every epoch, and the number of advances at the end."""
     optimizer = setting.optimizer([nn.Parameter(torch.zeros(1))])
     scheduler = setting.scheduler(optimizer)
     rates = []
     for loss in losses:
         rates.append(optimizer.param_groups[0]["lr"])
         optimizer.step()
-        scheduler.step(*[loss] * isinstance(scheduler, PlateauSequence))
+        scheduler.step(*([loss] if isinstance(scheduler, PlateauSequence) else []))
     return rates, scheduler.position if isinstance(scheduler, PlateauSequence) else scheduler.last_epoch
 
 
@@ -58,7 +57,7 @@ def test_the_fourteen_settings_and_their_names(version):
 
 @pytest.mark.parametrize("row", ["seq1", "seq2", "seq3", "seq4"])
 @pytest.mark.parametrize("version", TABLES)
-def test_by_epoch_there_is_an_advance_an_epoch(version, row):
+def test_by_epoch_every_epoch_advances(version, row):
     rates, advances = follow(TABLES[version][f"{row}-epoch"], LOSSES["epoch"][:50])
     assert advances == 50
     assert rates[:13] == pytest.approx([0.01 * factor for factor in RATES[version][row]], rel=1e-12)
@@ -70,13 +69,13 @@ def test_by_epoch_there_is_an_advance_an_epoch(version, row):
     [
         # 1 > 0 after epoch 1: the second epoch has the rate after one advance
         ("oscillate", "as run", []),
-        ("oscillate", "as written", [1, 1]),  # r₀ for epoch 1, and for epoch 2, before which nothing has risen
-        # |1 − 0| is no less than 0.01; |1 − 1| is, at every epoch from the second on
+        ("oscillate", "as written", [1, 1]),  # r₀ for epochs 1 and 2, before which nothing has risen
+        # |1 − 0| is not below 0.01; |1 − 1| is, at every epoch after the first
         ("cutoff", "as run", [1]),
         ("cutoff", "as written", [1, 1]),
     ],
 )
-def test_by_loss_every_stall_is_an_advance(version, row, strategy, first):
+def test_by_loss_every_stall_advances(version, row, strategy, first):
     rates, advances = follow(TABLES[version][f"{row}-{strategy}"], LOSSES[strategy][:13])
     expected = [*first, *RATES[version][row]][:13]
     assert rates == pytest.approx([0.01 * factor for factor in expected], rel=1e-12)
@@ -126,7 +125,7 @@ def test_as_written_is_a_table_of_its_own(module):
     softmaxes = [
         sum(isinstance(layer, nn.Softmax) for layer in made()) for made in (written.network, benchmark.network)
     ]
-    assert softmaxes == [0, module is mnist]  # beside the one in the loss
+    assert softmaxes == [0, module is mnist]  # besides the one in the loss
 
 
 def test_as_written_dropout_stays_on():
@@ -146,12 +145,3 @@ def test_the_option_trains_the_settings_as_written(tmp_path):
     assert run["config"]["key"]["benchmark"] == "digits-as-written"
     command = json.loads((tmp_path / "info.json").read_text())["command"]
     assert command == f"python -m benchmarks digits {' '.join(options)} --out {tmp_path}"
-
-
-def test_chosen_settings_keep_the_tables_order():
-    assert list(chosen(SETTINGS, " seq4-cutoff,sgd")) == ["sgd", "seq4-cutoff"]
-    assert chosen(SETTINGS, None) is SETTINGS
-    with pytest.raises(BenchmarkError, match=r"unknown setting 'seq5-epoch', 'x'; there are sgd, adam, seq1-epoch"):
-        chosen(SETTINGS, "sgd,seq5-epoch,x")
-    with pytest.raises(BenchmarkError, match="--settings names no setting; there are sgd"):
-        chosen(SETTINGS, " , ")

@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 from benchmarks.replications import cifar10, datasets, mnist
-from benchmarks.replications.training import Split, batch_loss, measure
+from benchmarks.replications.datasets import Split
+from benchmarks.replications.metrics import batch_loss, measure
 from lrsched import Ensemble, Setting, compare
 
 DATA = os.environ.get("LRSCHED_DATA")

@@ -15,18 +15,25 @@ def test_mean_and_interval_by_hand():
     assert found.text(2) == "2.00 ± 2.48"
 
 
-def test_interval_is_scipys():
-    values = np.random.default_rng(0).normal(size=7)
+@pytest.mark.parametrize("n", [3, 4, 5, 7, 10, 20, 101])
+def test_the_interval_is_scipys(n):
+    values = np.random.default_rng(n).normal(1, 2, size=n)
     found = mean_interval(list(values))
     low, high = stats.ttest_1samp(values, 0).confidence_interval(0.95)
-    assert (found.low, found.high) == pytest.approx((low, high), abs=1e-12)
+    assert found.half == pytest.approx((high - low) / 2, rel=1e-9)
+    assert (found.low, found.high) == pytest.approx((low, high), rel=1e-9)
 
 
-def test_one_value_has_no_interval():
-    found = mean_interval([0.25])
+@pytest.mark.parametrize(
+    ("values", "text"), [([0.25], "0.2500"), ([0.8891, 0.97512], "0.8891, 0.9751"), ([0.5, 0.5], "0.5000, 0.5000")]
+)
+def test_below_three_values_there_is_no_interval_and_the_values_are_shown(values, text):
+    found = mean_interval(values)
+    assert found.mean == sum(values) / len(values)
     assert math.isnan(found.half)
     assert math.isnan(found.low)
-    assert found.text(4) == "0.2500"
+    assert math.isnan(found.high)
+    assert found.text(4) == text
 
 
 def test_p_by_hand():
@@ -38,12 +45,12 @@ def test_p_by_hand():
 def test_the_paired_test_is_scipys():
     ours, theirs = np.random.default_rng(1).normal(size=(2, 6))
     found = p_value(differences(list(ours), list(theirs)))
-    assert found == pytest.approx(stats.ttest_rel(ours, theirs).pvalue, abs=1e-12)
+    assert found == pytest.approx(stats.ttest_rel(ours, theirs).pvalue, rel=1e-9)
     assert p_value(list(ours), 0.3) == pytest.approx(stats.ttest_1samp(ours, 0.3).pvalue, abs=1e-12)
 
 
-def test_pairs_that_all_differ_alike():
-    assert p_value(differences([0.5, 0.7], [0.5, 0.7])) == 1
+def test_equal_differences_have_a_p_of_0_or_1():
+    assert p_value(differences([0.5, 0.7, 0.6], [0.5, 0.7, 0.6])) == 1
     assert p_value([0.25, 0.25, 0.25]) == 0
 
 
@@ -52,23 +59,32 @@ def test_pairs_need_the_same_seeds():
         differences([1.0, 2.0], [1.0])
 
 
-@pytest.mark.parametrize("values", [[0.3], [0.3, math.nan], [0.3, math.inf, 0.4]])
-def test_there_is_no_p_for_one_value_or_one_that_is_not_finite(values):
+@pytest.mark.parametrize("values", [[0.3], [0.3, 0.5], [0.3, 0.4, math.nan], [0.3, math.inf, 0.4]])
+def test_there_is_no_p_below_three_values_or_if_one_is_not_finite(values):
     assert math.isnan(p_value(values))
 
 
 def test_shares_by_hand():
-    # 1 of 2, from where at least one has the chance 1 − (1 − p)² = 0.025 to where at most one has 1 − p² = 0.025
+    # 3 of 3: p³ = 0.025 at the lower end; 2 of 3 have the upper end where at most two, 1 − p³, have the chance 0.025
+    found = share_interval([True, True, True])
+    assert (found.mean, found.n) == (1, 3)
+    assert (found.low, found.high) == pytest.approx((0.025 ** (1 / 3), 1), abs=1e-9)
+    found = share_interval([True, False, True])
+    assert found.mean == 2 / 3
+    assert found.high == pytest.approx(0.975 ** (1 / 3), abs=1e-9)
+
+
+def test_a_share_of_two_has_no_interval():
     found = share_interval([True, False])
-    assert (found.mean, found.n) == (0.5, 2)
-    assert (found.low, found.high) == pytest.approx((1 - math.sqrt(0.975), math.sqrt(0.975)), abs=1e-9)
+    assert (found.mean, found.n, math.isnan(found.low), math.isnan(found.high)) == (0.5, 2, True, True)
 
 
 def test_no_value_has_no_mean():
     found = mean_interval([])
+    assert found.text(2) == "–"
     assert (math.isnan(found.mean), math.isnan(found.half), found.n) == (True, True, 0)
 
 
-def test_a_value_that_is_not_finite_leaves_no_mean():
+def test_with_a_value_that_is_not_finite_there_is_no_mean():
     found = mean_interval([0.3, math.inf, 0.4])
     assert (math.isnan(found.mean), math.isnan(found.half), found.n) == (True, True, 3)

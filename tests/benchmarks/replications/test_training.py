@@ -1,3 +1,5 @@
+"""A run of a table against a plain loop, and against the published algorithms."""
+
 import argparse
 import math
 from dataclasses import replace
@@ -9,11 +11,11 @@ from torch.optim.lr_scheduler import ExponentialLR
 
 from benchmarks.replications import datasets, digits, table
 from benchmarks.replications.settings import SETTINGS, Setting
-from benchmarks.replications.training import Split, batch_loss, measure, stands_still, unlearned
 from lrsched import Constant
 
-# (1 − ((k−1) mod 10)/10) / (⌊(k−1)/10⌋ + 1), its first value used twice
 SAWTOOTH = [1, 1, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1, 1 / 2, 0.9 / 2, 0.8 / 2, 0.7 / 2, 0.6 / 2]
+
+
 BY_HAND = {
     "seq1": [1 / (k + 1) for k in range(16)],
     "seq2": [1 / math.sqrt(k + 1) for k in range(16)],
@@ -97,54 +99,3 @@ def test_a_run_follows_its_validation_loss(train, row, strategy):
 def test_a_run_stops_where_the_loss_stands_still(train):
     run = train(Setting("Benchmark", "still", Constant(), lr=0.0), epochs=6)
     assert run.stopped == len(run.val_loss) == len(run.lrs) == 3
-
-
-@pytest.mark.parametrize(
-    ("losses", "still"),
-    [
-        ([0.5, 0.5], False),  # there is no loss two epochs before
-        ([0.5, 0.9, 0.5], True),
-        ([0.5, 0.9, 0.5 + 2e-7], False),
-        ([0.5, 0.9, 0.5 - 0.5e-7], True),
-        ([0.5, 0.5, math.nan], False),
-    ],
-)
-def test_the_published_early_stop(losses, still):
-    assert stands_still(losses) is still
-
-
-class Guess(nn.Module):
-    """Says class 1, always; its loss is that of the logits (0, 1, 0)."""
-
-    def forward(self, images):
-        return torch.tensor([0.0, 1.0, 0.0]).expand(len(images), 3)
-
-
-def test_what_is_measured_by_hand():
-    labels = torch.tensor([0, 1, 1, 2, 1])
-    split = Split(torch.zeros(5, 1, 2, 2), labels)
-    found = measure(nn.functional.cross_entropy, Guess(), split)
-    wrong = math.log(math.e + 2)
-    assert found["loss"].item() == pytest.approx((5 * wrong - 3) / 5, abs=1e-6)
-    assert found["accuracy"].item() == pytest.approx(0.6, abs=1e-15)
-    assert batch_loss(nn.functional.cross_entropy, Guess(), split) == found["loss"]
-    assert unlearned(split, 4, Guess()) == {"unlearned": 2}
-
-
-def test_a_class_is_unlearned_below_one_image_in_ten():
-    class Reads(nn.Module):
-        def forward(self, images):
-            return nn.functional.one_hot(images[:, 0, 0, 0].long(), 3).float()
-
-    labels = torch.tensor([0] * 10 + [1] * 11 + [2] * 3)
-    guesses = torch.tensor([0.0] + [1.0] * 9 + [1.0] + [0.0] * 10 + [2.0] * 3)  # 1 of 10, 1 of 11, 3 of 3
-    split = Split(guesses.reshape(-1, 1, 1, 1), labels)
-    assert unlearned(split, 4, Reads()) == {"unlearned": 1}
-
-
-def test_a_few_samples_are_spread_over_all():
-    split = Split(torch.arange(7.0).reshape(7, 1, 1, 1), torch.arange(7))
-    assert split.few(3).labels.tolist() == [0, 2, 4]  # ⌊7i/3⌋
-    assert split.few(4).images.flatten().tolist() == [0, 1, 3, 5]
-    assert split.few(1).labels.tolist() == [0]
-    assert split.few(7).labels.tolist() == split.few(100).labels.tolist() == [*range(7)]

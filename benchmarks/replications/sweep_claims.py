@@ -1,7 +1,8 @@
-"""Claims C1 to C5 and C7 of "Diving deep: learning rate" (2020), from the records of `python -m benchmarks functions`.
+"""The figures behind claims C1 to C7 of "Diving deep: learning rate" (2020).
 
-Pure functions: records in, one plain object a function and seed out, with the figures that the claim rests on and,
-where it is a yes or no, `holds`. All losses are means of the two batches' mean squared errors.
+Pure functions of the records of `python -m benchmarks functions`, for C6 of `python -m benchmarks lr_scan`. Each
+returns a plain object per function and seed, with the figures that the claim is judged by and, if it is a yes or no,
+`holds`. The losses of functions are the means of the two batches' mean squared errors.
 """
 
 from __future__ import annotations
@@ -16,24 +17,24 @@ import numpy as np
 LRS = np.logspace(-6, 2, 100)
 MARKS = (1, 2, 4, 8)  # epochs after which a sweep records the loss
 SLOW, FAST = (1e-3, 1000), (5e-2, 500)  # rate and epochs of the long trainings
-LOWERED = (5e-3, 100)  # the rate of the last so many epochs of the fast one where it is lowered
+LOWERED = (5e-3, 100)  # the lowered rate of the fast training, and for how many of its last epochs
 UNTRAINED = "untrained"
 TRAINED = ("30 epochs at 0.05", "425 epochs at 0.001", "1000 epochs at 0.001")
-AFTER = TRAINED[-1]  # the one that comes near the only loss the post names, 2.1e-6 on log; it does not say how long
+AFTER = TRAINED[-1]  # closest to the only loss that the post names, 2.1e-6 on log; it does not say how long
 LONG = "long"
 
-NEAR = 1.1  # the sweet spot: the rates around the best with a loss up to so many times the lowest
+NEAR = 1.1  # the sweet spot: the rates around the best with a loss of at most 1.1 × the lowest
 BEFORE_TRAINING, AFTER_TRAINING = (1e-2, 1e-1), (1e-4, 1e-3)  # the claimed sweet spots
-DIP = 0.01  # a lowest loss that is not so much below the untrained one, as a part of it, is no dip
-SPIKE, WINDOW = 1.5, 10  # a spike: an epoch's loss above so many times the median of so many epochs before it
-LAST = 20  # epochs whose median is the loss that a long training ends at
-FAST_EPOCHS, FAST_MEAN = 30, 5  # C3's short training, and over how many of its last epochs its loss is the mean
+DIP = 0.01  # a dip: the lowest loss is at least 1 % below the untrained one
+SPIKE, WINDOW = 1.5, 10  # a spike: a loss above 1.5 × the median of the 10 epochs before
+LAST = 20  # the final loss of a long training is the median of its last 20 epochs
+FAST_EPOCHS, FAST_MEAN = 30, 5  # C3's short training; its loss is the mean of its last 5 epochs
 
 Record = dict[str, Any]
 
 
 def of(records: Iterable[Record], part: str) -> dict[tuple[str, int], Record]:
-    """Return the records of a part by function and seed, in the order of both."""
+    """Return the records of a part by function and seed, in that order."""
     chosen = [record for record in records if record["part"] == part]
     names = list(dict.fromkeys(record["function"] for record in chosen))
     chosen.sort(key=lambda record: (names.index(record["function"]), record["seed"]))
@@ -41,12 +42,12 @@ def of(records: Iterable[Record], part: str) -> dict[tuple[str, int], Record]:
 
 
 def column(record: Record, epochs: int) -> np.ndarray:
-    """Return a sweep's losses so many epochs ahead, shape (100,), NaN where the scan had ended."""
+    """Return a sweep's losses after so many epochs, shape (100,), NaN where the sweep had ended."""
     return np.array(record["losses"], dtype=float)[:, MARKS.index(epochs)]
 
 
 def sweet_spot(losses: np.ndarray, lrs: np.ndarray = LRS) -> tuple[float, float, float]:
-    """Return the lowest and highest rate of the run of neighbours with at most 1.1 × the lowest loss, and the best."""
+    """Return the ends of the contiguous rates around the best with at most 1.1 × its loss, and the best rate."""
     best = int(np.nanargmin(losses))
     near = losses <= NEAR * losses[best]  # NaN compares false
     low = best - int(np.argmin(np.append(near[best::-1], False))) + 1
@@ -59,7 +60,7 @@ def overlaps(low: float, high: float, span: tuple[float, float]) -> bool:
 
 
 def c1(records: Iterable[Record], epochs: int = 8) -> list[Record]:
-    """Sweet spots before training, 1/x excepted. `low`, `high`, `best`; holds: they overlap 1e-2 … 1e-1."""
+    """Return the sweet spots before training, without 1/x: `low`, `high`, `best`. Holds: they overlap 1e-2 … 1e-1."""
     found = []
     for (function, seed), record in of(records, UNTRAINED).items():
         if function != "1/x":
@@ -70,10 +71,10 @@ def c1(records: Iterable[Record], epochs: int = 8) -> list[Record]:
 
 
 def c2(records: Iterable[Record], state: str = AFTER, epochs: int = 8) -> list[Record]:
-    """Sweet spots after training, 1/x excepted.
+    """Return the sweet spots after training, without 1/x: `low`, `high`, `best`.
 
-    `low`, `high`, `best`, and `shift`: decades from the same seed's best rate before training to that after. Holds: the
-    sweet spot overlaps 1e-4 … 1e-3 and the best rate is lower than before.
+    `shift`: decades from the same seed's best rate before training to that after. Holds: the sweet spot overlaps
+    1e-4 … 1e-3 and the best rate is lower than before.
     """
     records = list(records)
     before = {(found["function"], found["seed"]): found["best"] for found in c1(records, epochs)}
@@ -89,10 +90,10 @@ def c2(records: Iterable[Record], state: str = AFTER, epochs: int = 8) -> list[R
 
 
 def c3(records: Iterable[Record]) -> list[Record]:
-    """How many epochs at 1e-3 equal 30 at 5e-2, on log.
+    """Return how many epochs at 1e-3 equal 30 at 5e-2, on log.
 
-    `epochs`: the first after which the slow training's loss is at most the mean of the fast one's epochs 26 to 30; None
-    if that takes more than 1000. `factor`: epochs/30, infinite for None; claimed: 425/30 = 14.
+    `epochs`: the first epoch whose loss in the slow training is at most the mean of epochs 26 to 30 of the fast one;
+    None if that takes more than 1000. `factor`: epochs/30, infinite for None. Claimed: 425/30 = 14.
     """
     found = []
     for (function, seed), record in of(records, LONG).items():
@@ -104,7 +105,7 @@ def c3(records: Iterable[Record]) -> list[Record]:
 
 
 def c4(records: Iterable[Record]) -> list[Record]:
-    """Whether 1/x dips. `dips`: epochs ahead → 1 − lowest loss/untrained loss; holds: all before 8 are below 1 %."""
+    """Return `dips` of 1/x: epochs ahead → 1 − lowest loss/untrained loss. Holds: all before 8 are below 1 %."""
     found = []
     for (function, seed), record in of(records, UNTRAINED).items():
         if function == "1/x":
@@ -115,16 +116,16 @@ def c4(records: Iterable[Record]) -> list[Record]:
 
 
 def spikes(losses: list[float], epochs: int) -> int:
-    """Return how many of the last so many epochs have a loss above 1.5 × the median of the 10 before."""
+    """Return how many of the last `epochs` have a loss above 1.5 × the median of the 10 epochs before."""
     last = range(len(losses) - epochs, len(losses))
     return sum(losses[i] > SPIKE * median(losses[i - WINDOW : i]) for i in last)
 
 
 def c5(records: Iterable[Record]) -> list[Record]:
-    """Lower the rate for the last 100 of 500 epochs, on log, from the same 400: 5e-3 instead of 5e-2.
+    """Return what lowering the rate from 5e-2 to 5e-3 for the last 100 of 500 epochs does, on log.
 
-    `spikes`, `spikes_lowered`: how many in these 100 epochs; `factor`: the median loss of the last 20 epochs with the
-    rate kept, divided by that with the rate lowered. Holds: no spike is left, and the loss is better.
+    `spikes`, `spikes_lowered`: the spikes in these 100 epochs; `factor`: the median loss of the last 20 epochs with the
+    rate kept, divided by that with the rate lowered. Holds: no spike is left, and the loss is lower.
     """
     found = []
     for (function, seed), record in of(records, LONG).items():
@@ -138,11 +139,11 @@ def c5(records: Iterable[Record]) -> list[Record]:
 
 
 def c7(records: Iterable[Record], state: str = AFTER) -> list[Record]:
-    """How 1e-3 looks after training, 1/x excepted.
+    """Return how 1e-3 looks after training, without 1/x.
 
-    `ratios`: epochs ahead → loss at the rate nearest to 1e-3, divided by the loss before the sweep (infinite where the
-    scan had ended); `spot`: whether it lies in the sweet spot 8 epochs ahead. Holds: 1 and 2 epochs ahead the loss has
-    risen, 8 ahead it lies in the sweet spot.
+    `ratios`: epochs ahead → loss at the rate nearest to 1e-3, divided by the loss before the sweep (infinite if the
+    sweep had ended); `spot`: whether that rate lies in the sweet spot 8 epochs ahead. Holds: the loss has risen 1 and 2
+    epochs ahead, and the rate lies in the sweet spot 8 ahead.
     """
     nearest = int(np.argmin(abs(np.log10(LRS) + 3)))
     found = []
@@ -155,3 +156,42 @@ def c7(records: Iterable[Record], state: str = AFTER) -> list[Record]:
             bad = ratios[1] > 1 and ratios[2] > 1
             found.append({"function": function, "seed": seed, "ratios": ratios, "spot": spot, "holds": bad and spot})
     return found
+
+
+def c6(records: Iterable[Record], ahead: int = 16) -> list[Record]:
+    """Return whether 16 batches ahead are enough to choose a rate, and whether training shifts the curve; per seed.
+
+    `regret`: the loss at the last mark of the rate that is best 16 batches ahead, divided by the lowest loss there;
+    `regret_after`: the same after training. `shift`: decades from the best rate at the last mark before training to
+    that after it; `overlap`: whether the two sweet spots overlap. Holds: both regrets are at most 1.1, and the sweet
+    spots overlap. None if a record is missing; infinite if the scan had ended.
+    """
+    by_seed: dict[int, dict[bool, Record]] = {}
+    for record in records:
+        by_seed.setdefault(record["seed"], {})[record["after_epochs"] > 0] = record
+    found = []
+    for seed, scans in sorted(by_seed.items()):
+        before, after = scans.get(False), scans.get(True)
+        regrets = [None if scan is None else regret(scan, ahead) for scan in (before, after)]
+        shift = overlap = holds = None
+        if before is not None and after is not None:
+            first, second = last_spot(before), last_spot(after)
+            shift, overlap = math.log10(second[2] / first[2]), overlaps(second[0], second[1], first[:2])
+            holds = overlap and max(value for value in regrets if value is not None) <= 1.1
+        figures = {"regret": regrets[0], "regret_after": regrets[1], "shift": shift, "overlap": overlap}
+        found.append({"seed": seed, **figures, "holds": holds})
+    return found
+
+
+def regret(record: Record, ahead: int) -> float:
+    """Return the loss at the last mark of the rate that is best `ahead` batches ahead, divided by the lowest there."""
+    losses = np.array(record["losses"], dtype=float)
+    chosen = int(np.nanargmin(losses[:, record["marks"].index(ahead)]))
+    value = float(losses[chosen, -1] / np.nanmin(losses[:, -1]))
+    return math.inf if math.isnan(value) else value
+
+
+def last_spot(record: Record) -> tuple[float, float, float]:
+    """Return the sweet spot and the best rate at the last mark."""
+    losses = np.array(record["losses"], dtype=float)
+    return sweet_spot(losses[:, -1], np.array(record["lrs"]))
