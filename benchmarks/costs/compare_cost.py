@@ -32,7 +32,7 @@ SHAPES = {"mnist": (60_000, 1, 28, 28), "cifar10": (50_000, 3, 32, 32)}
 TABLES = {"mnist": mnist.BENCHMARK, "cifar10": cifar10.BENCHMARK}
 LOOP, STACKED, RECORDED = "plain loop", "ensemble", "ensemble, CUDA graphs"
 LIMIT = 10.0  # on a GPU, an ensemble must be this many times as fast as the loop
-ROWS = 10_000  # at most so many images of noise
+ROWS = 10_000  # the most images of noise
 
 
 @dataclass(frozen=True)

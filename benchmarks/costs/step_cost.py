@@ -97,7 +97,7 @@ class Cost:
 
 
 def stepper(make: Callable[[SGD], LRScheduler], kind: Kind) -> Callable[..., None]:
-    """Return the `step` of a scheduler with so many groups of one parameter."""
+    """Return the `step` of a scheduler whose optimizer has this kind of groups, each of one parameter."""
     groups, lrs = kind
     rates = (torch.tensor(0.1) if lrs == "tensor" else 0.1 for _ in range(groups))
     optimizer = SGD([{"params": [torch.zeros(1, requires_grad=True)], "lr": lr} for lr in rates], momentum=0.9)
@@ -112,7 +112,7 @@ def repeat(step: Callable[..., None], calls: Iterator[tuple[float, ...]], steps:
 
 
 def steps_for(step: Callable[..., None], calls: Iterator[tuple[float, ...]], seconds: float) -> int:
-    """Return how many steps take at least so many seconds."""
+    """Return how many steps take about so many seconds."""
     started = time.perf_counter()
     repeat(step, calls, 20)
     return math.ceil(20 * seconds / (time.perf_counter() - started))

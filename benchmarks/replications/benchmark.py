@@ -70,7 +70,7 @@ class Benchmark:
         return (self.command or self.name).split()
 
     def remarks(self, rows: list[Row], epochs: int) -> list[str]:
-        """Return the paragraphs below a table whose runs had so many epochs."""
+        """Return the paragraphs below a table whose runs had `epochs` epochs."""
         remarks = notes(rows)
         if self.shorter_remark and epochs < self.published_epochs:
             remarks.append(self.shorter_remark)

@@ -53,8 +53,8 @@ with p < 0.05. **Thresholds:** the same for the mean against the threshold: pass
 than comparing two numbers. **Nearly any:** at most one is not ahead with p < 0.05. **Alike, about:** reproduced if the
 interval lies within the bounds, not reproduced if it lies entirely outside, otherwise within noise. **Shares of the
 seeds:** reproduced if more than half, for every function; their interval is the exact binomial one. The verdict on a
-claim of several parts is that of its weakest part. With fewer than 3 seeds nothing is judged: the values stand in place
-of the mean, and there is no interval and no p."""
+claim of several parts is that of its weakest part. With fewer than 3 seeds nothing is judged: the values are shown in
+place of the mean, without interval and p."""
 
 
 def judged(name: str, collected: Collected) -> list[list[str]]:

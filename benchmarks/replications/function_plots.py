@@ -50,7 +50,7 @@ def function_picture(function: str, records: Iterable[Record]) -> bytes | None:
 
 
 def sweep_panel(ax: Axes, seeds: list[Record], epochs: int, span: tuple[float, float]) -> None:
-    """Draw every seed's sweep after so many epochs, relative to its loss before."""
+    """Draw every seed's sweep at the mark `epochs`, relative to its loss before."""
     lowest = min(np.nanmin(claims.column(record, epochs)) / record["loss"] for record in seeds)
     shallow = lowest > SHALLOW
     frame(ax, title=f"{epochs} epoch{'s' * (epochs > 1)} ahead", log=not shallow)

@@ -65,7 +65,7 @@ def evaluate(model: nn.Module, batches: list[Batch]) -> float:
 
 
 def train(model: nn.Module, optimizer: Optimizer, batches: list[Batch], epochs: int) -> list[float]:
-    """Train for so many epochs; return the mean of each epoch's losses, which are taken before each step."""
+    """Train, and return the mean of each epoch's losses, which are taken before each step."""
     losses = []
     for _ in range(epochs):
         total = 0.0

@@ -82,7 +82,7 @@ def horizon(images: int, epochs: int) -> int:
 
 
 def schedules(images: int, epochs: int, pictures: Mapping[str, Callable[[], np.ndarray]]) -> dict[str, Schedule]:
-    """Return the rows for runs of so many epochs on so many training images.
+    """Return the rows for runs on a number of training images.
 
     The baseline's rate falls at 0.4, 0.6 and 0.8 of the batches, like the published one after 100, 150 and 200 of 250
     epochs. The cycle keeps its published half period of 1000 batches, however short the run.

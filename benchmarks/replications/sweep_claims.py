@@ -42,7 +42,7 @@ def of(records: Iterable[Record], part: str) -> dict[tuple[str, int], Record]:
 
 
 def column(record: Record, epochs: int) -> np.ndarray:
-    """Return a sweep's losses after so many epochs, shape (100,), NaN where the sweep had ended."""
+    """Return a sweep's losses at the mark `epochs`, shape (100,), NaN from where the sweep ended."""
     return np.array(record["losses"], dtype=float)[:, MARKS.index(epochs)]
 
 

@@ -1,4 +1,4 @@
-"""A clock that moves only when it is told to, so that tests of timing do not depend on the machine."""
+"""A clock that a test moves by hand, so that tests of timing do not depend on the machine."""
 
 
 class Clock:

@@ -16,7 +16,7 @@ DATA = {
 }
 
 
-LEVEL = (-0.001, 0.0, 0.001)  # what three seeds add to an accuracy
+LEVEL = (-0.001, 0.0, 0.001)  # what each of three seeds adds to an accuracy
 
 
 def series(final, settled):
@@ -25,7 +25,7 @@ def series(final, settled):
 
 
 def put(results, benchmark, accuracies, epochs=50):
-    """Write a table's results: of each setting, of each seed, the accuracies by epoch."""
+    """Write a table's results: for each setting and seed, the accuracies by epoch."""
     data = DATA[benchmark.removesuffix("-as-written")]
     config = {"epochs": epochs, "key": {"benchmark": benchmark, "data": data}}
     runs = [
@@ -40,12 +40,12 @@ def put(results, benchmark, accuracies, epochs=50):
 
 
 def levels(benchmark="mnist", seeds=LEVEL, **others):
-    """Return the series of all settings, at 0.9 but for those given, whose seeds differ by `seeds`."""
+    """Return the series of all settings, at 0.9 except for those given; `seeds` is what each seed adds."""
     names = BENCHMARKS[benchmark].settings
     final = dict.fromkeys(names, 0.9) | {name.replace("_", "-"): value for name, value in others.items()}
     return {name: [series(value + seed, 20) for seed in seeds] for name, value in final.items()}
 
 
 def judge(name, results):
-    """Return data, statistic and verdict of each line of a claim."""
+    """Return the data, statistic and verdict of each line of a claim."""
     return [(line[0], line[1], line[-1]) for line in claims.judged(name, collect(results))]

@@ -293,7 +293,7 @@ def test_cifar10_trains_on_small_files_in_the_original_format(tmp_path, monkeypa
     )
     lines = {line.split(" | ")[1]: line for line in text.splitlines() if line.startswith("| ")}
     assert lines["SGD"].endswith("| 0.7487 | 25 |")
-    assert lines["seq1, c₀ 0.1"].endswith("| 0.7714 | 15 |")  # published, beside ours
+    assert lines["seq1, c₀ 0.1"].endswith("| 0.7714 | 15 |")  # the published figures
     assert lines["seq1, c₀ 0.01"].endswith("|  |  |")
 
 

@@ -185,7 +185,7 @@ def test_mnist_trains_on_small_files_in_the_original_format(tmp_path, monkeypatc
     arguments = ["--data", str(tmp_path / "data"), "--out", str(tmp_path / "out"), "--epochs", "2", "--seeds", "1"]
     assert table.run(mnist.BENCHMARK, [*arguments, "--settings", "seq4-cutoff,sgd"]) == 0
     text = (tmp_path / "out" / "table.md").read_text()
-    assert "0.98264 | 34" in text  # published, beside ours
+    assert "0.98264 | 34" in text  # the published figures
     assert "0.98656 | 22" in text
 
 

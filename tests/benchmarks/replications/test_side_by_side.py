@@ -1,4 +1,4 @@
-"""The published networks, side by side: a member of the ensemble follows the ordinary run."""
+"""The published networks trained side by side: each member of the ensemble follows an ordinary run."""
 
 import os
 from functools import partial
@@ -19,7 +19,7 @@ LOSS = partial(batch_loss, nn.functional.cross_entropy)
 
 
 def pictures(n, *shape):
-    """Return images of ten classes, each a pattern of its own under noise, where the real ones are not at hand."""
+    """Return noisy images of ten patterns, one per class, in place of the real images."""
     generator = torch.Generator().manual_seed(0)
     labels = torch.arange(n) % 10
     patterns = torch.randn(10, *shape, generator=generator)
@@ -39,7 +39,7 @@ def digits():
     ids=["float32", "float64"],
 )
 def test_mnist_side_by_side_is_as_accurate_and_its_schedules_are_the_same(dtype, apart, losses_apart):
-    """In float32 rounding can decide in which epoch a class is learned, where the softmax is applied twice."""
+    """In float32, rounding can decide in which epoch a class is learned, because softmax is applied twice."""
     train, valid = (Split(images.to(dtype), labels) for images, labels in digits())
     rows = {name: mnist.BENCHMARK.settings[name] for name in ("adam", "seq2-oscillate")}
     settings = {name: Setting(row.optimizer, row.scheduler) for name, row in rows.items()}
@@ -54,15 +54,15 @@ def test_mnist_side_by_side_is_as_accurate_and_its_schedules_are_the_same(dtype,
         assert other.metrics["accuracy"] == pytest.approx(one.metrics["accuracy"], abs=apart)
         assert other.val_loss == pytest.approx(one.val_loss, abs=losses_apart)
     assert [run.setting for run in beside if run.events]
-    assert alone[0].metrics["accuracy"][-1] > 0.5  # it has learnt something
-    for run in beside:  # fed the same losses, an ordinary scheduler does the same
+    assert alone[0].metrics["accuracy"][-1] > 0.5  # it has learned something
+    for run in beside:  # an ordinary scheduler does the same with the same losses
         weights = [nn.Parameter(torch.zeros(1))]
         optimizer = rows[run.setting].optimizer(weights)
         scheduler, lrs = rows[run.setting].scheduler(optimizer), []
         for loss in run.val_loss:
             lrs.append([optimizer.param_groups[0]["lr"]])
             optimizer.step()
-            scheduler.step(*[loss] * (rows[run.setting].rule is not None))
+            scheduler.step(*([] if rows[run.setting].rule is None else [loss]))
         assert run.lrs == lrs
         assert run.events == [event.state_dict() for event in getattr(scheduler, "events", ())]
 

@@ -43,10 +43,10 @@ def test_p_by_hand():
 
 
 def test_the_paired_test_is_scipys():
-    ours, theirs = np.random.default_rng(1).normal(size=(2, 6))
-    found = p_value(differences(list(ours), list(theirs)))
-    assert found == pytest.approx(stats.ttest_rel(ours, theirs).pvalue, rel=1e-9)
-    assert p_value(list(ours), 0.3) == pytest.approx(stats.ttest_1samp(ours, 0.3).pvalue, abs=1e-12)
+    first, second = np.random.default_rng(1).normal(size=(2, 6))
+    found = p_value(differences(list(first), list(second)))
+    assert found == pytest.approx(stats.ttest_rel(first, second).pvalue, rel=1e-9)
+    assert p_value(list(first), 0.3) == pytest.approx(stats.ttest_1samp(first, 0.3).pvalue, abs=1e-12)
 
 
 def test_equal_differences_have_a_p_of_0_or_1():
@@ -65,7 +65,7 @@ def test_there_is_no_p_below_three_values_or_if_one_is_not_finite(values):
 
 
 def test_shares_by_hand():
-    # 3 of 3: p³ = 0.025 at the lower end; 2 of 3 have the upper end where at most two, 1 − p³, have the chance 0.025
+    # 3 of 3 has the lower end with p³ = 0.025, 2 of 3 the upper end with 1 − p³ = 0.025 (at most two)
     found = share_interval([True, True, True])
     assert (found.mean, found.n) == (1, 3)
     assert (found.low, found.high) == pytest.approx((0.025 ** (1 / 3), 1), abs=1e-9)

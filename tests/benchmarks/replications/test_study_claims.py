@@ -9,7 +9,7 @@ from benchmarks.replications.verdicts import NOISE, NOT, REPRODUCED
 
 
 def long(seed, equal_at, gain):
-    """Return a record: the slow training reaches the fast one's loss at an epoch, and lowering divides the loss."""
+    """Return a record: the slow training equals the fast one from an epoch, and lowering divides the loss."""
     fast = [1.0] * FAST[1]
     slow = [2.0] * (equal_at - 1) + [1.0] * (SLOW[1] - equal_at + 1)
     lowered = [1.0 / gain] * LOWERED[1]
@@ -70,7 +70,7 @@ def test_c6_needs_a_scan_that_looks_further_than_16_and_one_after_training():
     assert answer(*short) == [(label, "not judged (1 of 1 missing)")]
 
 
-def test_e1_wants_both_arms_below_half_the_bump():
+def test_e1_needs_both_arms_below_half_the_bump():
     bumps = {"batch 4": [1.0, 1.1, 0.9], "batch 64": [0.2, 0.3, 0.1], "batch 4, 16 steps a rate": [0.3, 0.2, 0.25]}
     assert range_noise.e1(bumps).verdict == REPRODUCED
     assert range_noise.e1({**bumps, "batch 64": [0.8, 0.9, 0.7]}).verdict == NOT

@@ -10,7 +10,7 @@ from benchmarks.replications.sweep_claims import c6
 
 
 def sweep(function, part, lowest, loss=1.0, seed=0, depth=0.5):
-    """Return a record whose every column is `loss`, and depth × loss at the rates of these places."""
+    """Return a record with `loss` everywhere, but depth × loss at the rates with these indices."""
     losses = np.full((100, 4), loss)
     losses[lowest] = depth * loss
     return {"function": function, "seed": seed, "part": part, "loss": loss, "losses": losses.tolist()}
@@ -18,7 +18,7 @@ def sweep(function, part, lowest, loss=1.0, seed=0, depth=0.5):
 
 def test_sweet_spot_is_the_run_around_the_best():
     losses = np.full(100, 3.0)
-    losses[10] = 1.05  # near enough, but no neighbour
+    losses[10] = 1.05  # near enough, but not contiguous
     losses[20:23] = 1.1, 1.0, 1.09
     losses[50:] = np.nan
     low, high, best = claims.sweet_spot(losses)
@@ -49,7 +49,7 @@ def long(slow, fast, lowered):
 
 
 def test_c3_counts_the_epochs_that_equal_thirty():
-    fast = [9.0] * 25 + [1.0, 2.0, 3.0, 4.0, 5.0] + [9.0] * 470  # its loss is 3
+    fast = [9.0] * 25 + [1.0, 2.0, 3.0, 4.0, 5.0] + [9.0] * 470  # the mean of the last 5 of 30 is 3
     (found,) = claims.c3(long([10.0] * 299 + [3.0] * 701, fast, []))
     assert (found["epochs"], found["factor"]) == (300, 10)
     (found,) = claims.c3(long([10.0] * 1000, fast, []))
@@ -74,7 +74,7 @@ def test_c5_counts_spikes():
     assert (found["spikes_lowered"], found["holds"]) == (1, False)
 
 
-def test_c7_wants_a_rise_first_and_the_sweet_spot_last():
+def test_c7_needs_a_rise_first_and_the_sweet_spot_last():
     record = sweep("sin", claims.AFTER, [36, 37, 38])  # 37 is the rate nearest to 1e-3
     for ahead in (0, 1):
         record["losses"][37][ahead] = 1.05
@@ -83,7 +83,7 @@ def test_c7_wants_a_rise_first_and_the_sweet_spot_last():
     assert found["ratios"] == {1: 1.05, 2: 1.05, 4: 0.5, 8: 0.5}
     record["losses"][37][1] = 0.9
     assert not claims.c7([record])[0]["holds"]
-    record["losses"][37] = [None] * 4  # the scan had ended
+    record["losses"][37] = [None] * 4  # the sweep had ended
     (found,) = claims.c7([record])
     assert (found["ratios"][8], found["spot"]) == (math.inf, False)
 

@@ -101,7 +101,7 @@ def test_a3_must_beat_the_others_and_not_lose_to_the_tied_setting(tmp_path, tied
 
 
 @pytest.mark.parametrize(
-    ("others", "verdict", "told"),
+    ("others", "verdict", "shown"),
     [
         (dict.fromkeys(LOW, 0.6), REPRODUCED, "seq1-cutoff, claimed > 0.65"),
         (dict.fromkeys(LOW, 0.6) | {"seq4_cutoff": 0.7}, NOT, "seq4-cutoff, claimed ≤ 0.65"),
@@ -113,9 +113,9 @@ def test_a3_must_beat_the_others_and_not_lose_to_the_tied_setting(tmp_path, tied
         ),
     ],
 )
-def test_a5_needs_three_bad_and_one_good(tmp_path, others, verdict, told):
+def test_a5_needs_three_bad_and_one_good(tmp_path, others, verdict, shown):
     put(tmp_path, "cifar10", levels("cifar10", **others), epochs=25)
-    assert judge("A5", tmp_path) == [("CIFAR-10 (JPEG), 25 epochs", f"accuracy: {told}", verdict)]
+    assert judge("A5", tmp_path) == [("CIFAR-10 (JPEG), 25 epochs", f"accuracy: {shown}", verdict)]
 
 
 def test_a5_is_also_judged_with_the_same_cutoff_for_all(tmp_path):
@@ -140,7 +140,7 @@ def test_a5_with_the_same_cutoff_for_all_is_not_judged_as_written(tmp_path):
         ("cifar10", 0.0, NOT),
     ],
 )
-def test_a6_wants_much_on_cifar10_and_little_on_mnist(tmp_path, benchmark, gain, verdict):
+def test_a6_needs_much_on_cifar10_and_little_on_mnist(tmp_path, benchmark, gain, verdict):
     epochs = BENCHMARKS[benchmark].epochs
     put(tmp_path, benchmark, levels(benchmark, seq3_epoch=0.92 + gain, adam=0.92, sgd=0.91), epochs)
     statistic = f"accuracy: seq3-epoch − adam, claimed {'≥ 0.01' if benchmark == 'cifar10' else '< 0.005'}"
@@ -148,7 +148,7 @@ def test_a6_wants_much_on_cifar10_and_little_on_mnist(tmp_path, benchmark, gain,
 
 
 @pytest.mark.parametrize(
-    ("cifar", "mnist", "verdict", "told"),
+    ("cifar", "mnist", "verdict", "shown"),
     [
         (0.02, 0.0, REPRODUCED, "≥ 0.01"),
         (0.02, 0.02, NOT, "< 0.005"),
@@ -156,19 +156,19 @@ def test_a6_wants_much_on_cifar10_and_little_on_mnist(tmp_path, benchmark, gain,
         (0.01, 0.0, NOISE, "≥ 0.01"),  # exactly the threshold, which is not passed
     ],
 )
-def test_a6_as_a_whole_is_judged_by_its_weaker_part(tmp_path, cifar, mnist, verdict, told):
+def test_a6_as_a_whole_is_judged_by_its_weaker_part(tmp_path, cifar, mnist, verdict, shown):
     for benchmark, gain, version in [("cifar10", cifar, ""), ("mnist", mnist, ""), ("mnist", 0.02, "-as-written")]:
         table = levels(benchmark, seeds=(0, 0, 0), seq3_epoch=0.92 + gain, adam=0.92, sgd=0.5)
         if gain == 0.01:
             table["adam"] = [series(value, 20) for value in (0.90, 0.92, 0.94)]
         put(tmp_path, benchmark + version, table, BENCHMARKS[benchmark].epochs)
     *_, whole = judge("A6", tmp_path)
-    statistic = f"both, the weaker shown: accuracy: seq3-epoch − adam, claimed {told}"
+    statistic = f"both, the weaker shown: accuracy: seq3-epoch − adam, claimed {shown}"
     assert whole == ("CIFAR-10 (JPEG), 25 epochs; MNIST, 50 epochs", statistic, verdict)
     assert len(judge("A6", tmp_path)) == 4  # each of the three tables, and the two as run
 
 
-def test_a6_as_a_whole_wants_complete_tables_of_one_kind(tmp_path):
+def test_a6_as_a_whole_needs_complete_tables_of_one_kind(tmp_path):
     put(tmp_path, "cifar10", levels("cifar10"), 25)
     put(tmp_path, "digits", levels("digits"))
     put(tmp_path, "mnist-as-written", levels("mnist-as-written"))
@@ -223,7 +223,7 @@ def test_b_claims(judged, others, verdict, statistic):
     assert (judgement.verdict, judgement.statistic) == (verdict, statistic)
 
 
-def test_b3_wants_nearly_any_schedule_to_beat_the_fixed_rate():
+def test_b3_needs_nearly_any_schedule_to_beat_the_fixed_rate():
     table = Pictures()
     table.rows["china"] = [0.45, 0.9, 1.0]  # + 0.283 ± 0.72 compared with fixed, 0.5
     judgement = table_claims.fixed_is_worst(table)

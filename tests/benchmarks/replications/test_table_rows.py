@@ -42,8 +42,8 @@ def test_the_table_has_the_published_layout():
 
 
 def test_the_notes_list_every_seed_of_a_setting_with_stuck_runs():
-    best, meaning, where, stuck = table_rows.notes(rows())
-    assert where == "6 runs, 9 s of training. Hardware: an abacus."
+    best, meaning, origin, stuck = table_rows.notes(rows())
+    assert origin == "6 runs, 9 s of training. Hardware: an abacus."
     assert "Best mean accuracy here: adam (0.8000)." in best
     assert "Fastest mean convergence: sgd (-0.7 ± 1.4)." in best
     assert "seq1-epoch (1 of 2): 0.6000 0.4000*." in stuck

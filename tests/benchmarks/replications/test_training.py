@@ -49,7 +49,7 @@ def test_sequences_as_they_were_run(row):
     assert SETTINGS[f"{row}-cutoff"].sequence == SETTINGS[f"{row}-epoch"].sequence
 
 
-def test_a_run_is_the_loop_that_anyone_would_write(splits, train):
+def test_a_run_equals_a_plain_training_loop(splits, train):
     torch.manual_seed(1)
     model = digits.network()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
@@ -69,7 +69,7 @@ def test_a_run_is_the_loop_that_anyone_would_write(splits, train):
             batches = [(model(images), labels) for images, labels in loader]
         losses.append(sum(nn.functional.cross_entropy(*batch).item() for batch in batches) / 6)
         shares = [(guess.argmax(1) == labels).double().mean().item() for guess, labels in batches]
-        accuracies.append(sum(shares) / 6)  # batches of 64 and a last one of 40, which counts as much
+        accuracies.append(sum(shares) / 6)  # batches of 64 and a last one of 40, which counts as much as the others
     run = train(SETTINGS["seq3-epoch"], seed=1, epochs=3)
     assert run.val_loss == pytest.approx(losses, rel=1e-6)
     assert run.metrics["accuracy"] == pytest.approx(accuracies, abs=1e-12)
@@ -81,7 +81,7 @@ def test_a_run_is_the_loop_that_anyone_would_write(splits, train):
 @pytest.mark.parametrize("row", ["seq2", "seq4"])
 @pytest.mark.parametrize("strategy", ["cutoff", "oscillate"])
 def test_a_run_follows_its_validation_loss(train, row, strategy):
-    """The published algorithms, replayed in plain Python on the losses that the run recorded."""
+    """The published algorithms, replayed in plain Python on the recorded losses."""
     run = train(SETTINGS[f"{row}-{strategy}"], epochs=14)
     position, previous, cutoff, lrs, advanced = 0, 0.0, 0.01 * run.val_loss[0], [], []
     for epoch, loss in enumerate(run.val_loss, start=1):
@@ -90,12 +90,12 @@ def test_a_run_follows_its_validation_loss(train, row, strategy):
             position, cutoff = position + 1, cutoff * 0.2
             advanced.append(epoch)
         previous = loss
-    assert advanced, "the test wants a run that advances"
+    assert advanced, "the run never advanced, so nothing was tested"
     assert [lr for (lr,) in run.lrs] == pytest.approx(lrs, rel=1e-12)
     assert [event["epoch"] for event in run.events] == advanced
     assert [event["position"] for event in run.events] == list(range(1, len(advanced) + 1))
 
 
-def test_a_run_stops_where_the_loss_stands_still(train):
+def test_a_run_stops_if_the_loss_stands_still(train):
     run = train(Setting("Benchmark", "still", Constant(), lr=0.0), epochs=6)
     assert run.stopped == len(run.val_loss) == len(run.lrs) == 3
