@@ -1,27 +1,30 @@
-"""`python -m benchmarks NAME [options]`: run one benchmark, or list what there is."""
+"""`python -m benchmarks NAME [options]` runs one benchmark; without a name it lists them."""
 
 from __future__ import annotations
 
 import importlib
 import sys
 
-from .errors import BenchmarkError
+from .commands import BenchmarkError
 
-BENCHMARKS = {
-    "digits": "the 14 published settings on scikit-learn's 8x8 digits, in one to two minutes",
+REPLICATIONS = {
+    "digits": "the 14 published settings on scikit-learn's 8x8 digits; one to two minutes",
     "mnist": "the same on MNIST, with the published network and columns",
     "cifar10": "the same on CIFAR-10, with its own network and columns",
-    "images": "pictures as schedules, beside others, on CIFAR-10 or MNIST",
-    "step_cost": "the time of one scheduler.step(), ours against torch's",
-    "range_test_cost": "the time of a range test against the bare loop, ours and other libraries'",
-    "range_test_quality": "how good the suggested learning rates are, on small tasks of many kinds",
-    "functions": "which learning rates six simple functions want, before and after training (claims C1 to C5, C7)",
-    "lr_scan": "which learning rate an image network wants, 1 to 128 batches ahead (claim C6)",
-    "sweep_cost": "the time and memory of lr_sweep: side by side, one after another, and as published",
-    "compare_cost": "the time of training side by side, all runs of a table at once, against the plain loop",
-    "range_noise": "does the bump in a range-test curve go away with more data a rate? (claim E1)",
-    "claims": "a verdict on every published claim, from the results that there are",
+    "images": "pictures as schedules, compared with others, on CIFAR-10 or MNIST",
+    "functions": "the best learning rates for six simple functions, before and after training (claims C1 to C5, C7)",
+    "lr_scan": "the best learning rates for an image network, 1 to 128 batches ahead (claim C6)",
+    "range_noise": "does the bump in a range-test curve vanish with more data per rate? (claim E1)",
+    "claims": "a verdict on every published claim, from the results so far",
 }
+COSTS = {
+    "step_cost": "the time of one scheduler.step(), compared with torch's schedulers",
+    "range_test_cost": "the time of a range test, compared with the bare loop and with other libraries",
+    "range_test_quality": "how good the suggested learning rates are, on small tasks of many kinds",
+    "sweep_cost": "the time and memory of lr_sweep: side by side, one after another, and as published",
+    "compare_cost": "the time of training all runs of a table side by side, compared with the plain loop",
+}
+MODULES = dict.fromkeys(REPLICATIONS, "replications") | dict.fromkeys(COSTS, "costs")
 
 
 def main(argv: list[str]) -> int:
@@ -29,11 +32,11 @@ def main(argv: list[str]) -> int:
         print(listing())
         return 0
     name, *rest = argv
-    if name not in BENCHMARKS:
-        print(f"no benchmark is called {name!r}\n\n{listing()}", file=sys.stderr)
+    if name not in MODULES:
+        print(f"unknown benchmark {name!r}\n\n{listing()}", file=sys.stderr)
         return 2
     try:
-        return importlib.import_module(f".{name}", __package__).main(rest)
+        return importlib.import_module(f".{MODULES[name]}.{name}", __package__).main(rest)
     except BenchmarkError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -46,8 +49,10 @@ def main(argv: list[str]) -> int:
 
 
 def listing() -> str:
-    lines = [f"  {name:<18} {what}" for name, what in BENCHMARKS.items()]
-    return "\n".join(["usage: python -m benchmarks NAME [options]", "", *lines, "", "NAME --help tells its options."])
+    lines = ["usage: python -m benchmarks NAME [options]"]
+    for heading, names in (("Replications of publications:", REPLICATIONS), ("Costs of this package:", COSTS)):
+        lines += ["", heading, *(f"  {name:<18} {what}" for name, what in names.items())]
+    return "\n".join([*lines, "", "NAME --help shows its options."])
 
 
 if __name__ == "__main__":

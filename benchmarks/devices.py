@@ -10,12 +10,28 @@ from datetime import timedelta
 import torch
 import torch.distributed as dist
 
-from .errors import BenchmarkError
+from lrsched.comparison._devices import usable_device
+
+from .commands import BenchmarkError
+
+
+def usable(name: str) -> torch.device:
+    """Return the device of `--device NAME`. Raises BenchmarkError if a tensor cannot be put on it."""
+    try:
+        return usable_device(name)
+    except ValueError as error:
+        raise BenchmarkError(f"--{error}") from error
+
+
+def synchronize(device: torch.device) -> None:
+    """Wait until a GPU has finished what it was given."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
 
 
 @contextmanager
 def determinism(wanted: bool) -> Iterator[None]:
-    """Let torch use deterministic algorithms only, where wanted."""
+    """Allow only deterministic algorithms, if wanted."""
     if not wanted:
         yield
         return
@@ -30,7 +46,7 @@ def determinism(wanted: bool) -> Iterator[None]:
 
 @contextmanager
 def full_float32(device: torch.device) -> Iterator[None]:
-    """Let a GPU's convolutions compute in float32, as published, not in the shorter TF32, which is cuDNN's default."""
+    """Compute a GPU's convolutions in float32, as published, not in the less precise TF32, which is cuDNN's default."""
     before = torch.backends.cudnn.allow_tf32
     if device.type == "cuda":
         torch.backends.cudnn.allow_tf32 = False
@@ -41,7 +57,7 @@ def full_float32(device: torch.device) -> Iterator[None]:
 
 
 def arithmetic(device: torch.device) -> dict[str, bool]:
-    """Return what a configuration says of the arithmetic, so that a GPU's runs in TF32 are not taken for these."""
+    """Return a configuration's entry for the arithmetic, which tells a GPU's runs in TF32 from those in float32."""
     return {"tf32": torch.backends.cudnn.allow_tf32} if device.type == "cuda" else {}
 
 
@@ -51,17 +67,17 @@ def several() -> bool:
 
 
 def leave_together() -> None:
-    """Wait for the other processes of torchrun, which stops all of them where one fails on its way out."""
+    """Wait for the other processes: torchrun stops all of them if one fails on its way out."""
     if several():
         dist.barrier()
 
 
 @contextmanager
 def processes(name: str) -> Iterator[tuple[torch.device, int]]:
-    """Join the other processes, where torchrun started several; yield this one's device and rank."""
+    """Join the other processes, if torchrun started several; yield this one's device and rank."""
     if several() and name.startswith("cuda:"):
         raise BenchmarkError(
-            f"--device {name} would put every process on one GPU; give --device cuda: each has its own"
+            f"--device {name} would put every process on one GPU; use --device cuda, which gives each its own"
         )
     device = usable(f"{name}:{os.environ['LOCAL_RANK']}" if several() and name == "cuda" else name)
     if not several():
@@ -74,13 +90,3 @@ def processes(name: str) -> Iterator[tuple[torch.device, int]]:
         yield device, dist.get_rank()
     finally:
         dist.destroy_process_group()
-
-
-def usable(name: str) -> torch.device:
-    """Return the device after putting a number on it."""
-    try:
-        device = torch.device(name)
-        torch.zeros(1, device=device).item()
-    except (RuntimeError, AssertionError, NotImplementedError, ImportError) as error:
-        raise BenchmarkError(f"--device {name} cannot be used: {str(error).splitlines()[0]}") from error
-    return device

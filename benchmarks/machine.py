@@ -1,4 +1,4 @@
-"""What a result must say about where it comes from: versions, hardware, commit."""
+"""Where a result comes from: versions, hardware, commit."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import platform
 import subprocess
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -15,13 +16,18 @@ import lrsched
 PACKAGES = ("torch", "numpy", "scipy", "scikit-learn")
 
 
+def origin(device: torch.device | str = "cpu") -> dict[str, Any]:
+    """Return the hardware, versions and commit, as every file of figures holds them."""
+    return {"hardware": hardware(device), "versions": versions(), "commit": commit()}
+
+
 def versions() -> dict[str, str]:
-    ours = {"python": platform.python_version(), "lrsched": lrsched.__version__}
-    return ours | {name: version(name) for name in PACKAGES}
+    own = {"python": platform.python_version(), "lrsched": lrsched.__version__}
+    return own | {name: version(name) for name in PACKAGES}
 
 
 def hardware(device: torch.device | str = "cpu") -> str:
-    """Return one line: the accelerator where one is used, the processor, its cores, torch and its threads."""
+    """Return one line: the accelerator if one is used, the processor, its cores, torch and its threads."""
     threads = torch.get_num_threads()
     line = (
         f"{_processor()}, {os.cpu_count()} cores, torch {torch.__version__} with {threads} thread{'s' * (threads > 1)}"
@@ -33,7 +39,7 @@ def hardware(device: torch.device | str = "cpu") -> str:
 
 
 def commit() -> str | None:
-    """Return the checkout's commit, marked where files differ from it; None outside a checkout."""
+    """Return the checkout's commit, marked "-dirty" if files differ from it; None outside a checkout."""
     try:
         done = subprocess.run(
             ["git", "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty"],
@@ -49,7 +55,7 @@ def commit() -> str | None:
 
 
 def note(device: torch.device | str) -> str:
-    """Return what a record says of where it was made: the hardware and the commit."""
+    """Return a record's note on where it was made: the hardware and the commit."""
     return f"{hardware(device)}; commit {commit() or 'unknown'}"
 
 

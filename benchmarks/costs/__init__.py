@@ -1,0 +1,1 @@
+"""What this package costs in time and memory, and how good the learning rates are that it suggests."""

@@ -1,0 +1,215 @@
+"""The time saved by training side by side: all runs of a published table as one ensemble, or one run in a plain loop.
+
+The contestants take turns in one process, with noise for images, which does not change the time. The time of a whole
+table is a step's time multiplied by the steps of all its runs, without validation; the loop's is that of SGD, the
+faster of the two optimizers.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lrsched import Ensemble
+
+from .. import machine
+from ..commands import add_device, add_out, add_seeds, chosen, count, option_parser
+from ..devices import usable
+from ..files import prepare, write_figures
+from ..replications import cifar10, mnist
+from ..replications.metrics import batch_loss
+from ..text_tables import show
+from . import step_bounds
+from .timing import in_turns, ratio_of_medians, span
+
+SHAPES = {"mnist": (60_000, 1, 28, 28), "cifar10": (50_000, 3, 32, 32)}
+TABLES = {"mnist": mnist.BENCHMARK, "cifar10": cifar10.BENCHMARK}
+LOOP, STACKED, RECORDED = "plain loop", "ensemble", "ensemble, CUDA graphs"
+LIMIT = 10.0  # on a GPU, an ensemble must be this many times as fast as the loop
+ROWS = 10_000  # the most images of noise
+
+
+@dataclass(frozen=True)
+class Cost:
+    """The time of a step, of one run in a loop or of all runs, and of a whole table.
+
+    `ratio` is how many times longer the loop takes for a table, `low` to `high` its 95 % interval; `bounds` holds the
+    least times of a step's bytes, operations and launches.
+    """
+
+    table: str
+    contestant: str
+    runs: int
+    steps: int
+    seconds: float
+    table_seconds: float
+    ratio: float
+    low: float | None
+    high: float | None
+    bounds: dict[str, float]
+
+
+class Contest:
+    """One table's contestants: each a function that takes one training step."""
+
+    def __init__(self, name: str, seeds: int, device: torch.device) -> None:
+        self.name, self.benchmark, self.device = name, TABLES[name], device
+        self.settings = sorted(self.benchmark.settings.values(), key=lambda setting: setting.adam)
+        self.members = len(self.settings) * seeds
+        samples, *shape = SHAPES[name]
+        self.table_steps = -(-samples // self.benchmark.batch_size) * self.benchmark.epochs
+        generator = torch.Generator().manual_seed(0)
+        images = torch.randn(min(samples, ROWS), *shape, generator=generator)
+        labels = torch.randint(10, (len(images),), generator=generator)
+        self.data = images.to(device), labels.to(device)
+        self.loss_fn = partial(batch_loss, self.benchmark.loss)
+
+    def contestants(self) -> dict[str, Callable[[], object]]:
+        found = {LOOP: self.loop(), STACKED: self.ensemble(record=False)}
+        if self.device.type == "cuda":
+            found[RECORDED] = self.ensemble(record=True)
+        return found
+
+    def rows(self, shape: tuple[int, ...]) -> Iterator[Tensor]:
+        """Yield the rows of batch after batch, an epoch at a time."""
+        while True:
+            order = torch.stack([torch.randperm(len(self.data[0])) for _ in range(int(np.prod(shape)))])
+            cut = order.to(self.device).split(self.benchmark.batch_size, dim=1)
+            yield from (rows.reshape(*shape, -1) for rows in cut)
+
+    def batches(self, shape: tuple[int, ...] = ()) -> Iterator[tuple[Tensor, ...]]:
+        return (tuple(part[rows] for part in self.data) for rows in self.rows(shape))
+
+    def loop(self) -> Callable[[], object]:
+        """Return a step of one run, in an ordinary loop."""
+        torch.manual_seed(0)
+        model = self.benchmark.network().to(self.device)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
+        batches = self.batches()
+
+        def step() -> None:
+            optimizer.zero_grad()
+            self.loss_fn(model, next(batches)).backward()
+            optimizer.step()
+
+        return step
+
+    def ensemble(self, record: bool) -> Callable[[], object]:
+        """Return a step of all runs, each with its own batch."""
+        torch.manual_seed(0)
+        models = [self.benchmark.network().to(self.device) for _ in range(self.members)]
+        settings = [setting for setting in self.settings for _ in range(self.members // len(self.settings))]
+        ensemble = Ensemble(models, [setting.optimizer for setting in settings], self.members, record=record)
+        lrs, batches = [setting.lr * (1 + i / 100) for i, setting in enumerate(settings)], self.batches((self.members,))
+        return lambda: ensemble.step(self.loss_fn, next(batches), lrs, batch_dim=0)
+
+
+def costs(contest: Contest, steps: int, turns: int) -> list[Cost]:
+    """Time a table's contestants, in turns of steps / turns each."""
+    contestants, each = contest.contestants(), -(-steps // turns)
+    calls = {name: partial(repeat, step, each) for name, step in contestants.items()}
+    times = in_turns(calls, turns, contest.device, collect=True)
+    speed = step_bounds.speed(contest.device)
+    found = []
+    for name, step in contestants.items():
+        runs = 1 if name == LOOP else contest.members
+        seconds = float(np.median(times[name])) / each
+        ratio = ratio_of_medians(runs * times[LOOP], times[name])
+        found.append(
+            Cost(
+                table=contest.name,
+                contestant=name,
+                runs=runs,
+                steps=each * turns,
+                seconds=seconds,
+                table_seconds=seconds * contest.table_steps * contest.members / runs,
+                ratio=ratio.value,
+                low=ratio.low,
+                high=ratio.high,
+                bounds={} if name == RECORDED else step_bounds.work(step).seconds(speed),
+            )
+        )
+    return found
+
+
+def repeat(step: Callable[[], object], times: int) -> None:
+    for _ in range(times):
+        step()
+
+
+def bound_of(found: list[Cost], cost: Cost) -> tuple[str, float]:
+    """Return what bounds a contestant and how many times longer than its bound it takes.
+
+    A recorded step does the work of one that is called, but launches its kernels as one.
+    """
+    stacked = next(each for each in found if each.table == cost.table and each.contestant == STACKED)
+    least = dict(cost.bounds or stacked.bounds)
+    if cost.contestant == RECORDED:
+        least.pop("launches")
+    name = max(least, key=lambda kind: least[kind])
+    return name, cost.seconds / least[name]
+
+
+def cells(found: list[Cost]) -> list[list[str]]:
+    lines = [["Table", "contestant", "runs", "steps", "ms a step", "whole table", "ratio", "95 %", "bound", "× bound"]]
+    for cost in found:
+        kind, over = bound_of(found, cost)
+        counts = [str(cost.runs), str(cost.steps)]
+        times = [f"{1000 * cost.seconds:.3f}", f"{cost.table_seconds:.0f} s"]
+        ratio = [f"{cost.ratio:.2f}", span(cost.low, cost.high, 2)]
+        lines.append([cost.table, cost.contestant, *counts, *times, *ratio, kind, f"{over:.1f}"])
+    return lines
+
+
+def verdicts(found: list[Cost]) -> list[str]:
+    """Return, for each table on a GPU, whether the fastest ensemble meets the limit."""
+    lines = []
+    for name in dict.fromkeys(cost.table for cost in found):
+        best = max((cost for cost in found if cost.table == name), key=lambda cost: cost.ratio)
+        speed = f"{best.contestant} {best.ratio:.1f} times as fast as the loop"
+        lines.append(f"{name}: {speed}, limit {LIMIT:g}: {met(best)}.")
+    return lines
+
+
+def met(cost: Cost) -> str:
+    if cost.low is None:
+        return "not judged (fewer than 3 turns)"
+    return "met" if cost.low >= LIMIT else "MISSED"
+
+
+def compare_parser() -> argparse.ArgumentParser:
+    parser = option_parser("compare_cost", __doc__)
+    parser.add_argument("--tables", metavar="A,B", help=f"only these: {', '.join(TABLES)}")
+    add_seeds(parser, 5)
+    parser.add_argument("--steps", type=count, default=2000, help="timed steps per contestant (default: %(default)s)")
+    parser.add_argument("--turns", type=count, default=10, help="turns they are split into (default: %(default)s)")
+    add_device(parser, "cpu or cuda")
+    add_out(parser, "compare_cost.json")
+    return parser
+
+
+def main(argv: list[str]) -> int:
+    options = compare_parser().parse_args(argv)
+    names = chosen("table", options.tables, TABLES)
+    device = usable(options.device)
+    if options.out:
+        prepare(options.out)
+    torch.set_num_threads(1)
+    torch.backends.cudnn.allow_tf32 = False  # as for the tables
+    contests = (Contest(name, options.seeds, device) for name in names)
+    found = [cost for contest in contests for cost in costs(contest, options.steps, options.turns)]
+    lines = cells(found)
+    show(lines, "Time of a training step", right=lines[0][2:8])
+    if device.type == "cuda":
+        print(*verdicts(found), sep="\n")
+    print(f"Hardware: {machine.hardware(device)}.")
+    if options.out:
+        figures = {"costs": [asdict(cost) for cost in found], "verdicts": verdicts(found)}
+        write_figures(options.out / "compare_cost.json", figures, options.device)
+    return 0
