@@ -25,7 +25,7 @@ A SCHEDULE is a name, followed by a colon and its arguments if it takes any:
   inverse   geometric:0.95   sawtooth:period=20,aligned=true   piecewise:30/60,1/0.1/0.01
 An argument is a number, true, false, none, a list of numbers such as 1/0.5/0.1 (with one entry: 1/), or a word.
 A SCHEDULE may also be an expression. Quote it, so that the shell does not read it:
-  "Warmup(5) * Inverse()"   "Warmup(5).then(Constant(), at=5).then(Linear(10), at=40)"
+  "0.5 * Inverse()"   "Warmup(5, start=0.2).then(Constant(), at=5).then(Linear(10), at=40)"
 The names and their arguments:
 """
 

@@ -44,7 +44,7 @@ def figure(width: float = 7.2, height: float = 4.0) -> Figure:
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise ImportError("drawing needs matplotlib: pip install torch-lrsched[plot]") from error
+        raise ImportError("drawing needs matplotlib: pip install matplotlib") from error
     return Figure(figsize=(width, height), dpi=150, layout="constrained", facecolor="white")
 
 

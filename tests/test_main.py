@@ -130,7 +130,7 @@ def test_show_refuses_in_one_line(capsys, arguments, message):
 def test_drawing_without_matplotlib_says_what_to_install(capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     assert table(capsys, "show", "inverse", "--steps", "1") == [["k", "inverse"], ["0", "1"]]
-    hint = "drawing needs matplotlib: pip install torch-lrsched[plot]"
+    hint = "drawing needs matplotlib: pip install matplotlib"
     assert hint in refused(capsys, "show", "inverse", "-o", "a.png")
 
 

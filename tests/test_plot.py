@@ -251,7 +251,7 @@ print("matplotlib" in sys.modules, "matplotlib.pyplot" in sys.modules)
 
 def test_without_matplotlib_the_error_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    with pytest.raises(ImportError, match=r"drawing needs matplotlib: pip install torch-lrsched\[plot\]"):
+    with pytest.raises(ImportError, match=r"drawing needs matplotlib: pip install matplotlib"):
         plot.schedules(range(2), {"a": [1, 2]})
 
 

@@ -54,8 +54,8 @@ def parse(text: str) -> Sequence:
     >>> from lrsched.sequences._language import parse
     >>> parse("geometric:gamma=0.5"), parse("values:1/0.5")
     (Geometric(gamma=0.5), Values([1.0, 0.5]))
-    >>> parse("Warmup(5) * Inverse()")
-    Warmup(steps=5, start=0.0) * Inverse()
+    >>> parse("Cosine(30) * Inverse()")
+    Cosine(steps=30, end=0.0) * Inverse()
     """
     name, _, words = text.partition(":")
     return _expression(text) if "(" in name else _short_form(name, words)

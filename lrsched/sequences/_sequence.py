@@ -26,9 +26,9 @@ class Sequence(ABC):
     immutable, compare and hash by their arguments, pickle, and print as the call that makes them.
 
     >>> from lrsched import Inverse, Warmup
-    >>> sequence = Warmup(2) * Inverse()
+    >>> sequence = Warmup(2, start=0.5).then(Inverse(), at=2)
     >>> sequence(3), sequence.values(4).tolist()
-    (0.25, [0.0, 0.25, 0.3333333333333333, 0.25])
+    (0.5, [0.5, 0.75, 1.0, 0.5])
     """
 
     __array_ufunc__ = None  # np.float64(2) * sequence must call __rmul__, not make an array
