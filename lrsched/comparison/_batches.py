@@ -21,7 +21,7 @@ class TensorBatches:
         return TensorBatches(tuple(tensor.to(device) for tensor in self.tensors), self.batch_size)
 
     def order(self, generators: Iterable[Generator]) -> tuple[Tensor, ...]:
-        """Draw one epoch per generator; return the row numbers of each batch, shape (generators, batch size)."""
+        """Shuffle one epoch per generator; return the row indices of each batch, shape (generators, batch size)."""
         rows = torch.stack([torch.randperm(len(self.tensors[0]), generator=generator) for generator in generators])
         return torch.split(rows.to(self.tensors[0].device), self.batch_size, dim=1)
 
@@ -69,6 +69,7 @@ class FunctionBatches:
 
 
 Batches = TensorBatches | FunctionBatches
+Data = tuple[Tensor, ...] | Callable[[], Iterable[Any]]  # what users pass as train and valid
 
 
 def as_batches(name: str, data: object, batch_size: int) -> Batches:

@@ -16,7 +16,7 @@ from ._cohort import Cohort
 from ._runs import Pair
 
 PAUSE = 10.0  # the shortest time between two checkpoints, in seconds
-SHARE = 20  # and it is at least this many times as long as writing the last one took
+SHARE = 20  # and at least this many times as long as writing the last one took
 PARTS = {"pairs", "method", "configs", "state", "random", "cuda"}
 
 

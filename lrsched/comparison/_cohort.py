@@ -58,7 +58,7 @@ class Cohort:
         raise NotImplementedError
 
     def end_epoch(self, members: list[Member]) -> None:
-        """Do what remains after members have recorded an epoch, which was the last one for some."""
+        """Do what remains once the members have recorded the epoch, which may have been their last."""
 
     def state_dict(self) -> dict[str, Any]:
         return {"members": [member.state_dict() for member in self.members]}

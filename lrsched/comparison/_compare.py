@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from os import PathLike
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
@@ -24,7 +23,7 @@ from ._arguments import (
     checked_path,
     checked_seeds,
 )
-from ._batches import as_batches
+from ._batches import Data, as_batches
 from ._checkpoint import Checkpoint
 from ._plan import Plan
 from ._profile import examine
@@ -39,8 +38,8 @@ def compare(
     settings: Mapping[str, Setting],
     model_fn: Callable[[], nn.Module],
     loss_fn: LossFn,
-    train: Any,
-    valid: Any,
+    train: Data,
+    valid: Data,
     *,
     epochs: int,
     batch_size: int,
@@ -52,7 +51,7 @@ def compare(
     device: torch.device | str | None = None,
     vectorize: Vectorize = "auto",
     out: str | PathLike[str] | None = None,
-    key: Any = None,
+    key: object = None,
     note: str = "",
     callback: RunCallback | None = None,
 ) -> Report:

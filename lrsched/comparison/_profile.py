@@ -25,7 +25,7 @@ Options = list[dict[str, Any]]  # of each param group, without its parameters an
 
 @dataclass(frozen=True)
 class Profile:
-    """What one look at a setting shows.
+    """What examining a setting once has shown.
 
     signature: everything about the optimizer except its learning rates; members with one signature share an optimizer.
     options: the options of the param groups before the scheduler is made.
@@ -79,7 +79,7 @@ def examine(settings: Mapping[str, Setting], task: Task, model: nn.Module, vecto
 def _profile(setting: Setting, model: nn.Module, trials: _Trials) -> Profile:
     optimizer, parameters = setting.make_optimizer(model), [*model.parameters()]
     signature = kind(optimizer, model)
-    before = _kept(options(optimizer))
+    before = _copied(options(optimizer))
     reason = trials.obstacle(signature, optimizer)
     untouched = _remade(optimizer, parameters, parameters) if reason is None else None
     scheduler = setting.make_scheduler(optimizer)  # from here on the optimizer is the scheduler's
@@ -154,7 +154,7 @@ def _description(setting: Setting, optimizer: Optimizer, scheduler: Scheduler | 
     }
 
 
-def _kept(found: Options) -> Options:
+def _copied(found: Options) -> Options:
     """Return options as they are now: containers and tensors are copied, since a scheduler may change them in place."""
     mutable = (Tensor, list, tuple, dict)
     return [

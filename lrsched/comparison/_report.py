@@ -13,7 +13,7 @@ from .. import plot
 from ._runs import Run, Series
 from ._statistics import interval, p_value
 
-FEWEST = 3  # values from which a mean and an interval are shown, not the values themselves
+FEWEST = 3  # with fewer values, a table shows the values instead of their mean and interval
 
 Value = Callable[[Run], float | None]
 BySeed = dict[int, float]
@@ -43,15 +43,15 @@ class Report:
         return list(dict.fromkeys(run.setting for run in self.runs))
 
     def table(self, baseline: str | None = None, *, value: Value | None = None, name: str = "value") -> str:
-        """Return a Markdown table with one row per setting: mean ± half the 95 % interval over seeds, by Student's t.
+        """Return a Markdown table with one row per setting: mean ± half-width of the 95 % interval over seeds.
 
-        The columns are the validation loss and the first metric, both after the last epoch. Values that are not finite
-        are left out of the mean and counted as diverged. With fewer than 3 values the table shows the values, in the
-        order of their runs, in place of mean and interval.
+        Intervals and p are Student's. The columns are the validation loss and the first metric, both after the last
+        epoch. Values that are not finite are left out of the mean and counted as diverged. If fewer than 3 values
+        remain, the table shows these values instead of their mean and interval.
 
         Args:
-            baseline: the name of a setting. Adds a column with the paired differences from it, seed by seed, in the
-                last column so far, and the two-sided p of Student's test if there are at least 3 pairs.
+            baseline: the name of a setting. Adds the paired difference from it, seed by seed, of the last column, and
+                its two-sided p if there are at least 3 pairs.
             value: value(run) -> a number to show in place of loss and metric, or None if the run has none.
             name: the heading of the `value` column.
 
@@ -131,7 +131,7 @@ def _difference(values: BySeed, baseline: BySeed) -> list[str]:
 
 
 def _text(values: list[float], sign: str = "") -> str:
-    """Return mean ± half the interval, to two digits of the half, or the values themselves if they are too few."""
+    """Return mean ± half-width, with two digits of the half-width, or the values themselves if they are too few."""
     if len(values) < FEWEST:
         return ", ".join(f"{value:{sign}.4g}" for value in values)
     mean, half = interval(values)

@@ -49,7 +49,7 @@ class SideBySide(Cohort):
     def train(self, members: list[Member]) -> list[float]:
         """Train each member on all batches once, in its own order; return the mean training loss of each."""
         data = self.task.train
-        assert isinstance(data, TensorBatches)  # others have no place in an ensemble
+        assert isinstance(data, TensorBatches)  # the plan trains other batches one run at a time
         self._ensemble.model.train()
         one_seed = len({member.run.seed for member in members}) == 1
         per_batch = [member for member in members if member.per_batch]
@@ -76,7 +76,7 @@ class SideBySide(Cohort):
         return self.task.averages(measured, len(members))
 
     def end_epoch(self, members: list[Member]) -> None:
-        """Remove the members that are done from the ensemble, and give them their weights."""
+        """If members are done, copy the weights back into the models and remove these members from the ensemble."""
         self._check_options(members)
         done = [member.done for member in members]
         if any(done):
@@ -99,7 +99,7 @@ class SideBySide(Cohort):
                 optimizer.load_state_dict(held)
 
     def _write_back(self, members: list[Member]) -> None:
-        """Copy the members' weights from the ensemble into their models."""
+        """Copy the weights of the members from the ensemble into their models."""
         for i, member in enumerate(members):
             member.model.load_state_dict(self._ensemble.state(i))
 

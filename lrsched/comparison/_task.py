@@ -14,7 +14,7 @@ from .._functions import LossFn, described, scalar
 from ._batches import Batches, TensorBatches
 from ._json_lines import plain
 
-FinalFn = Callable[[Any], Mapping[str, Any]]  # final_fn(model) -> what to note of the trained model
+FinalFn = Callable[[Any], Mapping[str, Any]]  # final_fn(model) -> values to record about the trained model
 MetricFn = Callable[[Any, Any], Any]  # metric_fn(model, batch) -> a number or a dict of numbers
 MetricAverage = Literal["samples", "batches"]  # what a metric is averaged over
 StopFn = Callable[[list[float]], bool]  # stop(validation losses so far) -> whether to stop

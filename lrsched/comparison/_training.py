@@ -1,4 +1,4 @@
-"""The training of a comparison: each process trains its share of the runs, the first one files the finished runs."""
+"""Trains the planned runs: each process trains its share, and the first one writes the finished runs to the file."""
 
 from __future__ import annotations
 
