@@ -1,9 +1,10 @@
-"""The comparison: settings × seeds → runs → report."""
+"""Comparison: train settings × seeds, and report how the settings differ."""
 
 from ._compare import compare
-from ._member import MetricAverage, Per, Setting
 from ._report import Report
 from ._runs import Run
+from ._setting import Per, Setting
+from ._task import MetricAverage
 
 __all__ = [
     "MetricAverage",

@@ -1,89 +1,108 @@
-"""compare(): many schedules and seeds on one model, in pairs; a report of what each came to."""
+"""compare(): trains one model with many settings and seeds, and returns a report."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from functools import partial
 from os import PathLike
 from pathlib import Path
-from typing import Any, TypeVar, get_args
 
 import torch
 from torch import nn
 
-from .._check import choice, integer, items
-from .._functions import LossFn, described, scalar
-from .._processes import gathered, rank
+from .._check import integer
+from .._functions import LossFn
+from .._processes import rank
 from ..ensembles._ensemble import Vectorize
-from ._batches import Tensors, batches
+from ._arguments import (
+    check_functions,
+    check_options,
+    check_settings,
+    checked_device,
+    checked_model,
+    checked_path,
+    checked_seeds,
+)
+from ._batches import Data, as_batches
 from ._checkpoint import Checkpoint
-from ._devices import usable_device
-from ._member import MetricAverage, MetricFn, Setting, Task, Trainer
-from ._plan import Plan, option_reason
+from ._plan import Plan
+from ._profile import examine
 from ._report import Report
-from ._runs import Run, RunFile, sole_use
-from ._side_by_side import OtherOptionsError
-
-T = TypeVar("T")
+from ._runs import Pair, Run, RunFile, sole_use
+from ._setting import Setting
+from ._task import FinalFn, MetricAverage, MetricFn, StopFn, Task
+from ._training import RunCallback, checkpoint_path, open_run_file, together, train_missing
 
 
 def compare(
     settings: Mapping[str, Setting],
     model_fn: Callable[[], nn.Module],
     loss_fn: LossFn,
-    train: Any,
-    valid: Any,
+    train: Data,
+    valid: Data,
     *,
     epochs: int,
     batch_size: int,
     seeds: int | Sequence[int] = 5,
     metric_fn: MetricFn | None = None,
     metric_average: MetricAverage = "samples",
-    final_fn: Callable[[nn.Module], dict[str, Any]] | None = None,
-    stop: Callable[[list[float]], bool] | None = None,
+    final_fn: FinalFn | None = None,
+    stop: StopFn | None = None,
     device: torch.device | str | None = None,
     vectorize: Vectorize = "auto",
     out: str | PathLike[str] | None = None,
-    key: Any = None,
+    key: object = None,
     note: str = "",
-    callback: Callable[[Run], object] | None = None,
+    callback: RunCallback | None = None,
 ) -> Report:
     """Train one model with every setting and every seed, and report how the settings differ.
 
-    All settings of a seed share first weights and batch order, so that they are compared in pairs. The validation
-    loss is the mean over batches of the batches' means, in eval mode, unshuffled.
+    All settings of a seed start from the same weights and see the same batches in the same order, so their differences
+    are paired. The validation loss is the mean of the batch means, without shuffling, in eval mode.
 
-    Args:
+    Typical use: `compare(settings, model_fn, loss_fn, train, valid, epochs=20, batch_size=64).table("fixed")`.
+
+    What is compared:
         settings: name → `Setting`.
-        model_fn: model_fn() -> module, called with torch's random state set to the seed.
-        loss_fn: loss_fn(model, batch) -> scalar tensor, the mean over the batch. Side by side on a GPU, it and
-            `metric_fn` must depend on nothing that changes but the model and the batch, or vectorize be False.
-        train: a tuple of tensors with as many rows each, (inputs, targets), shuffled each epoch by the seed; or a
-            function that returns an iterable of batches, called each epoch with torch's random state set by the seed.
+        model_fn: model_fn() -> module, called with torch seeded by the run's seed; a new module at each call.
+        loss_fn: loss_fn(model, batch) -> scalar tensor, the mean over the batch.
+        train: a tuple of tensors with the same number of rows, (inputs, targets), shuffled each epoch by the run's
+            seed; or a function that returns an iterable of batches, called each epoch with torch seeded by that seed.
         valid: the same, not shuffled.
-        epochs: how many, an integer ≥ 1.
-        batch_size: rows a batch, an integer ≥ 1; without effect where a function makes the batches.
-        seeds: how many, counted from 0, or a list of them.
-        metric_fn: metric_fn(model, batch) -> a number, or a dict of named ones, the first of which is reported. One
-            named "loss" is taken for the batch's loss, without asking `loss_fn` again.
-        metric_average: "samples" weighs a batch's metrics by its samples, "batches" weighs all batches alike, as it is
-            always done with the loss; they differ where the last batch is smaller.
-        final_fn: final_fn(model) -> dict of what to note of the trained model.
-        stop: stop(validation losses so far) -> whether the run ends here.
-        device: where to train; None for where `model_fn` puts the model.
-        vectorize: True trains members side by side, False one after another, "auto" where it pays; the runs tell.
-        out: a JSON-lines file for finished runs, read first: those of the same configuration are not trained again. A
-            run under way is kept beside it every few seconds, and resumed, if its scheduler's state has plain values.
-            Of functions the configuration knows the names only: change `key` where you change what they do.
-        key: what else belongs to the configuration, anything that JSON can hold.
-        note: a text kept with each run, such as the machine's name.
-        callback: callback(run) after each epoch, and for each finished run, those read from `out` included.
 
-    Where torch.distributed is initialised, every process must call; they share out the runs, and all return the same
-    report. Raises TypeError or ValueError naming the argument that is wrong, OSError where `out` cannot be used, all
-    before anything is trained. A loss that is not finite is noted as None, and the run goes on.
+    How long, and how often:
+        epochs: the number of epochs, an integer ≥ 1.
+        batch_size: rows per batch, an integer ≥ 1; ignored if a function makes the batches.
+        seeds: the number of seeds, which then count from 0, or a list of different seeds ≥ 0.
+        stop: stop(validation losses so far) -> whether to end the run after this epoch.
+
+    What is measured:
+        metric_fn: metric_fn(model, batch) -> a number, or a dict of named numbers, of which reports show the first. A
+            metric named "loss" replaces the validation loss, and `loss_fn` is not called on validation batches.
+        metric_average: "samples" weights the metrics of a batch by its number of samples; "batches" weights all batches
+            equally, as is always done for the loss. The two differ if the last batch is smaller.
+        final_fn: final_fn(model) -> a dict to record about the trained model.
+
+    How runs are trained:
+        device: the device to train on; None for the one on which `model_fn` puts the model.
+        vectorize: True trains runs side by side as one ensemble, False one after another, "auto" side by side if that
+            is faster. `Run.method` and `Run.reason` say what was done. On a GPU, pass False if `loss_fn` or `metric_fn`
+            depends on anything besides the model and the batch.
+
+    What is kept:
+        out: a JSON-lines file for finished runs. Runs in it that have the same configuration are not trained again.
+            Runs in training are saved beside it every few seconds and resumed, unless their scheduler's state holds
+            anything but plain values. The configuration identifies functions by name only: if you change what one
+            does, pass a new `key`.
+        key: an addition to the configuration, any value that JSON can hold.
+        note: a text stored with each run, such as the name of the machine.
+        callback: callback(run) after each epoch of a run and when a run is finished or has been read from `out`.
+
+    If torch.distributed is initialised, every process must call `compare`. The processes divide the runs among them,
+    and all return the same report.
+
+    Raises TypeError or ValueError if an argument is invalid, and OSError if `out` cannot be used, before any training.
+    A loss that is not finite is recorded as None and does not end the run.
 
     >>> import torch
     >>> from torch.optim import SGD
@@ -99,200 +118,53 @@ def compare(
     >>> [(run.setting, run.seed, len(run.val_loss)) for run in report.runs]
     [('fixed', 0, 3), ('fixed', 1, 3), ('0.9^k', 0, 3), ('0.9^k', 1, 3)]
     """
-    _check_settings(settings)
-    if isinstance(model_fn, nn.Module):
-        raise TypeError("model_fn must be a function that makes a new model each time, got a model")
-    _check_functions(model_fn=model_fn, loss_fn=loss_fn)
-    optional = {"metric_fn": metric_fn, "final_fn": final_fn, "stop": stop, "callback": callback}
-    _check_functions(**{name: function for name, function in optional.items() if function is not None})
+    check_settings(settings)
+    check_functions(model_fn, loss_fn, metric_fn=metric_fn, final_fn=final_fn, stop=stop, callback=callback)
+    check_options(metric_average, vectorize, key, note)
     epochs, batch_size = integer("epochs", epochs, low=1), integer("batch_size", batch_size, low=1)
-    pairs = [(name, seed) for seed in _seeds(seeds) for name in settings]
-    if vectorize not in ("auto", True, False) or type(vectorize) is int:
-        error = ValueError if isinstance(vectorize, str) else TypeError
-        raise error(f"vectorize must be one of 'auto', True, False, got {vectorize!r}")
-    choice("metric_average", metric_average, get_args(MetricAverage))
-    _check_key(key)
-    if not isinstance(note, str):
-        raise TypeError(f"note must be a text, got {described(note)}")
-    path = _path(out)
-    data = batches("train", train, batch_size), batches("valid", valid, batch_size)
+    pairs = [(name, seed) for seed in checked_seeds(seeds) for name in settings]
+    path = checked_path(out)
+    train_batches, valid_batches = as_batches("train", train, batch_size), as_batches("valid", valid, batch_size)
     with torch.random.fork_rng(_gpus(device)):
         torch.manual_seed(pairs[0][1])
-        model = model_fn()
-        if not isinstance(model, nn.Module):
-            raise TypeError(f"model_fn must return a torch.nn.Module, got {described(model)}")
-        if model_fn() is model:
-            raise ValueError("model_fn must make a new model each time, got the same one twice")
-        if next(model.parameters(), None) is None:
-            raise ValueError("model_fn must return a model with parameters, got one without")
-        place = _device(device, model)
-        on_device = data[0].to(place), data[1].to(place)
-        task = Task(model_fn, loss_fn, metric_fn, metric_average, final_fn, *on_device, epochs, stop, place, note)
-        common = _configuration(task, model, batch_size, key)
-        configs = {name: {**common, **setting.description(model)} for name, setting in settings.items()}
-        with ExitStack() as stack:
-            _together(lambda: stack.enter_context(sole_use(path if rank() == 0 else None)))
-            file = _opened(path, configs)
-            _try(task, model.to(place))
-            plan = Plan.make(task, settings, pairs, vectorize, model)
-            _train(plan, file, Checkpoint(_beside(path)), callback or _quiet)
+        model = checked_model(model_fn)
+        place = checked_device(device, model)
+        data = train_batches.to(place), valid_batches.to(place)
+        functions = model_fn, loss_fn, metric_fn, metric_average, final_fn, stop
+        task = Task(*functions, *data, batch_size, epochs, place, note)
+        file = _run(task, settings, model.to(place), vectorize, pairs, path, key, callback or _ignore)
     order = {name: i for i, name in enumerate(settings)}
     return Report([file.runs[pair] for pair in sorted(pairs, key=lambda pair: (order[pair[0]], pair[1]))])
 
 
-def _train(plan: Plan, file: RunFile, checkpoint: Checkpoint, callback: Callable[[Run], object]) -> None:
-    """Train what the file does not hold yet, each process its share, and add it to the file."""
-    for pair in plan.pairs:
-        if pair in file.runs:
-            callback(file.runs[pair])
-    units = plan.units(file, checkpoint)
-    while True:
-        new = []
-        if units:
-            unit = units.pop(0)
-            try:
-                new = _trained(plan.trainer(unit), checkpoint, file, callback)
-            except OtherOptionsError as error:
-                plan.reasons[error.setting] = option_reason(error.option)
-                units = plan.split(unit) + units
-        shares = gathered((new, len(units)))
-        new = [run for runs, _ in shares for run in runs]
-        _together(partial(file.add, new))
-        if new:
-            checkpoint.drop()
-        for run in new:
-            callback(file.runs[run.setting, run.seed])
-        if not any(left for _, left in shares):
-            return
-
-
-def _trained(trainer: Trainer, checkpoint: Checkpoint, file: RunFile, callback: Callable[[Run], object]) -> list[Run]:
-    checkpoint.resume(trainer)
-    try:
-        while trainer.active:
-            runs = trainer.epoch()
-            checkpoint.save(trainer, file.configs)
-            for run in runs:
-                callback(run)
-        return [member.finish() for member in trainer.members]
-    except Exception as error:
-        if hasattr(error, "add_note"):  # from Python 3.11 on
-            names = ", ".join(f"{member.run.setting} seed {member.run.seed}" for member in trainer.members)
-            error.add_note(f"while training {names}")
-        raise
-
-
-def _opened(path: Path | None, configs: dict[str, Any]) -> RunFile:
-    """Return the file of runs, read and later written by the first process for all."""
-    file = _together(lambda: RunFile(path if rank() == 0 else None, configs))
-    file.runs = gathered(file.runs)[0]
+def _run(
+    task: Task,
+    settings: Mapping[str, Setting],
+    model: nn.Module,
+    vectorize: Vectorize,
+    pairs: list[Pair],
+    path: Path | None,
+    key: object,
+    callback: RunCallback,
+) -> RunFile:
+    """Examine the settings, train the runs that the file lacks, and return the file. The model is for trials only."""
+    common = task.configuration(model, key)  # before the first batch, which changes the text of lazy modules
+    task.check_functions(model)
+    profiles = examine(settings, task, model, vectorize)
+    configs = {name: {**common, **profile.description} for name, profile in profiles.items()}
+    with ExitStack() as stack:
+        together(lambda: stack.enter_context(sole_use(path if rank() == 0 else None)))
+        file = open_run_file(path, configs)
+        plan = Plan(task, profiles, pairs)
+        train_missing(plan, file, Checkpoint(checkpoint_path(path)), callback)
     return file
 
 
-def _together(action: Callable[[], T]) -> T:
-    """Return what an action gives; an OSError of one process is raised in all of them."""
-    problem, found = None, []
-    try:
-        found.append(action())
-    except OSError as error:
-        problem = error
-    for each in gathered(problem):
-        if each is not None:
-            raise each
-    return found[0]
-
-
-def _beside(path: Path | None) -> Path | None:
-    """Return this process's checkpoint file beside the file of runs; None where its folder is not, as elsewhere."""
-    if path is None or not path.parent.is_dir():
-        return None
-    return path.with_name(f"{path.name}.checkpoint{rank() or ''}")
-
-
-def _configuration(task: Task, model: nn.Module, batch_size: int, key: Any) -> dict[str, Any]:
-    """Return all that decides how every run ends, but its setting and seed."""
-    functions = {"loss_fn": task.loss_fn, "metric_fn": task.metric_fn, "final_fn": task.final_fn, "stop": task.stop}
-    return {
-        "model": " ".join(repr(model).split()),
-        "train": task.train.description(),
-        "valid": task.valid.description(),
-        **{name: _name(function) for name, function in functions.items()},
-        "metric_average": task.metric_average,
-        "epochs": task.epochs,
-        "batch_size": batch_size,
-        "device": task.device.type,
-        "threads": torch.get_num_threads(),  # one sums in another order than two
-        "deterministic": torch.are_deterministic_algorithms_enabled(),
-        "key": key,
-    }
-
-
-@torch.no_grad()
-def _try(task: Task, model: nn.Module) -> None:
-    """Ask the functions once for what they must return, where that takes no batch away."""
-    if isinstance(task.train, Tensors):
-        scalar(task.loss_fn(model, next(iter(task.train.in_order()))))
-    if isinstance(task.valid, Tensors):
-        task.measure(model.eval(), next(iter(task.valid.in_order())))
-
-
-def _name(function: object) -> str | None:
-    return None if function is None else getattr(function, "__qualname__", type(function).__qualname__)
-
-
-def _check_settings(settings: Any) -> None:
-    if not isinstance(settings, Mapping):
-        raise TypeError(f"settings must be a mapping from names to Setting objects, got {described(settings)}")
-    if not settings:
-        raise ValueError("settings must not be empty")
-    for name, setting in settings.items():
-        if not isinstance(name, str) or not isinstance(setting, Setting):
-            raise TypeError(f"settings must map names to Setting objects, got {name!r}: {described(setting)}")
-
-
-def _check_functions(**functions: object) -> None:
-    for name, function in functions.items():
-        if not callable(function):
-            raise TypeError(f"{name} must be callable, got {described(function)}")
-
-
-def _check_key(key: object) -> None:
-    try:
-        json.dumps(key)
-    except (TypeError, ValueError) as error:
-        raise TypeError(f"key must be what JSON can hold, got {key!r}: {error}") from error
-
-
-def _path(out: Any) -> Path | None:
-    try:
-        return None if out is None else Path(out)
-    except TypeError as error:
-        raise TypeError(f"out must be a path or None, got {described(out)}") from error
-
-
-def _seeds(seeds: int | Sequence[int]) -> list[int]:
-    if not isinstance(seeds, Iterable):
-        return [*range(integer("seeds", seeds, low=1))]
-    found = [integer(f"seeds[{i}]", seed) for i, seed in enumerate(items("seeds", seeds))]
-    if not found or len(set(found)) < len(found) or max(found) >= 2**63:
-        rule = "a number of seeds or a list of different ones below 2**63, at least one"
-        raise ValueError(f"seeds must be {rule}, got {found}")
-    return found
-
-
-def _device(device: torch.device | str | None, model: nn.Module) -> torch.device:
-    if device is None:
-        return next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
-    if not isinstance(device, (str, torch.device)):
-        raise TypeError(f"device must be a torch.device or its name, got {described(device)}")
-    return usable_device(device)
-
-
 def _gpus(device: torch.device | str | None) -> Iterable[int]:
-    """Return the GPUs whose random state is to be put back; a process that trains on the processor wakes none."""
-    wanted = str(device).startswith("cuda") or torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
-    return range(torch.cuda.device_count()) if wanted else ()
+    """Return the GPUs whose random state is restored; none if the GPUs are not in use, so as not to wake them."""
+    in_use = str(device).startswith("cuda") or torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
+    return range(torch.cuda.device_count()) if in_use else ()
 
 
-def _quiet(run: Run) -> None:
+def _ignore(run: Run) -> None:
     pass

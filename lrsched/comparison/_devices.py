@@ -1,4 +1,4 @@
-"""Devices that can be used: a name goes in, a torch.device that a tensor has been put on comes out."""
+"""Whether a device can be used."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""JSON-lines files that survive a kill: records are appended and synced, an unfinished line is cut off."""
+"""JSON-lines files that survive a kill: records are appended and synced, and an unfinished line is cut off."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import Any
 
 
 def read_lines(path: Path) -> list[bytes]:
-    """Return the complete lines, and cut an unfinished last one off the file. Creates the file if there is none.
+    """Return the complete lines and cut an unfinished last line off the file. Creates the file if it does not exist.
 
-    Raises OSError if the file cannot be read and written.
+    Raises OSError if the file cannot be read or written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     path.open("ab").close()
@@ -23,8 +23,8 @@ def read_lines(path: Path) -> list[bytes]:
     return lines
 
 
-def append_lines(path: Path, records: Iterable[Any]) -> None:
-    """Append a line for each record and wait until they are on disk. Raises OSError if that fails."""
+def append_lines(path: Path, records: Iterable[object]) -> None:
+    """Append one line per record and wait until all are on disk. Raises OSError if that fails."""
     text = "".join(json.dumps(plain(record), allow_nan=False) + "\n" for record in records)
     with path.open("ab") as file:
         file.write(text.encode())

@@ -1,4 +1,4 @@
-"""One member after another: epochs of training and validation, as anyone would write them."""
+"""Members one after another: the plain training loop."""
 
 from __future__ import annotations
 
@@ -6,17 +6,19 @@ import torch
 from torch import Tensor
 
 from .._functions import backward
-from ._batches import length
-from ._member import Member, Trainer, average
+from ._batches import sample_count
+from ._cohort import Cohort
+from ._member import Member
+from ._task import average
 
 
-class Alone(Trainer):
-    """Trains its members, usually one, without regard to each other."""
+class OneByOne(Cohort):
+    """Trains its members, usually a single one, independently of each other."""
 
     method = "one after another"
 
     def train(self, members: list[Member]) -> list[float]:
-        """Train on all batches once, in a new order; return the mean of their losses."""
+        """Train each member on all batches once, in its own order; return the mean training loss of each."""
         return [self._train(member) for member in members]
 
     def _train(self, member: Member) -> float:
@@ -27,19 +29,19 @@ class Alone(Trainer):
             optimizer.zero_grad()
             loss = backward(model, loss_fn, batch)
             optimizer.step()
-            if member.per_batch:
-                member.scheduler.step()
+            member.end_batch()
             losses.append(loss)
         if not losses:
-            raise ValueError("train gave no batches")
+            raise ValueError("train must have at least one batch, got none")
         return average(losses, [1] * len(losses))[0]
 
     @torch.no_grad()
     def validate(self, members: list[Member]) -> list[dict[str, float]]:
-        """Return each member's means over the validation batches."""
+        """Return the validation loss and metrics of each member."""
         found = []
         for member in members:
             member.model.eval()
-            measured = [(self.task.measure(member.model, batch), length(batch)) for batch in self.task.valid.in_order()]
+            batches = self.task.valid.in_order()
+            measured = [(self.task.measure(member.model, batch), sample_count(batch)) for batch in batches]
             found += self.task.averages(measured, 1)
         return found

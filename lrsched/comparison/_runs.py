@@ -1,4 +1,4 @@
-"""Records of runs, and the JSON-lines file that keeps the finished ones: appended as they end, read when resumed."""
+"""Records of runs, and the JSON-lines file that keeps the finished ones: appended as they end, read on resuming."""
 
 from __future__ import annotations
 
@@ -8,27 +8,45 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, Literal
 
+from ..ensembles._ensemble import Method
 from ._json_lines import append_lines, plain, read_lines
 
 try:
     import fcntl
-except ImportError:  # Windows, where two comparisons with one file are the user's to avoid
+except ImportError:  # Windows, where users must avoid running two comparisons with one file
     fcntl = None  # type: ignore[assignment]
 
-Series = list[float | None]
+Pair = tuple[str, int]  # the setting and the seed of a run
+Series = list[float | None]  # one value per epoch
 
 
 @dataclass
 class Run:
-    """What one run, a setting with a seed, came to: one value an epoch, None where it was not finite.
+    """The record of one run, which is a setting trained with a seed.
 
-    `metrics` has a list for each metric, the first of them the one that reports compare; `lrs` the learning rates of
-    the param groups at the start of each epoch; `events` the advances of a PlateauSequence, as plain Python; `final`
-    what `final_fn` returned; `stopped` the epoch after which `stop` ended the run, or None; `resumed` the epochs after
-    which the run was resumed from a checkpoint; `method` and `reason` how it was trained and why so; `config` all
-    that decides how it ends, but the seed; `finished` whether it has ended and, where there is a file, is on the disk.
+    Values per epoch (None if a value was not finite):
+        train_loss: the mean training loss.
+        val_loss: the validation loss.
+        metrics: name → values; reports compare the first metric.
+        lrs: the learning rate of each param group at the start of the epoch.
+
+    How the run went:
+        events: the advances of a `PlateauSequence`, as plain Python values.
+        final: what `final_fn` returned.
+        stopped: the number of epochs after which `stop` ended the run, or None.
+        resumed: the numbers of epochs after which the run was resumed from a checkpoint.
+        seconds: the time spent on the run; runs that are trained side by side share it equally.
+        method, reason: how the run was trained, and why that way; `method` is empty until training starts.
+        note: the `note` given to `compare`.
+        config: everything that decides how the run ends, except the seed.
+        finished: whether the run has ended and, if there is a file, is on disk.
+
+    >>> from lrsched import Run
+    >>> run = Run("fixed", seed=0, val_loss=[0.5, 0.25], metrics={"accuracy": [0.8, 0.9]})
+    >>> run.metric
+    [0.8, 0.9]
     """
 
     setting: str
@@ -42,7 +60,7 @@ class Run:
     stopped: int | None = None
     resumed: list[int] = field(default_factory=list)
     seconds: float = 0.0
-    method: str = ""
+    method: Method | Literal[""] = ""
     reason: str = ""
     note: str = ""
     config: dict[str, Any] = field(default_factory=dict)
@@ -50,37 +68,37 @@ class Run:
 
     @property
     def metric(self) -> Series:
-        """The first metric, an empty list where there is none."""
+        """The values of the first metric; an empty list if there are no metrics."""
         return next(iter(self.metrics.values()), [])
 
 
 @contextmanager
 def sole_use(path: Path | None) -> Iterator[None]:
-    """Keep a file from being opened so by another process; raises OSError where one has done so, or it cannot be used.
+    """Lock a file against other processes. Raises OSError if it is locked already or cannot be written.
 
-    The system ends it with the process and those that it forked, however they end.
+    The operating system releases the lock when the process ends, however it ends.
     """
     if path is None:
         yield
         return
     owner = os.getpid()
-    with _appended(path) as file:
+    with _opened_to_append(path) as file:
         if fcntl is not None:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
                 raise OSError(f"out, {path}, is in use by another process") from error
-            except OSError:  # a file system without locks
+            except OSError:  # the file system has no locks
                 pass
         try:
             yield
         finally:
-            if fcntl is not None and os.getpid() == owner:  # workers that live on hold the file open too
+            if fcntl is not None and os.getpid() == owner:  # forked workers that live on keep the file open
                 with suppress(OSError):
                     fcntl.flock(file, fcntl.LOCK_UN)
 
 
-def _appended(path: Path) -> Any:
+def _opened_to_append(path: Path) -> IO[bytes]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         return path.open("ab")
@@ -89,17 +107,19 @@ def _appended(path: Path) -> Any:
 
 
 class RunFile:
-    """The finished runs of one comparison, by setting and seed; in memory only where `path` is None.
+    """The finished runs of a comparison by setting and seed; kept in memory only if `path` is None.
 
-    `configs` says of each setting all that decides how its runs end. Lines of other configurations stay in the file
-    and are not looked at. A line counts once its newline is written: what a killed process left of one is cut off.
-    Raises OSError naming the file where it cannot be used or has a line that is no run.
+    `configs` holds, for each setting, everything that decides how its runs end. Lines with other configurations stay in
+    the file and are ignored. A line counts once its newline is written; a line that a killed process left unfinished is
+    cut off.
+
+    Raises OSError if the file cannot be used or a line is not a valid run record.
     """
 
     def __init__(self, path: Path | None, configs: Mapping[str, dict[str, Any]]) -> None:
         self.path = path
-        self.configs = plain(dict(configs))
-        self.runs: dict[tuple[str, int], Run] = {}
+        self.configs: dict[str, dict[str, Any]] = plain(dict(configs))
+        self.runs: dict[Pair, Run] = {}
         if path is None:
             return
         try:
@@ -116,25 +136,26 @@ class RunFile:
                 run = Run(**record, finished=True)
                 self.runs[run.setting, run.seed] = run
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise OSError(f"{self.path}, line {number}, is no run: {error!r}; remove that line") from error
+            reason = f"{self.path}, line {number}, is not a valid run record: {error!r}; remove that line"
+            raise OSError(reason) from error
 
     def add(self, runs: Iterable[Run]) -> None:
-        """Append runs to the file, and see them onto the disk; from then on they are finished."""
-        new = {(run.setting, run.seed): run for run in runs}
-        runs = [run for pair, run in new.items() if pair not in self.runs]
-        for run in runs:
+        """Append runs to the file and wait until they are on disk; only then do they count as finished."""
+        by_pair = {(run.setting, run.seed): run for run in runs}
+        new = [run for pair, run in by_pair.items() if pair not in self.runs]
+        for run in new:
             run.config = self.configs[run.setting]
         if self.path is not None:
             try:
-                append_lines(self.path, map(_record, runs))
+                append_lines(self.path, map(_record, new))
             except OSError as error:
-                raise OSError(f"cannot write to out, {self.path}: {error}; the runs before are kept") from error
-        for run in runs:
+                raise OSError(f"cannot write to out, {self.path}: {error}; earlier runs are kept") from error
+        for run in new:
             run.finished = True
             self.runs[run.setting, run.seed] = run
 
 
 def _record(run: Run) -> dict[str, Any]:
     record = asdict(run)
-    del record["finished"]  # it is, since it stands there
+    del record["finished"]  # every run in the file is finished
     return record

@@ -8,7 +8,7 @@ from statistics import fmean, stdev
 
 
 def within(t: float, nu: int) -> float:
-    """Return the probability that a Student variable of nu degrees of freedom lies in [−t, t], t ≥ 0.
+    """Return the probability that a Student variable with nu degrees of freedom lies in [−t, t], t ≥ 0.
 
     The finite sums in θ = atan(t/√ν) of Abramowitz & Stegun (1964), 26.7.3 and 26.7.4.
     """
@@ -26,11 +26,11 @@ def within(t: float, nu: int) -> float:
 
 
 def interval(values: Sequence[float]) -> tuple[float, float]:
-    """Return the mean and half of its 95 % interval, t(0.975, n − 1)·s/√n; NaN for the half of one value."""
+    """Return the mean and the half-width of its 95 % interval, t(0.975, n − 1)·s/√n, which is NaN for one value."""
     n = len(values)
     if n < 2:
         return (fmean(values) if n else math.nan), math.nan
-    low, high = 0.0, 13.0  # t(0.975, 1) is 12.7
+    low, high = 0.0, 13.0  # t(0.975, 1), the largest quantile, is 12.7
     for _ in range(60):
         middle = (low + high) / 2
         low, high = (middle, high) if within(middle, n - 1) < 0.95 else (low, middle)
@@ -38,7 +38,7 @@ def interval(values: Sequence[float]) -> tuple[float, float]:
 
 
 def p_value(values: Sequence[float]) -> float:
-    """Return the two-sided p of Student's test of mean 0; NaN for one value, 1 where all are 0."""
+    """Return the two-sided p of Student's test that the mean is 0: NaN for one value, 1 if all values are 0."""
     n = len(values)
     if n < 2:
         return math.nan

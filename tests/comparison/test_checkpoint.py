@@ -19,7 +19,7 @@ from tests.comparison.helpers import DATA, FIXED, hidden, mse, sgd
 
 ROOT = Path(__file__).parents[2]
 
-# Each comparison runs in a process of its own; they are forked, so that torch is imported once.
+# Each comparison runs in its own process, forked so that torch is imported only once.
 SCRIPT = """
 import os, signal, sys
 import torch
@@ -69,11 +69,11 @@ def records(out):
     ]
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="processes cannot be forked there")
-def test_killed_anywhere_it_ends_as_if_it_had_not_been(tmp_path):
+@pytest.mark.skipif(sys.platform == "win32", reason="needs fork")
+def test_a_comparison_killed_anywhere_ends_as_if_it_had_not_been(tmp_path):
     whole, parts = tmp_path / "whole.jsonl", tmp_path / "parts.jsonl"
-    # Callbacks come after each epoch of each run, four of which go side by side, and for each finished run:
-    # in the first epoch; in the last of 5; after runs are on the disk; in a run alone; after that is on the disk.
+    # The callback is called after each epoch of each run, four of which train side by side, and for each finished run.
+    # Killed in the first epoch; in the last of 5; once runs are on disk; in a run alone; once that is on disk.
     deaths = [1, 14, 2, 7, 7]
     calls = [str(item) for dies_at in deaths for item in (parts, dies_at)]
     done = subprocess.run(
@@ -92,7 +92,7 @@ def test_killed_anywhere_it_ends_as_if_it_had_not_been(tmp_path):
 
 
 def interrupted(tmp_path, monkeypatch):
-    """Return the options of a comparison that was interrupted after its first epoch, and its checkpoint."""
+    """Return the options of a comparison that was interrupted after its first epoch, and its checkpoint file."""
     monkeypatch.setattr(_checkpoint, "PAUSE", 0.0)
     options = {"epochs": 3, "batch_size": 16, "seeds": 1, "out": tmp_path / "runs.jsonl"}
 
@@ -111,8 +111,8 @@ def test_a_checkpoint_of_another_configuration_is_not_resumed(tmp_path, monkeypa
     assert other.resumed == []
 
 
-@pytest.mark.parametrize("content", [b"", b"no checkpoint", "half"])
-def test_a_checkpoint_that_cannot_be_read_is_no_loss(tmp_path, monkeypatch, content):
+@pytest.mark.parametrize("content", [b"", b"no checkpoint", "half"], ids=["empty", "text", "half"])
+def test_a_checkpoint_that_cannot_be_read_is_ignored(tmp_path, monkeypatch, content):
     options, path = interrupted(tmp_path, monkeypatch)
     path.write_bytes(path.read_bytes()[:1000] if content == "half" else content)
     (run,) = compare(FIXED, hidden, mse, DATA, DATA, **options).runs
@@ -121,34 +121,34 @@ def test_a_checkpoint_that_cannot_be_read_is_no_loss(tmp_path, monkeypatch, cont
     assert not path.exists()
 
 
-def test_a_checkpoint_is_written_at_most_every_few_seconds(tmp_path, monkeypatch):
-    def trainer():
-        raise AssertionError("not asked for its state")
-
-    Checkpoint(tmp_path / "c").save(trainer, {})
-    Checkpoint(None).save(trainer, {})
+def test_a_checkpoint_is_written_only_every_few_seconds(tmp_path):
+    cohort = object()  # asking it for its state would raise
+    Checkpoint(tmp_path / "c").save(cohort, {})
+    Checkpoint(None).save(cohort, {})
     assert not (tmp_path / "c").exists()
 
 
-def test_a_checkpoint_that_cannot_be_written_is_named(tmp_path, monkeypatch):
+def test_a_checkpoint_that_cannot_be_written_is_an_error(tmp_path, monkeypatch):
     options, path = interrupted(tmp_path, monkeypatch)
     path.unlink()
     path.mkdir()
-    with pytest.raises(OSError, match=r"cannot write the checkpoint .*runs.jsonl.checkpoint: .*finished runs are kept"):
+    with pytest.raises(
+        OSError, match=r"cannot write the checkpoint .*runs.jsonl.checkpoint: .*; finished runs are kept"
+    ):
         compare(FIXED, hidden, mse, DATA, DATA, **options)
 
 
-def test_a_full_disk_under_a_checkpoint_is_an_error_that_names_it(tmp_path, monkeypatch):
+def test_a_full_disk_leaves_the_old_checkpoint_intact(tmp_path, monkeypatch):
     options, path = interrupted(tmp_path, monkeypatch)
     kept = path.read_bytes()
 
     def full(state, part):
         part.write_bytes(b"half")
-        raise RuntimeError("[enforce fail at inline_container.cc:664] . unexpected pos 64 vs 0")  # torch's own words
+        raise RuntimeError("[enforce fail at inline_container.cc:664] . unexpected pos 64 vs 0")  # the text of torch
 
     with monkeypatch.context() as patch:
         patch.setattr(torch, "save", full)
-        with pytest.raises(OSError, match=r"cannot write the checkpoint .*unexpected pos 64 vs 0; the finished runs"):
+        with pytest.raises(OSError, match=r"cannot write the checkpoint .*unexpected pos 64 vs 0; finished runs"):
             compare(FIXED, hidden, mse, DATA, DATA, **options)
     assert path.read_bytes() == kept
     assert not path.with_name(f"{path.name}.part").exists()
@@ -156,7 +156,7 @@ def test_a_full_disk_under_a_checkpoint_is_an_error_that_names_it(tmp_path, monk
     assert run.resumed == [1]
 
 
-def test_a_scheduler_whose_state_cannot_be_kept_is_trained_without_checkpoints(tmp_path, monkeypatch):
+def test_a_scheduler_whose_state_cannot_be_saved_is_trained_without_checkpoints(tmp_path, monkeypatch):
     class Local(ExponentialLR):
         def __init__(self, optimizer):
             self.function = lambda k: 0.9**k
@@ -171,16 +171,16 @@ def test_a_scheduler_whose_state_cannot_be_kept_is_trained_without_checkpoints(t
     assert [path.name for path in tmp_path.iterdir()] == ["runs.jsonl"]
 
 
-def test_a_damaged_state_is_named(tmp_path, monkeypatch):
+def test_a_damaged_state_is_an_error(tmp_path, monkeypatch):
     options, path = interrupted(tmp_path, monkeypatch)
     held = torch.load(path, weights_only=True)
     del held["state"]["members"][0]["optimizer"]
     torch.save(held, path)
-    with pytest.raises(OSError, match=r"cannot resume from the checkpoint .*checkpoint: KeyError.*; remove it"):
+    with pytest.raises(OSError, match=r"cannot resume from the checkpoint .*checkpoint: KeyError.*; remove that file"):
         compare(FIXED, hidden, mse, DATA, DATA, **options)
 
 
-def test_no_code_of_a_checkpoint_is_run(tmp_path, monkeypatch):
+def test_code_in_a_checkpoint_is_not_run(tmp_path, monkeypatch):
     options, path = interrupted(tmp_path, monkeypatch)
     trap = tmp_path / "trap"
 
@@ -194,17 +194,17 @@ def test_no_code_of_a_checkpoint_is_run(tmp_path, monkeypatch):
     assert not trap.exists()
 
 
-def test_the_next_checkpoint_waits_long_where_one_takes_long(tmp_path, monkeypatch):
+def test_checkpoints_that_take_long_are_written_less_often(tmp_path, monkeypatch):
     clock = iter([0.0, 11.0, 14.0, 73.0, 74.5, 80.0])
     monkeypatch.setattr(_checkpoint.time, "monotonic", lambda: next(clock))
     monkeypatch.setattr(torch, "save", lambda state, part: part.write_bytes(b""))
     checkpoint = Checkpoint(tmp_path / "c")
-    trainer = SimpleNamespace(members=[], method="", state_dict=dict, task=SimpleNamespace(device=torch.device("cpu")))
-    checkpoint.save(trainer, {})  # at 11 s, until 14: the next one 60 s later
+    cohort = SimpleNamespace(pairs=[], method="", state_dict=dict, task=SimpleNamespace(device=torch.device("cpu")))
+    checkpoint.save(cohort, {})  # from 11 s to 14 s, so the next one is due 60 s later
     (tmp_path / "c").unlink()
-    checkpoint.save(trainer, {})  # at 73
+    checkpoint.save(cohort, {})  # at 73 s
     assert not (tmp_path / "c").exists()
-    checkpoint.save(trainer, {})  # at 74.5
+    checkpoint.save(cohort, {})  # at 74.5 s
     assert (tmp_path / "c").exists()
 
 
@@ -216,7 +216,7 @@ from lrsched import Setting, compare
 from lrsched.comparison import _checkpoint
 
 _checkpoint.PAUSE = float(sys.argv[3])
-if int(sys.argv[2]):  # as on a full disk: no file grows beyond so many bytes
+if int(sys.argv[2]):  # as on a full disk: the largest size of a file, in bytes
     resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))
 x = torch.linspace(-1, 1, 8).reshape(8, 1)
 loss_fn = lambda model, batch: model(batch[0]).square().mean()
@@ -226,8 +226,8 @@ compare(settings, model_fn, loss_fn, (x, x), (x, x), **options)
 """
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="no such limit there")
-def test_on_a_full_disk_no_finished_run_is_lost(tmp_path):
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a limit on file sizes")
+def test_a_full_disk_loses_no_finished_run(tmp_path):
     def run(name, most=0, pause=10.0):
         command = [sys.executable, "-c", FULL, str(tmp_path / name), str(most), str(pause)]
         return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
@@ -237,11 +237,24 @@ def test_on_a_full_disk_no_finished_run_is_lost(tmp_path):
     line = len((tmp_path / "whole.jsonl").read_bytes().splitlines()[0])
     done = run("runs.jsonl", most=line + line // 2)  # the second run does not fit
     assert "OSError: cannot write to out, " in done.stderr
-    assert "runs.jsonl: [Errno 27] File too large; the runs before are kept" in done.stderr
-    assert len((tmp_path / "runs.jsonl").read_bytes().splitlines()) == 2  # the second is cut off when it is read
-    done = run("runs.jsonl", most=2 * line + line // 2, pause=0.0)  # nor does a checkpoint
+    assert "runs.jsonl: [Errno 27] File too large; earlier runs are kept" in done.stderr
+    assert len((tmp_path / "runs.jsonl").read_bytes().splitlines()) == 2  # the second is cut off at the next reading
+    done = run("runs.jsonl", most=2 * line + line // 2, pause=0.0)  # a checkpoint does not fit either
     assert "OSError: cannot write the checkpoint " in done.stderr
     assert "runs.jsonl.checkpoint: " in done.stderr
     assert records(tmp_path / "runs.jsonl") == whole[:1]
     assert run("runs.jsonl").returncode == 0
     assert records(tmp_path / "runs.jsonl") == whole
+
+
+def test_a_checkpoint_of_another_method_or_of_other_runs_is_not_resumed(tmp_path):
+    path = tmp_path / "c"
+    torch.save(
+        {"pairs": [("a", 0)], "method": "side by side", "configs": {"a": 1}, "state": 0, "random": 0, "cuda": 0}, path
+    )
+    for pairs, method in (([("a", 0)], "one after another"), ([("a", 1)], "side by side")):
+        checkpoint = Checkpoint(path)
+        assert checkpoint.pairs({"a": 1}) == [("a", 0)]
+        checkpoint.resume(SimpleNamespace(pairs=pairs, method=method))  # loading a state would raise
+    with pytest.raises(OSError, match="cannot resume"):
+        Checkpoint(path).resume(SimpleNamespace(pairs=[("a", 0)], method="side by side"))

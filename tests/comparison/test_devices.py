@@ -1,3 +1,5 @@
+"""Devices that can hold a number can be used."""
+
 import pytest
 import torch
 

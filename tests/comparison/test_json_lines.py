@@ -1,3 +1,5 @@
+"""JSON-lines files survive a kill."""
+
 import math
 import os
 

@@ -1,106 +1,102 @@
+"""One run in training: its seed, its scheduler, its record, its state."""
+
 import math
 
 import pytest
 import torch
-from torch import nn
-from torch.optim.lr_scheduler import ExponentialLR, LambdaLR, ReduceLROnPlateau
+from torch.optim.lr_scheduler import ExponentialLR, ReduceLROnPlateau
 
-from lrsched import Cutoff, Inverse, InverseLR, PlateauSequence, Setting, compare
-from lrsched.comparison._member import average
-from tests.comparison.helpers import DATA, linear, mse, sgd
+from lrsched import Inverse, PlateauSequence, Setting
+from lrsched.comparison._member import Member
+from tests.comparison.helpers import DATA, hidden, mse, sgd, task
+
+
+def member(scheduler=None, per="epoch", seed=3, **changes):
+    return Member(task(**changes), "a", Setting(sgd(momentum=0.9), scheduler, per), seed)
+
+
+def test_the_seed_decides_weights_and_batch_order():
+    first, second, other = member(), member(ReduceLROnPlateau), member(seed=4)
+    torch.manual_seed(3)
+    expected = hidden()
+    for ours, theirs in zip(first.model.parameters(), expected.parameters(), strict=True):
+        assert torch.equal(ours, theirs)
+    orders = [torch.randperm(40, generator=each.generator).tolist() for each in (first, second, other)]
+    assert orders[0] == orders[1] != orders[2]
+    assert orders[0] == torch.randperm(40, generator=torch.Generator().manual_seed(3)).tolist()
 
 
 @pytest.mark.parametrize(
-    ("arguments", "error", "message"),
+    ("scheduler", "per", "lrs"),
     [
-        ((0.1,), TypeError, "optimizer must be a function of the parameters, got float"),
-        ((sgd(), "cosine"), TypeError, "scheduler must be None or a function of the optimizer, got str"),
-        ((sgd(), None, "step"), ValueError, r"per must be one of 'epoch', 'batch', got 'step'"),
-        ((sgd(), None, 1), TypeError, r"per must be one of 'epoch', 'batch', got 1"),
+        (None, "batch", [0.1, 0.1]),
+        (lambda opt: ExponentialLR(opt, 0.5), "epoch", [0.1, 0.05]),
+        (lambda opt: ExponentialLR(opt, 0.5), "batch", [0.05, 0.05]),
+        (lambda opt: ReduceLROnPlateau(opt, factor=0.5, patience=-1), "epoch", [0.1, 0.05]),
     ],
+    ids=["none", "per epoch", "per batch", "plateau"],
 )
-def test_a_setting_is_checked_when_made(arguments, error, message):
-    with pytest.raises(error, match=message):
-        Setting(*arguments)
+def test_the_scheduler_steps_once_per_batch_or_epoch(scheduler, per, lrs):
+    one = member(scheduler, per)
+    one.optimizer.step()
+    one.end_batch()
+    after_batch = one.optimizer.param_groups[0]["lr"]
+    one.end_epoch(0.5, {"loss": 0.25})
+    assert [after_batch, one.optimizer.param_groups[0]["lr"]] == lrs
 
 
-@pytest.mark.parametrize(
-    ("setting", "error", "message"),
-    [
-        (Setting(lambda params: None), TypeError, "optimizer must return a torch.optim.Optimizer, got NoneType"),
-        (Setting(sgd(), lambda opt: 3), TypeError, "scheduler must return a learning-rate scheduler, got int"),
-        (
-            Setting(sgd(), lambda opt: PlateauSequence(opt, Inverse()), per="batch"),
-            ValueError,
-            'per must be "epoch" for a PlateauSequence: it follows the validation loss',
-        ),
-        (Setting(sgd(), ReduceLROnPlateau, per="batch"), ValueError, 'per must be "epoch" for a ReduceLROnPlateau'),
-    ],
-)
-def test_what_a_setting_makes_is_checked(setting, error, message):
-    with pytest.raises(error, match=message):
-        setting.build(linear())
-
-
-def test_the_description_tells_settings_apart():
-    def described(optimizer, scheduler=None, per="epoch"):
-        return Setting(optimizer, scheduler, per).description(linear())
-
-    settings = [
-        (sgd(),),
-        (sgd(0.2),),
-        (sgd(momentum=0.9),),
-        (sgd(), InverseLR),
-        (sgd(), InverseLR, "batch"),
-        (sgd(), lambda opt: ExponentialLR(opt, 0.9)),
-        (sgd(), lambda opt: ExponentialLR(opt, 0.8)),
-        (sgd(), lambda opt: PlateauSequence(opt, Inverse(), on=Cutoff(0.1))),
-        (sgd(), lambda opt: PlateauSequence(opt, Inverse(), on=Cutoff(0.2))),
-        (sgd(), lambda opt: LambdaLR(opt, lambda k: 1 / (k + 1))),
-    ]
-    texts = [str(described(*setting)) for setting in settings]
-    assert len(set(texts)) == len(settings)
-    assert texts == [str(described(*setting)) for setting in settings]
-    assert not any(" at 0x" in text for text in texts)
-
-
-def test_average_by_hand():
-    values = [torch.tensor(1.0), torch.tensor(4.0)]
-    assert average(values, [1, 1]) == [2.5]
-    assert average(values, [2, 1]) == [2.0]
-    both = [torch.tensor([1.0, 2.0]), torch.tensor([4.0, math.nan])]
-    first, second = average(both, [1, 1])
-    assert first == 2.5
-    assert math.isnan(second)
-
-
-@pytest.mark.parametrize(("over", "expected"), [("samples", 1.25), ("batches", 1.5)])
-def test_losses_are_averaged_over_batches_and_metrics_as_told(over, expected):
-    def largest(model, batch):
-        return batch[0].max()
-
-    x = torch.tensor([[1.0], [1.0], [1.0], [2.0]])
-    settings = {"still": Setting(sgd(0.0))}
-    report = compare(
-        settings,
-        lambda: nn.Linear(1, 1),
-        largest_loss,
-        (x, x),
-        (x, x),
-        epochs=1,
-        batch_size=3,
-        seeds=1,
-        metric_fn=largest,
-        metric_average=over,
+def test_an_epoch_is_recorded_with_none_for_what_is_not_finite():
+    one = member(lambda opt: PlateauSequence(opt, Inverse(), on="oscillate"), epochs=3)
+    one.optimizer.step()
+    one.end_epoch(1.5, {"loss": 0.25, "worst": 2.0})
+    one.optimizer.step()
+    one.end_epoch(math.inf, {"loss": 0.75, "worst": math.nan})
+    assert (one.run.train_loss, one.run.val_loss, one.run.metrics) == (
+        [1.5, None],
+        [0.25, 0.75],
+        {"worst": [2.0, None]},
     )
-    assert report.runs[0].val_loss == [1.5]
-    assert report.runs[0].metric == [expected]
+    assert [event["new_lrs"] for event in one.run.events] == [[0.05]]
+    assert not one.done
+    one.end_epoch(1.0, {"loss": math.nan, "worst": 1.0})
+    assert one.run.val_loss[-1] is None
+    assert math.isnan(one.losses[-1])
+    assert one.done
 
 
-def largest_loss(model, batch):
-    return 0 * model(batch[0]).sum() + batch[0].max()
+def test_stop_ends_a_run_with_all_losses_seen():
+    seen = []
+
+    def stop(losses):
+        seen.append(losses)
+        return len(losses) == 2
+
+    one = member(epochs=5, stop=stop)
+    for loss in (0.5, 0.25):
+        assert not one.done
+        one.end_epoch(1.0, {"loss": loss})
+    assert one.done
+    assert one.run.stopped == 2
+    assert seen == [[0.5], [0.5, 0.25]]
 
 
-def test_no_validation_batches_are_an_error():
-    with pytest.raises(ValueError, match="valid gave no batches"):
-        compare({"a": Setting(sgd())}, linear, mse, DATA, list, epochs=1, batch_size=9, seeds=1)
+def test_a_restored_member_continues_bit_for_bit():
+    def epoch(one):
+        for rows in torch.randperm(40, generator=one.generator).split(8):
+            one.optimizer.zero_grad()
+            mse(one.model, (DATA[0][rows], DATA[1][rows])).backward()
+            one.optimizer.step()
+        loss = mse(one.model, DATA).item()
+        one.end_epoch(loss, {"loss": loss})
+        return loss, one.optimizer.param_groups[0]["lr"]
+
+    def scheduler(opt):
+        return PlateauSequence(opt, Inverse(), on="oscillate")
+
+    whole, first, second = (member(scheduler, epochs=6) for _ in range(3))
+    expected = [epoch(whole) for _ in range(6)]
+    found = [epoch(first) for _ in range(3)]
+    second.load_state_dict(first.state_dict())
+    assert found + [epoch(second) for _ in range(3)] == expected
+    assert second.run.resumed == [3]
+    assert second.run.val_loss == whole.run.val_loss

@@ -1,4 +1,4 @@
-"""One member after another: the loop that anyone would write."""
+"""Members one after another: the plain training loop."""
 
 import pytest
 import torch
@@ -24,7 +24,7 @@ def model_fn():
 
 
 def by_hand(make_optimizer, make_scheduler, per, seed):
-    """Return training losses, validation losses, learning rates and worst deviations of a loop in plain torch."""
+    """Return the training losses, validation losses, learning rates and worst deviations of a loop in plain torch."""
     torch.manual_seed(seed)
     model = model_fn()
     optimizer = make_optimizer(model.parameters())
@@ -50,7 +50,10 @@ def by_hand(make_optimizer, make_scheduler, per, seed):
             worsts = [worst(model, batch)["worst"].item() * len(batch[0]) for batch in batches]
         if scheduler and per == "epoch":
             metric = isinstance(scheduler, ReduceLROnPlateau)
-            scheduler.step(*[sum(valid) / 5] * metric)
+            if metric:
+                scheduler.step(sum(valid) / 5)
+            else:
+                scheduler.step()
         for series, value in zip(found, (sum(losses) / 5, sum(valid) / 5, None, sum(worsts) / 40), strict=True):
             if value is not None:
                 series.append(value)
@@ -58,7 +61,7 @@ def by_hand(make_optimizer, make_scheduler, per, seed):
 
 
 @pytest.mark.parametrize("name", SCHEDULERS)
-def test_a_run_is_the_loop_in_plain_torch_bit_for_bit(name):
+def test_a_run_equals_the_loop_in_plain_torch_bit_for_bit(name):
     setting = {name: Setting(*SCHEDULERS[name])}
     options = {"epochs": EPOCHS, "batch_size": 9, "seeds": [3], "metric_fn": worst, "vectorize": False}
     (run,) = compare(setting, model_fn, mse, DATA, DATA, **options).runs
@@ -68,12 +71,12 @@ def test_a_run_is_the_loop_in_plain_torch_bit_for_bit(name):
     assert (run.method, run.reason) == ("one after another", "vectorize=False")
 
 
-@pytest.mark.parametrize("result", [torch.ones(2), 1.0, None])
+@pytest.mark.parametrize("result", [torch.ones(2), 1.0, None], ids=["vector", "float", "None"])
 def test_loss_fn_must_return_a_scalar_tensor(result):
     with pytest.raises(TypeError, match="loss_fn must return a scalar tensor, got"):
         compare({"a": Setting(sgd())}, lambda: nn.Linear(3, 1), lambda m, b: result, DATA, DATA, epochs=1, batch_size=9)
 
 
-def test_train_without_batches_is_named():
-    with pytest.raises(ValueError, match="train gave no batches"):
+def test_training_data_without_batches_are_refused():
+    with pytest.raises(ValueError, match="train must have at least one batch, got none"):
         compare({"a": Setting(sgd())}, lambda: nn.Linear(3, 1), mse, list, DATA, epochs=1, batch_size=9)

@@ -1,3 +1,5 @@
+"""Records of runs and the file that keeps them."""
+
 import json
 import math
 import os
@@ -6,7 +8,6 @@ import signal
 import pytest
 
 from lrsched import Run
-from lrsched.comparison._json_lines import plain
 from lrsched.comparison._runs import RunFile, sole_use
 
 CONFIGS = {"a": {"epochs": 2}, "b": {"epochs": 2}}
@@ -21,12 +22,12 @@ def read(path, configs=CONFIGS):
     return RunFile(path, configs).runs
 
 
-def test_the_metric_is_the_first():
+def test_the_metric_is_the_first_one():
     assert run("a", 0, 0.1).metric == [0.5]
     assert Run("a", 0).metric == []
 
 
-def test_runs_come_back_as_they_went(tmp_path):
+def test_runs_are_read_as_they_were_written(tmp_path):
     kept = run("a", 3, 0.1, 0.30000000000000004)
     kept.events = [{"epoch": 1, "reason": "because", "old_lrs": [0.1], "new_lrs": [0.05]}]
     file = RunFile(tmp_path / "new" / "runs.jsonl", CONFIGS)
@@ -59,7 +60,7 @@ def test_an_unfinished_last_line_is_cut_off_and_the_next_run_follows(tmp_path):
         assert len(path.read_bytes().splitlines()) == 2
 
 
-def test_a_run_that_two_processes_trained_is_written_once(tmp_path):
+def test_a_run_trained_by_two_processes_is_written_once(tmp_path):
     file = RunFile(tmp_path / "runs.jsonl", CONFIGS)
     file.add([run("a", 0, 0.1), run("a", 0, 0.1)])
     assert len(file.path.read_text().splitlines()) == 1
@@ -74,8 +75,8 @@ def test_a_file_has_one_user_at_a_time(tmp_path):
         pass
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes cannot be forked there")
-def test_a_file_is_free_again_though_a_forked_worker_lives_on(tmp_path):
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_the_lock_ends_even_if_a_forked_worker_lives_on(tmp_path):
     path = tmp_path / "runs.jsonl"
     with sole_use(path):
         worker = os.fork()
@@ -98,28 +99,27 @@ def test_a_finished_run_is_not_written_twice(tmp_path):
     assert file.runs["a", 0].val_loss == [0.1]
 
 
-@pytest.mark.parametrize("line", ["{", "[]", "{}", '{"config": 1}', "", '{"config": {"epochs": 2}, "setting": "a"}'])
-def test_a_line_that_is_no_run_is_named(tmp_path, line):
+@pytest.mark.parametrize(
+    "line",
+    ["{", "[]", "{}", '{"config": 1}', "", '{"config": {"epochs": 2}, "setting": "a"}'],
+    ids=["half", "list", "empty dict", "no setting", "empty", "no seed"],
+)
+def test_an_invalid_line_is_refused_with_its_number(tmp_path, line):
     file = RunFile(tmp_path / "runs.jsonl", CONFIGS)
     file.add([run("a", 0, 0.1, 0.2)])
     file.path.write_text(file.path.read_text() + line + "\n")
-    with pytest.raises(OSError, match=r"runs.jsonl, line 2, is no run: .*; remove that line"):
+    with pytest.raises(OSError, match=r"runs.jsonl, line 2, is not a valid run record: .*; remove that line"):
         RunFile(file.path, CONFIGS)
 
 
-def test_what_is_not_finite_is_null(tmp_path):
+def test_values_that_are_not_finite_become_null(tmp_path):
     file = RunFile(tmp_path / "runs.jsonl", CONFIGS)
     file.add([run("a", 0, math.nan, math.inf)])
     assert json.loads(file.path.read_text())["val_loss"] == [None, None]
     assert read(file.path)["a", 0].val_loss == [None, None]
 
 
-def test_plain_is_what_json_gives_back():
-    value = {"a": (1, -math.inf), 2: [True, None, "x", {"b": math.nan}]}
-    assert plain(value) == {"a": [1, None], "2": [True, None, "x", {"b": None}]}
-
-
-def test_a_run_counts_once_it_is_on_the_disk(tmp_path, monkeypatch):
+def test_a_run_is_finished_only_when_it_is_on_disk(tmp_path, monkeypatch):
     file = RunFile(tmp_path / "runs.jsonl", CONFIGS)
 
     def interrupt(descriptor):
@@ -129,10 +129,10 @@ def test_a_run_counts_once_it_is_on_the_disk(tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         file.add([run("a", 0, 0.1, 0.2)])
     assert file.runs == {}
-    assert list(read(file.path)) == [("a", 0)]  # so the file is read again after an interruption
+    assert list(read(file.path)) == [("a", 0)]  # after an interruption the file is read again
 
 
-def test_a_file_that_cannot_be_used_is_named(tmp_path):
+def test_a_file_that_cannot_be_used_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OSError, match=r"cannot write to out, .*file/runs.jsonl"):
         RunFile(tmp_path / "file" / "runs.jsonl", CONFIGS)
@@ -144,12 +144,12 @@ def test_a_run_that_cannot_be_written_is_an_error(tmp_path):
     file = RunFile(tmp_path / "runs.jsonl", CONFIGS)
     file.path.unlink()
     file.path.mkdir()
-    with pytest.raises(OSError, match=r"cannot write to out, .*runs.jsonl: .*; the runs before are kept"):
+    with pytest.raises(OSError, match=r"cannot write to out, .*runs.jsonl: .*; earlier runs are kept"):
         file.add([run("a", 0, 0.1, 0.2)])
     assert file.runs == {}
 
 
-def test_without_a_path_runs_are_held_in_memory():
+def test_without_a_path_runs_are_kept_in_memory():
     file = RunFile(None, CONFIGS)
     file.add([run("a", 0, 0.1)])
     assert file.runs["a", 0].finished

@@ -1,3 +1,5 @@
+"""The t distribution against scipy and by hand."""
+
 import math
 
 import numpy as np

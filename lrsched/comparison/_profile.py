@@ -1,0 +1,172 @@
+"""The profile of a setting: everything that a comparison learns from making its optimizer and scheduler once."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from torch import Tensor, nn
+from torch.optim import SGD, Optimizer
+
+from .._check import first_line
+from ..ensembles._ensemble import Ensemble, Vectorize
+from ..ensembles._equivalence import obstacle, unprofitable
+from ..ensembles._optimizers import kind, options, transplant, unfit
+from ._batches import TensorBatches
+from ._setting import Scheduler, Setting
+from ._task import Task
+
+Options = list[dict[str, Any]]  # of each param group, without its parameters and learning rate
+
+
+@dataclass(frozen=True)
+class Profile:
+    """What examining a setting once has shown.
+
+    signature: everything about the optimizer except its learning rates; members with one signature share an optimizer.
+    options: the options of the param groups before the scheduler is made.
+    description: how optimizer and scheduler begin, for the configuration of the runs.
+    obstacle: why the setting's runs cannot be trained side by side, or None.
+    starting_option: the option other than lr that the scheduler changes when it is made, or None.
+    optimizer: an optimizer without a scheduler, of `parameters`; None if there is an obstacle.
+    """
+
+    setting: Setting
+    signature: str
+    options: Options
+    description: dict[str, str]
+    obstacle: str | None
+    starting_option: str | None
+    optimizer: Optimizer | None
+    parameters: list[nn.Parameter]
+
+    @property
+    def group_count(self) -> int:
+        """The number of param groups, which all members of an ensemble share."""
+        return len(self.options)
+
+    def new_optimizer(self, parameters: list[nn.Parameter]) -> Optimizer:
+        """Return the optimizer that the setting would make for the parameters of another model."""
+        assert self.optimizer is not None  # no ensemble is made of settings with an obstacle
+        return _remade(self.optimizer, self.parameters, parameters)
+
+    def changed_option(self, optimizer: Optimizer) -> str | None:
+        """Return the first option of the setting's optimizer that is not as it was made, or None."""
+        return _changed(self.options, optimizer)
+
+
+def examine(settings: Mapping[str, Setting], task: Task, model: nn.Module, vectorize: Vectorize) -> dict[str, Profile]:
+    """Return the profile of each setting. Calls each of its functions once.
+
+    Raises ValueError if vectorize is True and a setting cannot be trained side by side.
+    """
+    trials, profiles = _Trials(task, model, vectorize), {}
+    for name, setting in settings.items():
+        profile = _profile(setting, model, trials)
+        if vectorize is True and profile.obstacle is not None:
+            raise ValueError(
+                f"vectorize=True, but setting {name!r} cannot be trained side by side: {profile.obstacle}; "
+                'pass vectorize="auto"'
+            )
+        profiles[name] = profile
+    return profiles
+
+
+def _profile(setting: Setting, model: nn.Module, trials: _Trials) -> Profile:
+    optimizer, parameters = setting.make_optimizer(model), [*model.parameters()]
+    signature = kind(optimizer, model)
+    before = _copied(options(optimizer))
+    reason = trials.obstacle(signature, optimizer)
+    untouched = _remade(optimizer, parameters, parameters) if reason is None else None
+    scheduler = setting.make_scheduler(optimizer)  # from here on the optimizer is the scheduler's
+    return Profile(
+        setting=setting,
+        signature=signature,
+        options=before,
+        description=_description(setting, optimizer, scheduler),
+        obstacle=reason,
+        starting_option=_changed(before, optimizer),
+        optimizer=untouched,
+        parameters=parameters,
+    )
+
+
+class _Trials:
+    """Tries out on the model whether settings can be trained side by side, once per signature."""
+
+    def __init__(self, task: Task, model: nn.Module, vectorize: Vectorize) -> None:
+        self._task, self._model, self._vectorize = task, model, vectorize
+        self._found: dict[str, str | None] = {}
+
+    def obstacle(self, signature: str, optimizer: Optimizer) -> str | None:
+        """Return why runs with such an optimizer are trained one after another, or None."""
+        if signature not in self._found:
+            self._found[signature] = self._common_obstacle or self._trial(optimizer)
+        return self._found[signature]
+
+    @cached_property
+    def _common_obstacle(self) -> str | None:
+        """The obstacle that needs no trial and is the same for all settings, or None."""
+        if self._vectorize is False:
+            return "vectorize=False"
+        if not isinstance(self._task.train, TensorBatches):
+            return "train is a function, not a tuple of tensors"
+        return unprofitable(self._model) if self._vectorize == "auto" else None
+
+    def _trial(self, optimizer: Optimizer) -> str | None:
+        if reason := unfit(optimizer, self._model):
+            return reason
+        model, parameters = self._model.train(), [*self._model.parameters()]
+        batch = next(iter(self._task.train.in_order()))
+        reason = obstacle(model, lambda others: _remade(optimizer, parameters, others), self._task.loss_fn, batch)
+        return reason or self._metric_obstacle
+
+    @cached_property
+    def _metric_obstacle(self) -> str | None:
+        """Why metrics cannot be measured for several members at once, or None."""
+        self._model.eval()
+        try:
+            for batch in self._task.valid.in_order():
+                Ensemble(self._model, SGD, 2).evaluate(self._task.measure, batch)
+                break
+        except Exception as error:  # a user's function may raise anything under vmap
+            return f"metric_fn cannot be stacked: {first_line(error)}"
+        return None
+
+
+def _remade(optimizer: Optimizer, parameters: list[nn.Parameter], others: list[nn.Parameter]) -> Optimizer:
+    """Return a copy of an optimizer for other parameters, in the order of its own model's parameters."""
+    return transplant(optimizer, dict(zip(parameters, others, strict=True)), lambda tensor: tensor)
+
+
+def _description(setting: Setting, optimizer: Optimizer, scheduler: Scheduler | None) -> dict[str, str]:
+    """Return what distinguishes a setting from others. Finished runs are found by it, so its format must not change."""
+    state = {} if scheduler is None else scheduler.state_dict()
+    text = json.dumps(state, default=lambda value: type(value).__qualname__)
+    return {
+        "optimizer": " ".join(repr(optimizer).split()),
+        "scheduler": "None" if scheduler is None else f"{type(scheduler).__qualname__} {text}",
+        "per": setting.per,
+    }
+
+
+def _copied(found: Options) -> Options:
+    """Return options as they are now: containers and tensors are copied, since a scheduler may change them in place."""
+    mutable = (Tensor, list, tuple, dict)
+    return [
+        {name: copy.deepcopy(value) if isinstance(value, mutable) else value for name, value in group.items()}
+        for group in found
+    ]
+
+
+def _changed(before: Options, optimizer: Optimizer) -> str | None:
+    """Return the first option that has changed, or None. Options that were added do not count."""
+    for old, now in zip(before, options(optimizer), strict=True):
+        for name, value in old.items():
+            if now[name] != value:
+                return name
+    return None

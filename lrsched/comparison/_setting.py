@@ -1,0 +1,85 @@
+"""A setting, one row of a comparison: how to make an optimizer and its scheduler."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, get_args
+
+from torch import nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import ReduceLROnPlateau
+
+from .._check import choice
+from .._functions import MakeOptimizer, described
+
+Per = Literal["epoch", "batch"]  # how often a scheduler steps
+
+
+class Scheduler(Protocol):
+    """What a comparison needs of a learning-rate scheduler."""
+
+    @property
+    def step(self) -> Callable[..., object]: ...
+    @property
+    def state_dict(self) -> Callable[[], dict[str, Any]]: ...
+    @property
+    def load_state_dict(self) -> Callable[[dict[str, Any]], object]: ...
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One row of a comparison: how to make the optimizer and its scheduler.
+
+    `compare` calls both functions once to examine the setting, and once more for each run.
+
+    Args:
+        optimizer: optimizer(params) -> Optimizer; `params` is the list of the model's parameters.
+        scheduler: scheduler(optimizer) -> a learning-rate scheduler from lrsched or torch; None for a constant rate.
+        per: "epoch" steps the scheduler after each epoch, and passes the validation loss if it takes a metric;
+            "batch" steps it after each optimizer step.
+
+    Raises TypeError or ValueError if an argument is invalid.
+
+    >>> import torch
+    >>> from lrsched import InverseLR, Setting
+    >>> setting = Setting(lambda params: torch.optim.SGD(params, lr=0.1), InverseLR)
+    >>> setting.per
+    'epoch'
+    """
+
+    optimizer: MakeOptimizer
+    scheduler: Callable[[Optimizer], Scheduler] | None = None
+    per: Per = "epoch"
+
+    def __post_init__(self) -> None:
+        if not callable(self.optimizer):
+            raise TypeError(f"optimizer must be a function of the parameters, got {described(self.optimizer)}")
+        if not (self.scheduler is None or callable(self.scheduler)):
+            raise TypeError(f"scheduler must be None or a function of the optimizer, got {described(self.scheduler)}")
+        choice("per", self.per, get_args(Per))
+
+    def build(self, model: nn.Module) -> tuple[Optimizer, Scheduler | None]:
+        """Return an optimizer of the model's parameters, and its scheduler or None."""
+        optimizer = self.make_optimizer(model)
+        return optimizer, self.make_scheduler(optimizer)
+
+    def make_optimizer(self, model: nn.Module) -> Optimizer:
+        """Return an optimizer of the model's parameters."""
+        optimizer = self.optimizer([*model.parameters()])
+        if not isinstance(optimizer, Optimizer):
+            raise TypeError(f"optimizer must return a torch.optim.Optimizer, got {described(optimizer)}")
+        return optimizer
+
+    def make_scheduler(self, optimizer: Optimizer) -> Scheduler | None:
+        """Return the scheduler of an optimizer, or None for a constant rate."""
+        if self.scheduler is None:
+            return None
+        scheduler = self.scheduler(optimizer)
+        if not all(hasattr(scheduler, name) for name in ("step", "state_dict")):
+            raise TypeError(f"scheduler must return a learning-rate scheduler, got {described(scheduler)}")
+        if isinstance(scheduler, ReduceLROnPlateau) and self.per == "batch":
+            raise ValueError(
+                f'per must be "epoch" for {type(scheduler).__name__}, which follows the validation loss, got "batch"'
+            )
+        return scheduler

@@ -1,0 +1,131 @@
+"""The task of a comparison: what all its runs share."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from .._functions import LossFn, described, scalar
+from ._batches import Batches, TensorBatches
+from ._json_lines import plain
+
+FinalFn = Callable[[Any], Mapping[str, Any]]  # final_fn(model) -> values to record about the trained model
+MetricFn = Callable[[Any, Any], Any]  # metric_fn(model, batch) -> a number or a dict of numbers
+MetricAverage = Literal["samples", "batches"]  # what a metric is averaged over
+StopFn = Callable[[list[float]], bool]  # stop(validation losses so far) -> whether to stop
+
+
+@dataclass(frozen=True)
+class Task:
+    """The model, the data and the functions that all runs of a comparison share."""
+
+    model_fn: Callable[[], nn.Module]
+    loss_fn: LossFn
+    metric_fn: MetricFn | None
+    metric_average: MetricAverage
+    final_fn: FinalFn | None
+    stop: StopFn | None
+    train: Batches
+    valid: Batches
+    batch_size: int
+    epochs: int
+    device: torch.device
+    note: str
+
+    def configuration(self, model: nn.Module, key: object) -> dict[str, Any]:
+        """Return everything that decides how a run ends, except its setting and seed.
+
+        Finished runs are found by it: what it returns must never change for a comparison that has not changed.
+        """
+        functions = {"loss_fn": self.loss_fn, "metric_fn": self.metric_fn, "final_fn": self.final_fn, "stop": self.stop}
+        return {
+            "model": " ".join(repr(model).split()),
+            "train": self.train.description(),
+            "valid": self.valid.description(),
+            **{name: _name(function) for name, function in functions.items()},
+            "metric_average": self.metric_average,
+            "epochs": self.epochs,
+            "batch_size": self.batch_size,
+            "device": self.device.type,
+            "threads": torch.get_num_threads(),  # the order of summation depends on it
+            "deterministic": torch.are_deterministic_algorithms_enabled(),
+            "key": key,
+        }
+
+    @torch.no_grad()
+    def check_functions(self, model: nn.Module) -> None:
+        """Call `loss_fn` and `metric_fn` once and check what they return, unless that would use up a batch."""
+        if isinstance(self.train, TensorBatches):
+            scalar(self.loss_fn(model, next(iter(self.train.in_order()))))
+        if isinstance(self.valid, TensorBatches):
+            self.measure(model.eval(), next(iter(self.valid.in_order())))
+
+    def measure(self, model: Any, batch: Any) -> dict[str, Tensor]:
+        """Return the loss of a validation batch, named "loss", and its metrics."""
+        found = {} if self.metric_fn is None else self.metric_fn(model, batch)
+        found = found if isinstance(found, dict) else {"metric": found}
+        if "loss" not in found:
+            found = {"loss": self.loss_fn(model, batch), **found}
+        return {str(name): _one_number(name, value) for name, value in found.items()}
+
+    def averages(self, measured: list[tuple[dict[str, Tensor], int]], members: int) -> list[dict[str, float]]:
+        """Return the loss and metrics of each member, averaged over batches of the given numbers of samples."""
+        if not measured:
+            raise ValueError("valid must have at least one batch, got none")
+        names = [*measured[0][0]]
+        for found, _ in measured:
+            if found.keys() != measured[0][0].keys():
+                raise ValueError(
+                    f"metric_fn must return the same metrics for every batch, got {names} and then {[*found]}"
+                )
+        equal, samples = [1] * len(measured), [count for _, count in measured]
+        by_samples = self.metric_average == "samples"
+        means = {
+            name: average(
+                [values[name] for values, _ in measured],
+                samples if by_samples and name != "loss" else equal,
+            )
+            for name in names
+        }
+        return [{name: column[i] for name, column in means.items()} for i in range(members)]
+
+    def final(self, model: nn.Module) -> dict[str, Any]:
+        """Return what `final_fn` finds in the trained model, as JSON would give it back; empty without `final_fn`."""
+        if self.final_fn is None:
+            return {}
+        model.eval()
+        with torch.no_grad():
+            found = self.final_fn(model)
+        if not isinstance(found, Mapping):
+            raise TypeError(f"final_fn must return a dict, got {described(found)}")
+        try:  # numbers of numpy and torch become plain ones
+            return dict(json.loads(json.dumps(plain(dict(found)), default=lambda value: plain(value.tolist()))))
+        except (AttributeError, TypeError, ValueError) as error:
+            raise TypeError(f"final_fn must return values that JSON can hold, got {found!r}") from error
+
+
+def average(values: Iterable[Tensor], weights: list[int]) -> list[float]:
+    """Return the weighted mean over batches. Each value is one batch's number, or a row of numbers, one per member."""
+    columns = torch.stack([value.detach() for value in values]).reshape(len(weights), -1).T.tolist()
+    total = sum(weights)
+    return [sum(value * weight for value, weight in zip(column, weights, strict=True)) / total for column in columns]
+
+
+def _one_number(name: object, value: Any) -> Tensor:
+    try:
+        found = torch.as_tensor(value)
+    except (TypeError, ValueError, RuntimeError):
+        found = torch.empty(0)
+    if found.numel() != 1 or found.is_complex():
+        rule = "loss_fn must return a scalar tensor" if name == "loss" else f"metric_fn: {name} must be one real number"
+        raise TypeError(f"{rule}, got {described(value)}")
+    return found
+
+
+def _name(function: object) -> str | None:
+    return None if function is None else getattr(function, "__qualname__", type(function).__qualname__)
