@@ -60,9 +60,10 @@ class Curve:
         group_lrs: ArrayLike | None = None,
         stop_reason: StopReason = "completed",
     ) -> None:
-        arrays = {"lrs": _array("lrs", lrs, 1), "losses": _array("losses", losses, 1)}
-        arrays["all_losses"] = arrays["losses"][None] if all_losses is None else _array("all_losses", all_losses, 2)
-        arrays["group_lrs"] = arrays["lrs"][:, None] if group_lrs is None else _array("group_lrs", group_lrs, 2)
+        rates, first = _array("lrs", lrs, "points"), _array("losses", losses, "points")
+        every = first[None] if all_losses is None else _array("all_losses", all_losses, "repeats", "points")
+        groups = rates[:, None] if group_lrs is None else _array("group_lrs", group_lrs, "points", "groups")
+        arrays = {"lrs": rates, "losses": first, "all_losses": every, "group_lrs": groups}
         _check(**arrays)
         choice("stop_reason", stop_reason, get_args(StopReason))
         for name, array in arrays.items():
@@ -132,7 +133,7 @@ class Curve:
             at_once = self.stop_reason == "non-finite"
             return "non-finite at first step" if at_once else f"there are no points: {self.stop_reason}"
         if self._points is None:
-            return f"there are too few points: {len(self.lrs)} of at least {MIN_POINTS}"
+            return f"there are too few points: {len(self.lrs)}, at least {MIN_POINTS} are needed"
         return descent(self._points)
 
     def plot(self, ax: Any = None) -> Any:
@@ -158,15 +159,15 @@ class Curve:
         return cls(**json_values(text, "curve", ("lrs", "losses"), ("all_losses", "group_lrs", "stop_reason")))
 
 
-def _array(name: str, values: ArrayLike, dimensions: int) -> Array:
-    """Return a float64 copy; TypeError unless it has this many dimensions."""
+def _array(name: str, values: ArrayLike, *axes: str) -> Array:
+    """Return a float64 copy; TypeError unless it is an array of numbers with these axes."""
     try:
         array = np.array(values, dtype=np.float64)
     except (TypeError, ValueError):
         array = None
-    if array is None or array.ndim != dimensions:
-        shape = "a list of numbers" if dimensions == 1 else "a list of rows of numbers, all of the same length"
-        raise TypeError(f"{name} must be an array with {dimensions} dimension(s), {shape}, got {values!r}")
+    if array is None or array.ndim != len(axes):
+        shape = f"({axes[0]},)" if len(axes) == 1 else f"({', '.join(axes)})"
+        raise TypeError(f"{name} must be numbers of shape {shape}, got {values!r}")
     return array
 
 

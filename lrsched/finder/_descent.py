@@ -101,7 +101,7 @@ class Descent:
         if self.depth(0.1) <= self.x[len(self.x) // 10]:
             return "range too short: the loss was falling from the start, lower start_lr"
         if self.errors < _CLEAR:
-            return f"noisy: the loss falls by {self.errors:.1f} standard errors, use repeats or batches_per_lr"
+            return f"noisy: the loss falls by only {self.errors:.1f} standard errors, use repeats or batches_per_lr"
         return None
 
 
@@ -131,7 +131,7 @@ def descent(points: Points) -> Descent | str:
         return found
     if points.rises:
         return f"the loss only rises, from {points.y[:10].mean():.4g}"
-    return f"flat: the loss falls nowhere by more than its noise, {points.noise:.2g}"
+    return f"flat: the loss never falls by more than its noise, {points.noise:.2g}"
 
 
 def _low_part(points: Points) -> tuple[int, int, float]:

@@ -238,11 +238,13 @@ def _check(
     if not (hasattr(batches, "__iter__") or hasattr(batches, "__getitem__")):
         raise TypeError(f"batches must be an iterable of batches, got {described(batches)}")
     if not (scaler is None or all(hasattr(scaler, name) for name in ("scale", "step", "update", "get_scale"))):
-        raise TypeError(f"scaler must be a gradient scaler, as torch.amp.GradScaler, got {described(scaler)}")
+        raise TypeError(f"scaler must be a gradient scaler such as torch.amp.GradScaler, got {described(scaler)}")
     if sync is not None:
         choice("sync", sync, get_args(Sync))
     if valid is not None and (hasattr(valid, "__next__") or not hasattr(valid, "__iter__")):
-        raise TypeError(f"valid must be iterable more than once, as a list or a DataLoader, got {described(valid)}")
+        raise TypeError(
+            f"valid must be iterable more than once, such as a list or a DataLoader, got {described(valid)}"
+        )
     if valid is not None and loss_fn is None:
         raise TypeError("valid needs loss_fn: with train_step, the validation loss cannot be computed")
 
