@@ -217,6 +217,20 @@ def test_repeats_start_afresh_with_other_batches_and_the_curve_is_their_median()
     assert curve.losses.tolist() == np.sort(curve.all_losses, axis=0)[1].tolist()
 
 
+def test_random_state_continues_from_one_repeat_to_the_next():
+    model, optimizer = line()
+    draws = []
+
+    def loss_fn(model, batch):
+        draws.append(torch.rand(1).item())
+        return square(model, batch)
+
+    record = Record(model, optimizer)
+    range_test(model, optimizer, loss_fn, BATCHES, steps=4, repeats=2, end_lr=1e-3)
+    record.verify()
+    assert len(set(draws)) == len(draws) == 8
+
+
 def test_repeats_are_cut_to_the_shortest():
     model, optimizer = line()
     losses = [2.0] * 20 + [2.0] * 12 + [math.nan]

@@ -193,3 +193,36 @@ def test_invalid_arguments_are_refused():
         snapshot(lazy, optimizer),
     ):
         pass
+
+
+def test_an_error_while_restoring_is_raised_and_the_copies_are_freed():
+    model = nn.Linear(2, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+
+    class Stubborn:
+        def state_dict(self):
+            return {}
+
+        def load_state_dict(self, state):
+            raise RuntimeError("cannot go back")
+
+    with pytest.raises(RuntimeError, match="cannot go back"), snapshot(model, optimizer, extra=[Stubborn()]) as saved:
+        pass
+    assert saved._state == []
+
+
+def test_extra_objects_are_restored_before_the_model_that_they_may_change():
+    model = nn.Linear(2, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+
+    class Resetting:
+        def state_dict(self):
+            return {}
+
+        def load_state_dict(self, state):
+            nn.init.zeros_(model.weight)
+
+    record = Record(model, optimizer)
+    with snapshot(model, optimizer, extra=[Resetting()]):
+        pass
+    record.verify()

@@ -60,6 +60,7 @@ def test_the_loss_on_eval_batches_is_measured_after_the_steps(vectorize):
 @pytest.mark.parametrize("eval_batches", [None, ONE], ids=["training loss", "eval batches"])
 def test_stop_above_masks_all_rates_from_the_lowest_one_above_the_limit(vectorize, eval_batches):
     rates = [2.2, 0.5, 1.9, 2.05, 1.0]  # |1 − r| = 1.2, 0.5, 0.9, 1.05, 0: the second factor grows with the steps
+    calls = []
     sweep = lr_sweep(
         line(),
         partial(torch.optim.SGD, lr=1.0),
@@ -70,12 +71,14 @@ def test_stop_above_masks_all_rates_from_the_lowest_one_above_the_limit(vectoriz
         stop_above=1.08,
         eval_batches=eval_batches,
         vectorize=vectorize,
+        callback=lambda k, lr, loss: calls.append((k, lr)),
     )
     if eval_batches is None:  # the mean of 1 and |1 − r|² after two steps: 1.22, 0.625, 0.905, 1.05125, 0.5
         masked = [[False, True], [False, False], [False, False], [False, False], [False, False]]
     else:  # after one and two steps 1.44, 2.0736; …; 1.1025, 1.2155; …
         masked = [[True, True], [False, False], [False, False], [True, True], [False, False]]
     assert np.isnan(sweep.losses).tolist() == masked
+    assert calls == [*enumerate(rates)]
 
 
 @pytest.mark.parametrize("chunk", [1, 2, 1000])
