@@ -1,6 +1,6 @@
-"""The optimizer steps with one learning rate after another, and the loss that they show.
+"""The optimizer steps with each learning rate, and the loss that they show.
 
-The one loop that trains, for range tests and for sweeps of one learning rate after another.
+Range tests, and sweeps that try one learning rate after another, both train with this loop.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _MAX_SKIPPED = 50  # steps in a row that a gradient scaler may skip; it halves i
 
 @dataclass
 class TrainingSteps:
-    """Trains with whatever learning rate the optimizer has, and yields the loss of each learning rate.
+    """Takes optimizer steps with the learning rates that the optimizer has at the time, and yields their losses.
 
     Args:
         model, optimizer: what to train.
@@ -35,7 +35,7 @@ class TrainingSteps:
         batches: where training batches come from.
         batches_per_lr: optimizer steps at each learning rate.
         accumulate: batches whose gradients are averaged for one optimizer step.
-        train_step: train_step(batch) -> loss, in place of a step of our own.
+        train_step: train_step(batch) -> loss, the user's own step, or None.
         scaler: a gradient scaler, or None.
         agree: returns the loss that all processes agree on, or NaN if one has none; None for a single process.
         valid, valid_batches: where validation batches come from and how many to use; None for the training loss.
@@ -90,7 +90,7 @@ class TrainingSteps:
                 total, taken, skipped = 0.0, 0, 0
 
     def _whole_step(self) -> Callable[[list[Any]], float] | None:
-        """Return a function that takes a whole step, for a step other than the usual gradients and optimizer step."""
+        """Return a function that takes a whole step, or None for the usual step: gradients, then `optimizer.step()`."""
         if self.train_step is not None:
             return self._users_step
         return self._closure_step if _needs_closure(self.optimizer) else None

@@ -51,15 +51,16 @@ def lr_sweep(
         make_optimizer: make_optimizer(params) -> a new optimizer. Its first param group takes the learning rates in
             `lrs`; the other groups keep their ratio to it.
         loss_fn: loss_fn(model, batch) -> scalar tensor.
-        batches: an iterable of batches. When it ends, it starts over. max(steps) batches are held in memory.
+        batches: an iterable of batches. When it ends, it starts over. max(steps) batches stay in memory.
 
     What to measure:
         lrs: learning rates, finite and > 0, in any order.
         steps: the marks: after how many optimizer steps to measure the loss, increasing integers ≥ 1.
         eval_batches: batches for the mean loss at each mark, in eval mode; None for the mean training loss of all steps
             up to the mark, each taken before its step.
-        stop_above: at each mark, replace losses by NaN from the lowest learning rate on whose loss exceeds
-            `stop_above` times the loss of the untrained model on the same batches, > 0; None to keep all losses.
+        stop_above: at each mark, find the lowest learning rate whose loss exceeds `stop_above` times the loss of the
+            untrained model on the same batches, and set its loss and those of higher rates to NaN. A number > 0; None
+            to keep all losses.
 
     How to train:
         vectorize: "auto" (side by side on an accelerator, and on a CPU for small networks without convolutions), True

@@ -25,12 +25,12 @@ Array = NDArray[np.float64]
 Loss = TypeVar("Loss", float, Tensor)
 
 _UNTRAINED = 0.0  # with this learning rate, a trial shows the losses of the untrained model
-_DIVERGED_SHARE = 0.1  # from this share of diverged members on, it pays to drop them from an ensemble
+_DIVERGED_SHARE = 0.1  # dropping diverged members pays off once this share of an ensemble has diverged
 
 
 @dataclass
 class Trials:
-    """Trains with learning rates and returns the losses at the marks, NaN from the first non-finite loss on.
+    """Trains with learning rates and returns the losses at the marks, NaN after the first non-finite loss.
 
     Args:
         model, optimizer, make_optimizer, loss_fn: what to train. `optimizer` is the one for trials one after another.
@@ -75,7 +75,7 @@ class Trials:
         return np.array(rows)
 
     def masked_losses(self, rates: list[float], factor: float, chunk: int, callback: Callback | None) -> Array:
-        """Return the losses with NaN from the lowest rate on whose loss exceeds factor · the untrained model's loss."""
+        """Return the losses, masked where they exceed `factor` times the loss of the untrained model."""
         if self.eval_batches is not None:
             limits = np.full(len(self.marks), factor * self._eval_loss(self._model_loss))
             return masked(rates, self.losses(rates, chunk, callback), limits)
@@ -88,7 +88,7 @@ class Trials:
         return masked(rates, losses[1:], factor * losses[0])
 
     def _rows(self, rates: list[float]) -> Iterator[Array]:
-        """Yield the losses of each learning rate, after training all side by side or each by itself."""
+        """Yield the losses of each learning rate, trained all side by side or, if that fails, one after another."""
         if not self.reason:
             self.saved.restore()
             try:
@@ -160,7 +160,7 @@ class Trials:
 
 
 def masked(rates: list[float], losses: Array, limits: Array) -> Array:
-    """Return the losses with NaN, at each mark, from the lowest rate on whose loss exceeds the limit or is NaN."""
+    """Set to NaN, at each mark, the lowest rate whose loss is NaN or above the limit, and all higher rates."""
     order = np.argsort(rates, kind="stable")
     above = np.maximum.accumulate(~(losses[order] <= limits), axis=0)
     result = losses.copy()
