@@ -1,9 +1,10 @@
-"""The finder: batches → range test → curve → suggestion, and the sweep. Everything that they train is put back."""
+"""The finder: batches → range test → curve → suggestion; and the sweep. Whatever they train is restored."""
 
 from ._curve import Curve, StopReason
 from ._range_test import GroupLrs, range_test
 from ._snapshot import Saved, snapshot
-from ._sweep import Sweep, lr_sweep
+from ._sweep import lr_sweep
+from ._sweep_result import Sweep
 
 __all__ = [
     "Curve",

@@ -1,4 +1,4 @@
-"""range_test(): raise the learning rate until the loss diverges, keep the losses, put everything back."""
+"""range_test(): raise the learning rate until the loss diverges, keep the losses, and restore everything."""
 
 from __future__ import annotations
 
@@ -15,14 +15,17 @@ from torch.optim import Optimizer
 from .._check import choice, integer, number
 from .._functions import Callback, LossFn, described
 from .._processes import Sync, agree
-from ..schedulers._groups import read, write
+from ..schedulers._groups import write
 from ..sequences._finite import Ramp, RampScale
-from ._curve import Curve
-from ._descent import Array, Divergence
+from ._curve import Curve, StopReason
+from ._divergence import Divergence
+from ._group_rates import ratios_to_first
+from ._smoothing import Array
 from ._snapshot import Saved
-from ._steps import Trainer, TrainStep, endless
+from ._steps import TrainingSteps, TrainStep, endless
 
 GroupLrs = Literal["ratio", "same"]
+Run = tuple[list[float], StopReason]  # one repeat: its losses and why it ended
 
 
 def range_test(
@@ -49,38 +52,54 @@ def range_test(
     valid: Iterable[Any] | None = None,
     valid_batches: int = 10,
 ) -> Curve:
-    """Train with rising learning rates until the loss diverges, return the curve, and put everything back.
+    """Train with rising learning rates until the loss diverges, restore everything, and return the losses as a Curve.
 
-    lr(k) = start_lr·(end_lr/start_lr)^(k/(steps−1)), or linear in k. Each loss is taken before the step with its rate.
-    What `snapshot` puts back is put back, at an exception too; batches taken from a one-shot iterator are gone.
+    lr(k) = start_lr·(end_lr/start_lr)^(k/(steps−1)) for k = 0 … steps−1, or linear in k. Each loss is taken before the
+    step with its learning rate. Use it before training: `curve = range_test(...)`, look at `curve.plot()` and
+    `curve.warning`, and set the optimizer's learning rate to `curve.suggestion`.
 
-    Args:
-        model: the module to train, in the modes (train or eval) that it and its parts have.
-        optimizer: its optimizer; a scheduler may be attached and is not stepped.
+    Everything that `snapshot` covers is restored, even if an exception is raised. Batches taken from an iterator are
+    gone.
+
+    What to train:
+        model: the module, trained in the mode (train or eval) that each of its modules is in.
+        optimizer: its optimizer. A scheduler may be attached; it is not stepped.
         loss_fn: loss_fn(model, batch) -> scalar tensor; None with `train_step`.
-        batches: any iterable of batches of any kind, started again as often as needed.
+        batches: an iterable of batches of any kind. When it ends, it starts over; an iterator ends the test.
+        force_train: whether to put the model in train mode first.
+
+    Learning rates:
         start_lr: the first learning rate, > 0.
-        end_lr: the last, > start_lr.
-        steps: how many learning rates, an integer ≥ 2.
-        scale: "log" or "linear".
-        batches_per_lr: optimizer steps at each rate; a point is their mean loss.
-        accumulate: batches whose gradients are averaged for one optimizer step; an incomplete last window is dropped.
-        repeats: how often; model, optimizer and scaler start afresh, random state runs on, the median loss counts.
-        group_lrs: "ratio" (start and end are the first group's, the others keep their ratio to it), "same", or a
-            list of (start, end), one per group.
-        train_step: train_step(batch) -> loss, which does the whole step itself.
-        scaler: a gradient scaler; steps that it skips give no point.
-        extra: what else to put back, as for `snapshot`; loaders given here as batches are found by themselves.
-        sync: None, or how processes agree on the loss: "mean", "max", "min" or "rank0"; then they stop together.
-        process_group: whose processes; None for all.
+        end_lr: the last learning rate, > start_lr.
+        steps: the number of learning rates, an integer ≥ 2.
+        scale: "log" or "linear" spacing.
+        group_lrs: for several param groups: "ratio" (start_lr and end_lr are the first group's; the others keep their
+            ratio to it), "same" (all groups use the same rates), or a list with one (start, end) per group.
+
+    Training steps:
+        batches_per_lr: optimizer steps at each learning rate, an integer ≥ 1; a point is their mean loss.
+        accumulate: batches per optimizer step, an integer ≥ 1. Their gradients are averaged; an incomplete last group
+            of batches is dropped.
+        train_step: train_step(batch) -> loss, to do the whole step yourself, in place of `loss_fn`.
+        scaler: a gradient scaler, for mixed precision. Steps that it skips give no point.
+
+    Which loss:
+        repeats: how many times to run the test, an integer ≥ 1. Each time model, optimizer and scaler start afresh but
+            random state continues, so batches and dropout differ; the result is the median loss.
+        valid: batches for a validation loss, measured in eval mode after the steps with each learning rate; None for
+            the training loss.
+        valid_batches: at most how many of them to use, an integer ≥ 1.
+        sync: how the processes of a distributed run agree on the loss: "mean", "max", "min" or "rank0"; then all stop
+            at the same point. None: each process uses its own loss.
+        process_group: the processes that agree; None for all.
+
+    Other:
+        extra: other objects to restore, as for `snapshot`. Loaders passed as `batches` or `valid` are always restored.
         callback: callback(k, lr, loss), called after each point.
-        force_train: put the model in train mode first.
-        valid: batches to measure the loss on after the steps with each rate, in eval mode, not the training loss.
-        valid_batches: how many of them at most, an integer ≥ 1.
 
     Raises:
-        TypeError: if an argument is of another kind, before anything is touched.
-        ValueError: if one is out of range, nothing can be trained, or `batches` is empty.
+        TypeError, ValueError: if an argument is invalid, before anything is changed.
+        ValueError: if the optimizer has no parameters to train, or there are no batches.
 
     Source: Smith (2017), arXiv:1506.01186, section 3.3.
 
@@ -95,12 +114,13 @@ def range_test(
     ('diverged', True, 0.1)
 
     """
-    _check(loss_fn, batches, train_step, scaler, sync, callback, valid)
-    trainer = Trainer(
+    _check(loss_fn, batches, train_step, accumulate, scaler, sync, callback, valid)
+    source = endless(batches)
+    training = TrainingSteps(
         model,
         optimizer,
         loss_fn,
-        endless(batches),
+        source,
         batches_per_lr=integer("batches_per_lr", batches_per_lr, low=1),
         accumulate=integer("accumulate", accumulate, low=1),
         train_step=train_step,
@@ -110,35 +130,40 @@ def range_test(
         valid_batches=integer("valid_batches", valid_batches, low=1),
     )
     repeats = integer("repeats", repeats, low=1)
-    if accumulate > 1 and train_step is not None:
-        raise ValueError(f"accumulate must be 1 with train_step, which does the whole step itself, got {accumulate}")
-    modules = [part for part in (loss_fn, train_step) if isinstance(part, nn.Module)]
-    parts = [*extra, *modules, *([] if scaler is None else [scaler])] if isinstance(extra, (list, tuple)) else extra
-    saved = Saved(model, optimizer, parts, sources=(batches, valid))
+    implied = [part for part in (loss_fn, train_step) if isinstance(part, nn.Module)]
+    implied += [] if scaler is None else [scaler]
+    saved = Saved(model, optimizer, extra, sources=(batches, valid), implied=implied)
     try:
-        if not any(parameter.requires_grad for group in optimizer.param_groups for parameter in group["params"]):
-            raise ValueError("model has no trainable parameters: the optimizer's all have requires_grad=False")
-        rates = _rates(optimizer, start_lr, end_lr, steps, scale, group_lrs)
-        with torch.enable_grad():
-            trainer.prepare(force_train)
-            runs = [_sweep(trainer, rates, callback)]
-            while len(runs) < repeats:
-                saved.restore(random=False)
-                trainer.prepare(force_train)
-                runs.append(_sweep(trainer, rates, callback))
+        _check_trainable(optimizer)
+        rates = _lrs(optimizer, start_lr, end_lr, steps, scale, group_lrs)
+        runs = _repeated(training, rates, repeats, force_train, callback, saved)
     finally:
-        trainer.batches.close()
+        source.close()
         saved.close()
     return _curve(runs, rates)
 
 
-def _sweep(trainer: Trainer, rates: Array, callback: Callback | None) -> tuple[list[float], str]:
-    """Return one run's losses and why it ended."""
+def _repeated(
+    training: TrainingSteps, rates: Array, repeats: int, force_train: bool, callback: Callback | None, saved: Saved
+) -> list[Run]:
+    """Return the run of every repeat. Each starts from the saved state, except for the random state."""
+    runs = []
+    with torch.enable_grad():
+        for repeat in range(repeats):
+            if repeat > 0:
+                saved.restore(random=False)
+            training.prepare(force_train)
+            runs.append(_run(training, rates, callback))
+    return runs
+
+
+def _run(training: TrainingSteps, rates: Array, callback: Callback | None) -> Run:
+    """Try the learning rates once; return the losses and why the run ended."""
     divergence = Divergence()
     losses: list[float] = []
-    points = trainer.points()
+    points = training.points()
     for k, lrs in enumerate(rates.tolist()):
-        write(trainer.optimizer, lrs)
+        write(training.optimizer, lrs)
         loss = next(points, None)
         if loss is None:
             return losses, "data exhausted"
@@ -152,8 +177,8 @@ def _sweep(trainer: Trainer, rates: Array, callback: Callback | None) -> tuple[l
     return losses, "completed"
 
 
-def _curve(runs: list[tuple[list[float], str]], rates: Array) -> Curve:
-    """Return the curve of the median run, as long as the shortest; a repeat that ran out of batches does not count."""
+def _curve(runs: list[Run], rates: Array) -> Curve:
+    """Return the median of the runs, cut to the shortest. Runs that ran out of batches count only if all did."""
     runs = [run for run in runs if run[1] != "data exhausted"] or runs[:1]
     losses, stop_reason = min(runs, key=lambda run: len(run[0]))
     n = len(losses)
@@ -162,27 +187,28 @@ def _curve(runs: list[tuple[list[float], str]], rates: Array) -> Curve:
     return Curve(rates[:n, 0], median, every, rates[:n], stop_reason)
 
 
-def _rates(
-    optimizer: Optimizer, start: object, end: object, steps: int, scale: RampScale, group_lrs: GroupLrs | Sequence[Any]
+def _lrs(
+    optimizer: Optimizer, start: float, end: float, steps: int, scale: RampScale, group_lrs: GroupLrs | Sequence[Any]
 ) -> Array:
     """Return the learning rates of all groups, shape (points, groups)."""
-    present = read(optimizer)
+    count = len(optimizer.param_groups)
     if isinstance(group_lrs, (list, tuple)):
-        if len(group_lrs) != len(present):
-            raise ValueError(
-                f"group_lrs must have one (start, end) per param group: {len(group_lrs)} of {len(present)}"
-            )
-        for i, pair in enumerate(group_lrs):
-            if not (isinstance(pair, (list, tuple)) and len(pair) == 2):
-                raise TypeError(f"group_lrs[{i}] must be a pair (start, end), got {pair!r}")
-        ramps = [_ramp(f"group_lrs[{i}]: ", low, high, steps, scale) for i, (low, high) in enumerate(group_lrs)]
-        return np.stack(ramps, axis=1)
-    ratios = [1.0] * len(present)
-    if choice("group_lrs", group_lrs, get_args(GroupLrs)) == "ratio" and len(present) > 1:
-        if present[0] == 0.0:
-            raise ValueError('group_lrs must be "same" or a list where the lr of the first param group is 0')
-        ratios = [lr / present[0] for lr in present]
+        return _lrs_of_each_group(group_lrs, count, steps, scale)
+    if choice("group_lrs", group_lrs, get_args(GroupLrs)) == "ratio":
+        ratios = ratios_to_first(optimizer, "group_lrs", 'pass "same" or a list of (start, end)')
+    else:
+        ratios = [1.0] * count
     return np.multiply.outer(_ramp("", start, end, steps, scale), ratios)
+
+
+def _lrs_of_each_group(pairs: Sequence[Any], count: int, steps: int, scale: RampScale) -> Array:
+    if len(pairs) != count:
+        raise ValueError(f"group_lrs must have one (start, end) per param group, got {len(pairs)} for {count} groups")
+    for i, pair in enumerate(pairs):
+        if not (isinstance(pair, (list, tuple)) and len(pair) == 2):
+            raise TypeError(f"group_lrs[{i}] must be a pair (start, end), got {pair!r}")
+    ramps = [_ramp(f"group_lrs[{i}]: ", start, end, steps, scale) for i, (start, end) in enumerate(pairs)]
+    return np.stack(ramps, axis=1)
 
 
 def _ramp(prefix: str, start: object, end: object, steps: int, scale: RampScale) -> Array:
@@ -192,20 +218,39 @@ def _ramp(prefix: str, start: object, end: object, steps: int, scale: RampScale)
 
 
 def _check(
-    loss_fn: object, batches: object, train_step: object, scaler: object, sync: object, callback: object, valid: object
+    loss_fn: object,
+    batches: object,
+    train_step: object,
+    accumulate: object,
+    scaler: object,
+    sync: object,
+    callback: object,
+    valid: object,
 ) -> None:
+    """Raise TypeError or ValueError unless these arguments fit together."""
     if (loss_fn is None) == (train_step is None):
-        raise TypeError("give either loss_fn(model, batch) or, with loss_fn=None, train_step(batch)")
+        raise TypeError("pass either loss_fn(model, batch) or, with loss_fn=None, train_step(batch)")
     for name, value in (("loss_fn", loss_fn), ("train_step", train_step), ("callback", callback)):
         if not (value is None or callable(value)):
             raise TypeError(f"{name} must be callable, got {described(value)}")
+    if train_step is not None and accumulate != 1:
+        raise ValueError(f"accumulate must be 1 with train_step, which does the whole step itself, got {accumulate}")
     if not (hasattr(batches, "__iter__") or hasattr(batches, "__getitem__")):
         raise TypeError(f"batches must be an iterable of batches, got {described(batches)}")
     if not (scaler is None or all(hasattr(scaler, name) for name in ("scale", "step", "update", "get_scale"))):
-        raise TypeError(f"scaler must be a gradient scaler, got {described(scaler)}")
+        raise TypeError(f"scaler must be a gradient scaler such as torch.amp.GradScaler, got {described(scaler)}")
     if sync is not None:
         choice("sync", sync, get_args(Sync))
     if valid is not None and (hasattr(valid, "__next__") or not hasattr(valid, "__iter__")):
-        raise TypeError(f"valid must be an iterable that can be run again, got {described(valid)}")
+        raise TypeError(
+            f"valid must be iterable more than once, such as a list or a DataLoader, got {described(valid)}"
+        )
     if valid is not None and loss_fn is None:
-        raise TypeError("valid needs loss_fn")
+        raise TypeError("valid needs loss_fn: with train_step, the validation loss cannot be computed")
+
+
+def _check_trainable(optimizer: Optimizer) -> None:
+    if not any(parameter.requires_grad for group in optimizer.param_groups for parameter in group["params"]):
+        raise ValueError(
+            "model has no trainable parameters: all of the optimizer's parameters have requires_grad=False"
+        )

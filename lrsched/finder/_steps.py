@@ -1,4 +1,7 @@
-"""Trainer: the optimizer steps that one learning rate of a range test takes, and the loss that they show."""
+"""The optimizer steps with each learning rate, and the loss that they show.
+
+Range tests, and sweeps that try one learning rate after another, both train with this loop.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -19,88 +22,116 @@ from .._functions import LossFn, backward, modes_kept, scalar
 
 TrainStep = Callable[[Any], Tensor | float]
 
-_SKIPS = 50  # steps that a gradient scaler may skip in a row: it halves its scale each time
+_MAX_SKIPPED = 50  # steps in a row that a gradient scaler may skip; it halves its scale each time
 
 
 @dataclass
-class Trainer:
-    """One learning rate after another: the steps with it and the loss that they show."""
+class TrainingSteps:
+    """Takes optimizer steps with the learning rates that the optimizer has at the time, and yields their losses.
+
+    Args:
+        model, optimizer: what to train.
+        loss_fn: loss_fn(model, batch) -> scalar; None if `train_step` does the whole step.
+        batches: where training batches come from.
+        batches_per_lr: optimizer steps at each learning rate.
+        accumulate: batches whose gradients are averaged for one optimizer step.
+        train_step: train_step(batch) -> loss, the user's own step, or None.
+        scaler: a gradient scaler, or None.
+        agree: returns the loss that all processes agree on, or NaN if one has none; None for a single process.
+        valid, valid_batches: where validation batches come from and how many to use; None for the training loss.
+    """
 
     model: nn.Module
     optimizer: Optimizer
     loss_fn: LossFn | None
-    batches: Generator[Any, None, None]
-    batches_per_lr: int
-    accumulate: int
-    train_step: TrainStep | None
-    scaler: Any
-    agree: Callable[[float], float] | None
-    valid: Iterable[Any] | None
-    valid_batches: int
+    batches: Iterator[Any]
+    batches_per_lr: int = 1
+    accumulate: int = 1
+    train_step: TrainStep | None = None
+    scaler: Any = None
+    agree: Callable[[float], float] | None = None
+    valid: Iterable[Any] | None = None
+    valid_batches: int = 10
 
     def prepare(self, force_train: bool) -> None:
-        """Bring model and optimizer into the mode for training."""
-        if self.train_step is not None:
-            self._step = self._users_step
-        else:
-            self._step = self._closure_step if _needs_closure(self.optimizer) else self._own_step
-        if hasattr(self.optimizer, "train"):  # schedule-free optimizers step in train mode only
+        """Put the optimizer, and the model if `force_train`, in train mode."""
+        if hasattr(self.optimizer, "train"):  # schedule-free optimizers only step in train mode
             self.optimizer.train()
         if force_train:
             self.model.train()
 
     def points(self) -> Iterator[float]:
-        """Yield the loss that the steps with the present learning rate show, as often as asked and batches last."""
-        usual = self._step == self._own_step and self.batches_per_lr == self.accumulate == 1
-        bare = self.scaler is None and self.agree is None and self.valid is None
-        return self._plain_points() if usual and bare else iter(self._point, None)
+        """Yield a loss each time, after the steps with the optimizer's present learning rate, until batches run out.
 
-    def _plain_points(self) -> Iterator[float]:
-        """Do what `_point` does in the commonest case, one batch and nothing besides, in fewer steps: this is timed."""
-        model, optimizer, loss_fn = self.model, self.optimizer, cast(LossFn, self.loss_fn)
-        for batch in self.batches:
-            optimizer.zero_grad()
-            value = backward(model, loss_fn, batch).item()
-            if math.isfinite(value):
-                optimizer.step()
-            yield value
-
-    def _point(self) -> float | None:
-        """Take the steps with the present learning rate; return their mean loss, or None where batches ran out."""
+        It is the mean loss of these steps, or the validation loss. A non-finite loss is yielded at once.
+        """
+        whole_step = self._whole_step()
         total, taken, skipped = 0.0, 0, 0
-        while taken < self.batches_per_lr:
-            window = list(islice(self.batches, self.accumulate))
-            if self._ran_out(window) if self.agree is not None else len(window) < self.accumulate:
-                return None
+        for window in self._windows():
             scale = None if self.scaler is None else self.scaler.get_scale()
-            loss = self._step(window)
-            if scale is not None and self.scaler.get_scale() < scale:  # an overflow: no step was taken
+            if whole_step is not None:
+                loss = whole_step(window)
+            else:
+                loss = self._gradients(window)
+                if math.isfinite(loss):
+                    if scale is None:
+                        self.optimizer.step()
+                    else:
+                        self._scaled_step()
+            if scale is not None and self.scaler.get_scale() < scale:  # the gradients overflowed: no step was taken
                 skipped += 1
-                loss = 0.0 if skipped < _SKIPS else math.nan
-            else:
-                taken += 1
+                if skipped < _MAX_SKIPPED:
+                    continue
+                loss = math.nan
             total += loss
-            if not math.isfinite(total):
-                return math.nan
-        return total / taken if self.valid is None else self._validated(self.valid)
+            taken += 1
+            if taken == self.batches_per_lr or not math.isfinite(total):
+                yield total / taken if self.valid is None or not math.isfinite(total) else self._validated(self.valid)
+                total, taken, skipped = 0.0, 0, 0
 
-    def _ran_out(self, window: list[Any]) -> bool:
-        """Return whether the batches have run out on any process."""
-        return not math.isfinite(self._agreed(1.0 if len(window) == self.accumulate else math.nan))
+    def _whole_step(self) -> Callable[[list[Any]], float] | None:
+        """Return a function that takes a whole step, or None for the usual step: gradients, then `optimizer.step()`."""
+        if self.train_step is not None:
+            return self._users_step
+        return self._closure_step if _needs_closure(self.optimizer) else None
 
-    def _own_step(self, window: list[Any]) -> float:
-        loss = self._gradients(window)
-        if math.isfinite(loss):
-            if self.scaler is None:
-                self.optimizer.step()
-            else:
-                self.scaler.step(self.optimizer)
-                self.scaler.update()
-        return loss
+    def _windows(self) -> Iterator[list[Any]]:
+        """Yield the batches of one optimizer step each time, until they have run out on any process."""
+        while True:
+            window = list(islice(self.batches, self.accumulate))
+            complete = len(window) == self.accumulate
+            if self.agree is not None:
+                complete = math.isfinite(self.agree(1.0 if complete else math.nan))
+            if not complete:
+                return
+            yield window
+
+    def _gradients(self, window: list[Any]) -> float:
+        """Put the gradients of a window of batches in place, and return its mean loss."""
+        assert self.loss_fn is not None  # it may only be None with train_step
+        share = None if self.scaler is None and self.accumulate == 1 else self._share
+        self.optimizer.zero_grad()
+        total = 0.0
+        for batch in window:
+            total += backward(self.model, self.loss_fn, batch, share).item()
+        total /= self.accumulate
+        return total if self.agree is None else self.agree(total)
+
+    def _share(self, loss: Tensor) -> Tensor:
+        """Return a batch's share of the window's loss, scaled if there is a gradient scaler."""
+        share: Tensor = loss if self.accumulate == 1 else loss / self.accumulate
+        return share if self.scaler is None else self.scaler.scale(share)
+
+    def _scaled_step(self) -> None:
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
 
     def _users_step(self, window: list[Any]) -> float:
-        train_step = cast(TrainStep, self.train_step)
-        return self._agreed(_number("train_step", train_step(window[0])))
+        assert self.train_step is not None
+        loss = self.train_step(window[0])
+        if loss is None:
+            raise TypeError("train_step must return the loss, got None: add `return loss` to it")
+        return self._agreed(real("the loss that train_step returns", loss))
 
     def _closure_step(self, window: list[Any]) -> float:
         losses: list[float] = []
@@ -115,27 +146,14 @@ class Trainer:
             self.optimizer.step(closure)  # type: ignore[arg-type]
         return losses[0]
 
-    def _gradients(self, window: list[Any]) -> float:
-        """Return the mean loss of a window of batches, its gradient in place."""
-        self.optimizer.zero_grad()
-        total = 0.0
-        for batch in window:
-            total += backward(self.model, cast(LossFn, self.loss_fn), batch, self._part).item()
-        total /= self.accumulate
-        return total if self.agree is None else self.agree(total)
-
-    def _part(self, loss: Tensor) -> Tensor:
-        """Return a batch's share of the loss whose gradient is taken, scaled if there is a gradient scaler."""
-        part = loss if self.accumulate == 1 else loss / self.accumulate
-        return part if self.scaler is None else cast(Tensor, self.scaler.scale(part))
-
     def _validated(self, valid: Iterable[Any]) -> float:
-        loss_fn = cast(LossFn, self.loss_fn)
+        """Return the mean validation loss, in eval mode and without gradients."""
+        assert self.loss_fn is not None
         with modes_kept(self.model), torch.no_grad():
             self.model.eval()
-            losses = [scalar(loss_fn(self.model, batch)).item() for batch in islice(valid, self.valid_batches)]
+            losses = [scalar(self.loss_fn(self.model, batch)).item() for batch in islice(valid, self.valid_batches)]
         if not losses:
-            raise ValueError("valid is empty")
+            raise ValueError("valid is empty: it must have at least one batch")
         return self._agreed(sum(losses) / len(losses))
 
     def _agreed(self, loss: float) -> float:
@@ -143,11 +161,11 @@ class Trainer:
 
 
 class _NonFiniteError(Exception):
-    """The first loss in a closure is not finite: no step is to be taken."""
+    """The first loss in a closure is not finite, so the optimizer must not take a step."""
 
 
 def endless(batches: Iterable[Any]) -> Generator[Any, None, None]:
-    """Yield batches, starting again as often as wanted, a one-shot iterator only once."""
+    """Yield batches, starting over whenever they end; batches from an iterator end for good."""
     once = hasattr(batches, "__next__")
     while True:
         empty = True
@@ -155,19 +173,17 @@ def endless(batches: Iterable[Any]) -> Generator[Any, None, None]:
             empty = False
             yield batch
         if empty:
-            raise ValueError("batches is empty" + (" or used up: it is an iterator, which runs once" if once else ""))
+            raise ValueError(
+                "batches is empty"
+                + (" or used up: an iterator can only be used once, pass a list or a DataLoader" if once else "")
+            )
         if once:
             return
 
 
 def _needs_closure(optimizer: Optimizer) -> bool:
+    """Return whether `optimizer.step` must be given a closure that computes the loss."""
     if type(optimizer).__module__.startswith("torch.optim."):
         return isinstance(optimizer, torch.optim.LBFGS)
     parameter = inspect.signature(optimizer.step).parameters.get("closure")
     return parameter is not None and parameter.default is inspect.Parameter.empty
-
-
-def _number(name: str, loss: Any) -> float:
-    if loss is None:
-        raise TypeError(f"{name} must return the loss, got None")
-    return real(f"the loss that {name} returns", loss)

@@ -1,4 +1,4 @@
-"""A record of everything that a range test must put back, kept by other means than the package's own."""
+"""Models, data and losses for the finder, and a record of everything that it must restore, made without its code."""
 
 import copy
 import random
@@ -6,10 +6,11 @@ import random
 import numpy as np
 import torch
 from torch import nn
+from torch.utils.data import DataLoader
 
 
 class Net(nn.Module):
-    """Linear, batch norm (one frozen), dropout, buffers of both kinds and plain attributes."""
+    """A network with batch norm (one in eval mode), dropout, buffers of both kinds and plain attributes."""
 
     def __init__(self, inputs=6, outputs=3):
         super().__init__()
@@ -58,7 +59,7 @@ def train(model, optimizer, loader, steps, loss_fn=loss_of):
 
 
 class Record:
-    """What there was; `verify()` fails on the first thing that is not the same object with the same bits."""
+    """Records everything; `verify()` fails at the first value that is not the same object with the same bits."""
 
     def __init__(self, model, optimizer, generators=(), others=()):
         self.args = (model, optimizer, generators, others)
@@ -70,7 +71,7 @@ class Record:
         assert [path for path, _ in now] == [path for path, _ in self.items]
         for (path, before), held, (_, after) in zip(self.items, self.held, now, strict=True):
             if isinstance(before, (torch.Tensor, dict, list)) and not path.startswith("random"):
-                assert after is before, f"{path} is another object"
+                assert after is before, f"{path} is a different object"
             assert _equal(_plain(after), held), f"{path} was {held}, is {after}"
 
     def _walk(self):
@@ -115,7 +116,7 @@ def _nested(path, value):
 
 
 def _plain(value):
-    """Return bits: tensors as bytes, containers as their shape; their items are recorded on their own."""
+    """Return a value's bits: of a container only its keys or length, because its items are recorded by themselves."""
     if isinstance(value, torch.Tensor):
         if value.is_sparse:
             value = value.detach().coalesce()
@@ -144,6 +145,32 @@ LRS = 10.0**X
 
 
 def sigmoid(depth, rise=True):
-    """A loss over 1e-7 … 10 that falls by `depth` around 10^-2.5 and, where `rise`, explodes from 10^-0.5 on."""
+    """Return losses over LRS that fall by `depth` around 10^-2.5 and, if `rise`, explode above 10^-0.5."""
     explosion = np.where(X > -0.5, np.minimum(50, np.exp(4 * (X + 0.5)) - 1), 0.0)
     return 2.3 - depth / (1 + np.exp(-(X + 2.5) / 0.35)) + rise * explosion
+
+
+OPTIMIZERS = {
+    "SGD": lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.9),
+    "Adam": lambda p: torch.optim.Adam(p, lr=0.01),
+}
+BATCHES = [torch.randn(8, 3, generator=torch.Generator().manual_seed(i)) for i in range(3)]
+
+
+def setup(optimizer="Adam", own=True):
+    """Return a Net, an optimizer and a loader that shuffles with its own generator, or else with the global one."""
+    torch.manual_seed(0)
+    model = Net()
+    loader = DataLoader(data(), 16, shuffle=True, generator=torch.Generator().manual_seed(1) if own else None)
+    return model, OPTIMIZERS[optimizer](model.parameters()), loader
+
+
+def line(lr=0.1):
+    """Return a small linear model and its optimizer."""
+    torch.manual_seed(0)
+    model = nn.Linear(3, 1)
+    return model, torch.optim.SGD(model.parameters(), lr=lr)
+
+
+def square(model, batch):
+    return model(batch).square().mean()

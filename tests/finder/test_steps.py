@@ -1,4 +1,4 @@
-"""The steps that a range test takes: windows, closures, scalers, batches of every form."""
+"""The training steps of a range test: accumulation, closures, gradient scalers, forms of batches, validation."""
 
 import dataclasses
 import math
@@ -29,7 +29,7 @@ def pairs(count=4, size=8):
 
 
 class Counted:
-    """An iterable that counts the batches drawn."""
+    """An iterable that counts the batches taken from it."""
 
     def __init__(self, batches):
         self.batches, self.log = batches, []
@@ -41,7 +41,7 @@ class Counted:
 
 
 def by_hand(model, optimizer, batches, rates, window=1, per_lr=1):
-    """Return the losses of the ramp, trained in the plainest way."""
+    """Return the loss at each learning rate, trained in the plainest way."""
     losses, position = [], 0
     for lr in rates:
         total = 0.0
@@ -62,7 +62,7 @@ def by_hand(model, optimizer, batches, rates, window=1, per_lr=1):
 
 
 @pytest.mark.parametrize(("window", "per_lr"), [(1, 1), (4, 1), (1, 3), (2, 2)])
-def test_losses_are_those_of_a_loop_written_by_hand(window, per_lr):
+def test_losses_equal_those_of_a_loop_written_by_hand(window, per_lr):
     model, optimizer = small()
     source = Counted(pairs())
     curve = range_test(
@@ -73,7 +73,7 @@ def test_losses_are_those_of_a_loop_written_by_hand(window, per_lr):
     assert curve.losses.tolist() == pytest.approx(expected, rel=1e-5)
 
 
-def test_incomplete_last_window_is_dropped():
+def test_an_incomplete_last_window_of_batches_is_dropped():
     model, optimizer = small()
     curve = range_test(model, optimizer, mse, iter(pairs(11)), steps=20, accumulate=4)
     assert len(curve) == 2
@@ -83,7 +83,7 @@ def test_incomplete_last_window_is_dropped():
 # ---------------------------------------------------------------- closures
 
 
-def test_lbfgs_records_its_first_loss_honours_lr_and_is_put_back():
+def test_lbfgs_uses_the_learning_rates_and_shows_its_first_loss():
     torch.manual_seed(0)
     model = nn.Linear(3, 1)
     optimizer = torch.optim.LBFGS(model.parameters(), max_iter=3, history_size=3)
@@ -108,7 +108,7 @@ def _backward(optimizer, loss):
     return loss
 
 
-def test_closure_whose_first_loss_is_not_finite_takes_no_step():
+def test_no_step_is_taken_if_the_first_loss_of_a_closure_is_not_finite():
     model = nn.Linear(3, 1)
     optimizer = torch.optim.LBFGS(model.parameters())
     record = Record(model, optimizer)
@@ -117,7 +117,7 @@ def test_closure_whose_first_loss_is_not_finite_takes_no_step():
     record.verify()
 
 
-def test_optimizer_of_a_stranger_that_needs_a_closure():
+def test_a_custom_optimizer_that_needs_a_closure_gets_one():
     class Greedy(torch.optim.SGD):
         def step(self, closure):
             loss = closure()
@@ -136,10 +136,10 @@ def small_like(model):
     return torch.optim.SGD(model.parameters(), lr=0.1)
 
 
-# ---------------------------------------------------------------- the user's own step
+# ---------------------------------------------------------------- train_step
 
 
-def test_train_step_of_the_user():
+def test_train_step_takes_the_whole_step():
     model, optimizer = small()
 
     def train_step(batch):
@@ -157,7 +157,7 @@ def _stepped(optimizer, loss):
     return loss
 
 
-def test_train_step_with_two_networks_and_two_optimizers():
+def test_train_step_may_train_two_networks_with_two_optimizers():
     torch.manual_seed(0)
     generator, critic = nn.Linear(2, 3), nn.Linear(3, 1)
     first = torch.optim.Adam(generator.parameters())
@@ -174,7 +174,7 @@ def test_train_step_with_two_networks_and_two_optimizers():
         record.verify()
 
 
-def test_train_step_whose_loss_is_not_finite_gives_no_point():
+def test_a_non_finite_loss_from_train_step_gives_no_point():
     model, optimizer = small()
     losses = iter([1.0, 2.0, math.inf])
     curve = range_test(model, optimizer, None, pairs(), train_step=lambda batch: next(losses), steps=10)
@@ -185,7 +185,7 @@ def test_train_step_whose_loss_is_not_finite_gives_no_point():
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        (None, "train_step must return the loss, got None"),
+        (None, "train_step must return the loss, got None: add `return loss`"),
         ("1", "the loss that train_step returns must be one real number"),
     ],
 )
@@ -205,7 +205,7 @@ def test_loss_fn_must_return_a_scalar_tensor():
     record.verify()
 
 
-# ---------------------------------------------------------------- batches of every form
+# ---------------------------------------------------------------- forms of batches
 
 
 @dataclasses.dataclass
@@ -225,7 +225,7 @@ FORMS = {
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_batches_of_every_form(form):
+def test_batches_may_have_any_form(form):
     wrap, loss_fn = FORMS[form]
     model, optimizer = small()
     curve = range_test(model, optimizer, loss_fn, [wrap(*pair) for pair in pairs()], steps=20)
@@ -233,7 +233,7 @@ def test_batches_of_every_form(form):
     assert curve.losses.tolist() == range_test(model, optimizer, mse, pairs(), steps=20).losses.tolist()
 
 
-def test_model_with_several_inputs_and_no_labels():
+def test_a_model_may_have_several_inputs_and_no_labels():
     class Two(nn.Module):
         def __init__(self):
             super().__init__()
@@ -252,7 +252,7 @@ def test_model_with_several_inputs_and_no_labels():
 # ---------------------------------------------------------------- gradient scalers
 
 
-def test_scaler_is_put_back_and_skipped_steps_give_no_point():
+def test_steps_that_a_scaler_skips_give_no_point():
     model, optimizer = small()
     scaler = torch.amp.GradScaler("cpu", init_scale=2.0**127, growth_interval=3)
     record = Record(model, optimizer)
@@ -268,7 +268,7 @@ def test_scaler_is_put_back_and_skipped_steps_give_no_point():
     assert curve.losses.tolist() == pytest.approx(by_hand(model, optimizer, pairs(1), seen), rel=1e-4)
 
 
-def test_scaler_that_always_overflows_ends_the_test():
+def test_a_scaler_that_always_overflows_ends_the_test():
     model, optimizer = small()
     scaler = torch.amp.GradScaler("cpu", init_scale=65536.0)
 
@@ -280,7 +280,7 @@ def test_scaler_that_always_overflows_ends_the_test():
     assert (len(curve), curve.stop_reason) == (0, "non-finite")
 
 
-def test_bfloat16_autocast_without_a_scaler():
+def test_bfloat16_autocast_needs_no_scaler():
     model, optimizer = small()
 
     def loss_fn(model, batch):
@@ -290,10 +290,10 @@ def test_bfloat16_autocast_without_a_scaler():
     assert len(range_test(model, optimizer, loss_fn, pairs(), steps=30)) > 10
 
 
-# ---------------------------------------------------------------- a validation loss
+# ---------------------------------------------------------------- validation loss
 
 
-def test_validation_loss_is_capped_in_eval_mode_and_without_gradients():
+def test_the_validation_loss_is_measured_on_a_few_batches_in_eval_mode_without_gradients():
     model = Net()
     model.frozen_norm.eval()
     optimizer = torch.optim.Adam(model.parameters())
@@ -319,7 +319,7 @@ def test_validation_loss_is_capped_in_eval_mode_and_without_gradients():
     assert len(curve) == 12
 
 
-def test_validation_loss_is_taken_after_the_step():
+def test_the_validation_loss_is_measured_after_the_step():
     model, optimizer = small()
     batches = pairs(1)
     curve = range_test(model, optimizer, mse, batches, steps=10, start_lr=1e-2, end_lr=0.1, valid=batches)
@@ -327,11 +327,13 @@ def test_validation_loss_is_taken_after_the_step():
     assert curve.losses.tolist() == pytest.approx(by_hand_losses[1:], rel=1e-5)
 
 
-def test_bad_validation_batches():
+def test_invalid_validation_batches_are_refused():
     model, optimizer = small()
-    with pytest.raises(TypeError, match="valid must be an iterable that can be run again, got list_iterator"):
+    with pytest.raises(
+        TypeError, match="valid must be iterable more than once, such as a list or a DataLoader, got list_iterator"
+    ):
         range_test(model, optimizer, mse, pairs(), valid=iter(pairs()))
-    with pytest.raises(TypeError, match="valid needs loss_fn"):
+    with pytest.raises(TypeError, match="valid needs loss_fn: with train_step"):
         range_test(model, optimizer, None, pairs(), train_step=lambda b: 1.0, valid=pairs())
-    with pytest.raises(ValueError, match="valid is empty"):
+    with pytest.raises(ValueError, match="valid is empty: it must have at least one batch"):
         range_test(model, optimizer, mse, pairs(), valid=[])
