@@ -604,7 +604,7 @@ def test_case_19_interrupted_at_any_step_equals_uninterrupted(tmp_path):
         states[name] = states[name][:51]
         (tmp_path / f"{name}.json").write_text(json.dumps(states[name], allow_nan=False))
     torch.save(states, tmp_path / "states.pt")
-    code = f"from tests.schedulers.test_scheduler_state import resume_all; resume_all({str(tmp_path)!r})"
+    code = f"from tests.schedulers.test_state_contract import resume_all; resume_all({str(tmp_path)!r})"
     subprocess.run([sys.executable, "-W", "error", "-c", code], cwd=Path(__file__).parents[2], check=True)
     for name in VARIANTS:
         found = json.loads((tmp_path / f"{name}.out").read_text())
