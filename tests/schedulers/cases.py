@@ -16,7 +16,7 @@ import torch
 
 import lrsched
 from lrsched import Geometric, Inverse, PlateauSequence, Rule, Warmup
-from tests.helpers import make_optimizer
+from tests.helpers import group_lrs, make_optimizer
 
 BASES = (0.05, 0.5)
 PICTURE = (np.arange(60) * 37 % 256).astype(np.uint8).reshape(4, 5, 3)  # 60 values; the first is 0
@@ -179,3 +179,13 @@ def quietly(call):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return call()
+
+
+def follow(scheduler, optimizer, n):
+    """Return the learning rates at positions 0 to n − 1, in an array of shape (n, groups)."""
+    optimizer.step()
+    lrs = [group_lrs(optimizer)]
+    for _ in range(n - 1):
+        scheduler.step()
+        lrs.append(group_lrs(optimizer))
+    return np.array(lrs)
