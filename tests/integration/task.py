@@ -116,7 +116,7 @@ def plain(make: Callable[..., Any], per: str, epochs: int = EPOCHS) -> Run:
 
 
 def same(run: Run, expected: Run, first: Run | None = None) -> None:
-    """Assert that a run, continued from a first one if given, did what the expected one did."""
+    """Assert that a run, after a first one if given, did the same as the expected run."""
     assert [*(first.rates if first else []), *run.rates] == expected.rates
     assert run.events == expected.events
     assert run.scheduler.get_last_lr() == expected.scheduler.get_last_lr()

@@ -54,7 +54,7 @@ def test_runs_are_divided_and_every_process_gets_all_of_them(tmp_path, vectorize
     assert not here & there
     assert len(out.read_text().splitlines()) == len(runs) == 9
     if not vectorize:
-        assert runs == alone  # bit for bit; side by side, sums depend on how many there are
+        assert runs == alone  # bit for bit; side by side, sums depend on the number of members
     for run, other in zip(runs, alone, strict=True):
         assert run[3] == pytest.approx(other[3], rel=1e-5)
 

@@ -76,7 +76,7 @@ def test_learning_rates_events_and_weights_stay_the_same_on_both_ranks(tmp_path)
 
 
 def one_nan(rank):
-    """Return, for each policy, the lr and the count after each of five metrics, the third NaN on rank 1 alone."""
+    """Return, for each policy, the lr and the count after each of five metrics; the third is NaN on rank 1 only."""
     join()
     seen = {}
     for nonfinite in ("hold", "advance", "raise"):

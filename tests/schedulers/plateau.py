@@ -19,7 +19,7 @@ HALF = Geometric(0.5)
 
 
 def bumpy(seed, length=60):
-    """Return a falling series with noise, ties and plateaus; every entry a sum of few bits."""
+    """Return a falling series with noise, ties and plateaus; every value has few significant bits."""
     rng = random.Random(seed)
     level, out = 2.0, []
     for i in range(length):
@@ -40,13 +40,13 @@ def feed(scheduler, metrics):
 
 
 def advance(scheduler, times=1):
-    """Advance a scheduler whose rule is "oscillate" and that saw nothing else."""
+    """Advance a scheduler with the rule "oscillate" that has seen no other metrics."""
     first = scheduler.last_epoch
     feed(scheduler, [float(i) for i in range(first, first + times + (first == 0))])
 
 
 def everything(optimizer, scheduler):
-    """Return all that a refused call must leave as it was."""
+    """Return everything that a refused call must not change."""
     return copy.deepcopy(
         (
             scheduler.state_dict(),
@@ -61,7 +61,7 @@ def everything(optimizer, scheduler):
 
 
 def drops_repeats(scheduler):
-    """Say whether the guard of a fresh Cutoff(0.5, decay=1.0) works, with real optimizer steps."""
+    """Say whether a new scheduler with Cutoff(0.5, decay=1.0) drops repeated metrics, with real optimizer steps."""
     optimizer = scheduler.optimizer
     before = scheduler.last_epoch
     for metric in (8.0, 7.0, 6.0):
@@ -127,7 +127,7 @@ class Returns(Rule):
 
 
 class Wrapped(torch.optim.Optimizer):
-    """An optimizer around another, as frameworks make them: no hook tables, no constructor of its own kind."""
+    """An optimizer around another, as frameworks make them: it has no hook tables and calls no base constructor."""
 
     def __init__(self, optimizer):
         self.optimizer = optimizer

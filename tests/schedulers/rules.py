@@ -4,7 +4,7 @@ from lrsched import Rule
 
 
 def feed(rule, metrics, mode="min"):
-    """Return the reasons, None where the rule does not fire."""
+    """Return the reason for each metric, or None if the rule does not fire."""
     return [rule.update(metric, mode) for metric in metrics]
 
 
@@ -14,7 +14,7 @@ def fires(rule, metrics, mode="min"):
 
 
 class EveryThird(Rule):
-    """A user's rule, written with nothing but the documented parts."""
+    """A rule that a user might write, with only the documented parts."""
 
     state_fields = ("seen",)
 

@@ -76,7 +76,7 @@ def optimizer_for(name, factor=1):
 
 def scheduler_on(name, optimizer):
     if name in VARIANTS:
-        return copy.deepcopy(VARIANTS[name]).make(optimizer)  # a scale_fn that is an object is changed by a load
+        return copy.deepcopy(VARIANTS[name]).make(optimizer)  # loading changes a scale_fn that is an object
     sequence, rule, _, options = PLATEAUS[name.removeprefix("PlateauSequence ")]
     return PlateauSequence(optimizer, sequence, rule, **options)
 
@@ -125,7 +125,7 @@ def momenta(optimizer):
 
 
 def held(scheduler):
-    """Return all that a scheduler shows, as text, so that NaN equals NaN."""
+    """Return everything that a scheduler shows, as text, so that NaN equals NaN."""
     shown = (scheduler.last_epoch, scheduler.base_lrs, [float(lr) for lr in scheduler.get_last_lr()])
     return repr((shown, getattr(scheduler, "events", None), scheduler.state_dict()))
 
@@ -137,7 +137,7 @@ def played(name, stop=40, metrics=METRICS):
 
 
 def everything(scheduler):
-    """Return all that a refused state must leave as it was."""
+    """Return everything that a refused state must not change."""
     groups = [
         {key: value for key, value in group.items() if key != "params"} for group in scheduler.optimizer.param_groups
     ]

@@ -125,7 +125,7 @@ def with_compiled(optimizer):
 
 
 class Stepper:
-    """Another object whose method takes the place of the optimizer's."""
+    """An object whose method replaces the step of an optimizer."""
 
     def __init__(self, optimizer):
         self.plain_step = optimizer.step

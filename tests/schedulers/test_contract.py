@@ -1,4 +1,4 @@
-"""What holds of a scheduler of every kind: attributes, get_lr, step(epoch), last_epoch."""
+"""What every kind of scheduler must do: attributes, get_lr, step(epoch), last_epoch."""
 
 import copy
 import functools
@@ -199,7 +199,7 @@ def test_last_epoch_after_a_load_of_the_optimizer(case):
 
 
 @every_stepwise_kind
-def test_a_second_scheduler_on_a_used_optimizer_starts_anew(case):
+def test_a_second_scheduler_on_a_used_optimizer_starts_from_the_base(case):
     optimizer, scheduler = started(case)
     for _ in range(5):
         scheduler.step()

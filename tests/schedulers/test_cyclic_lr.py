@@ -1,4 +1,4 @@
-"""CyclicLR: the learning rates and momenta of torch's class."""
+"""CyclicLR has the learning rates and momenta of torch's CyclicLR."""
 
 import copy
 

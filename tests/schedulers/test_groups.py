@@ -39,7 +39,7 @@ def test_an_initial_lr_is_the_base_and_the_present_rate_is_not(initial):
     assert optimizer.param_groups[0]["initial_lr"] is initial
 
 
-def test_a_rate_edited_by_the_user_is_reset_by_a_second_scheduler_and_by_the_next_step():
+def test_a_rate_edited_by_the_user_is_reset_by_the_next_write():
     optimizer, scheduler = started(CASES["InverseLR"], make_optimizer((0.1,)))
     scheduler.step()
     optimizer.param_groups[0]["lr"] = 0.007
@@ -227,7 +227,7 @@ def test_a_new_group_leaves_the_initial_lr_of_the_others_at_their_base():
     for _ in range(4):
         scheduler.step()
     for group in optimizer.param_groups:
-        del group["initial_lr"]  # as a load of an optimizer saved without a scheduler does
+        del group["initial_lr"]  # as if an optimizer state saved without a scheduler had been loaded
     optimizer.add_param_group(new_group(0.3))
     scheduler.step()
     bases = [*BASES, 0.3]

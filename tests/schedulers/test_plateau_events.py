@@ -86,7 +86,7 @@ def test_a_cutoff_that_underflows_stops_advancing():
 
 
 def test_metrics_in_bfloat16_do_not_advance_at_every_epoch():
-    """Losses that fall by less than bfloat16 resolves look equal: the cutoff shrinks below any real difference."""
+    """Losses that differ by less than the resolution of bfloat16 look equal; the cutoff soon shrinks below that."""
     _, scheduler = make(Inverse(), on=Cutoff(0.1, previous=0.0))
     losses = torch.linspace(2.0, 0.5, 60, dtype=torch.bfloat16)  # differences of about 0.025, resolved to 1/128
     feed(scheduler, losses)

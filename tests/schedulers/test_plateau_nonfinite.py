@@ -47,7 +47,7 @@ def test_advance_counts_a_nonfinite_metric_as_a_plateau(bad):
     assert [e.epoch for e in scheduler.events] == [1, 3, 4]
     assert repr(scheduler.events[1].metric) == repr(bad)
     assert repr(bad) in scheduler.events[1].reason
-    assert scheduler.rule.cutoff == 0.05  # shrunk once, by the finite plateau
+    assert scheduler.rule.cutoff == 0.05  # it shrank once, at the finite plateau
     assert group_lrs(optimizer) == [0.1 * 0.5**3]
 
 

@@ -86,11 +86,11 @@ class TestRates:
         advance(scheduler, 2)
         assert group_lrs(optimizer) == pytest.approx([0.15, 0.2], rel=1e-15)
         assert scheduler.sequence == sequences
-        sequences[0] = Inverse()  # the list is the user's
+        sequences[0] = Inverse()  # the list belongs to the user
         advance(scheduler)
         assert group_lrs(optimizer) == pytest.approx([0.075, 0.15], rel=1e-15)
 
-    def test_a_manual_edit_lives_until_an_event(self):
+    def test_a_rate_edited_by_the_user_stays_until_an_event(self):
         optimizer, scheduler = make(on=Patience(1))
         optimizer.param_groups[0]["lr"] = 0.007
         feed(scheduler, [5.0, 4.0, 3.0, 3.0, math.nan])
@@ -182,7 +182,7 @@ class TestAddedGroups:
     @pytest.mark.parametrize(
         "lists", [{"sequence": [HALF, HALF]}, {"min_lr": [0.0, 0.0]}, {"sequence": [HALF, HALF], "min_lr": [0.0, 0.0]}]
     )
-    def test_lists_do_not_cover_it(self, lists):
+    def test_a_new_group_beside_lists_is_refused(self, lists):
         optimizer, scheduler = make(on="oscillate", lrs=[0.1, 0.2], **lists)
         advance(scheduler)
         add_group(optimizer, 0.8)

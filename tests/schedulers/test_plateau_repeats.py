@@ -147,7 +147,7 @@ def test_steps_skipped_by_a_grad_scaler():
     for factor, expected in [(math.inf, 0), (math.inf, 1), (1.0, 2), (math.inf, 2), (1.0, 3)]:
         optimizer.zero_grad()
         scaler.scale((parameter * factor).sum()).backward()
-        scaler.step(optimizer)  # skipped where the gradient is not finite
+        scaler.step(optimizer)  # skipped if the gradient is not finite
         scaler.update()
         scheduler.step(1.0)
         assert scheduler.position == expected

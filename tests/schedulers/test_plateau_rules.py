@@ -47,7 +47,7 @@ class TestRules:
         assert first.events == preview(HALF, rule, bumpy(6), base_lr=0.1)
         assert second.events == preview(HALF, rule, bumpy(7), base_lr=0.1)
 
-    def test_a_used_rule_goes_on_from_where_it_is(self):
+    def test_a_used_rule_continues_from_its_present_state(self):
         rule = Oscillation()
         rule.update(1.0, "min")
         _, scheduler = make(on=rule)
@@ -80,7 +80,7 @@ class TestRules:
         assert all(type(metric) is float for metric, _ in calls)
 
     @each_side
-    def test_a_rule_that_raises(self, wrap):
+    def test_a_rule_that_raises_changes_nothing(self, wrap):
         optimizer, scheduler = make(on=wrap(FailsAbove(1.0)))
         feed(scheduler, [1.0])
         for again in range(2):
@@ -94,7 +94,7 @@ class TestRules:
 
     @pytest.mark.parametrize("value", [True, False, 1, 0, 0.5, b"reason", ["reason"]], ids=repr)
     @each_side
-    def test_a_rule_that_returns_no_string(self, value, wrap):
+    def test_a_rule_that_returns_anything_but_a_string_is_refused(self, value, wrap):
         optimizer, scheduler = make(on=wrap(Returns(value)))
         before = everything(optimizer, scheduler)
         with pytest.raises(TypeError, match=rf"Returns.*update.*string.*{re.escape(repr(value))}"):

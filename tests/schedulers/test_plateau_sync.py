@@ -37,7 +37,7 @@ def test_no_communication_when_not_initialised(sync):
 
 
 @pytest.mark.parametrize("sync", ["mean", "rank0"])
-def test_no_communication_with_oneself(sync, request):
+def test_no_communication_in_a_group_of_one(sync, request):
     dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
     request.addfinalizer(dist.destroy_process_group)
     request.getfixturevalue("no_communication")
@@ -72,13 +72,13 @@ def run_rank(rank, folder, syncs):
             optimizer.step()
             feed(scheduler, [loss, loss])  # the second call is dropped on both
             lrs += group_lrs(optimizer)
-        pickle.dumps(scheduler)  # without the process group
+        pickle.dumps(scheduler)  # the process group is left out
         seen[sync] = (lrs, scheduler.events, scheduler.last_epoch, scheduler.state_dict())
     _, scheduler = make(Inverse(), Oscillation(), sync="mean")
     scheduler.step(1.0)
     if rank == 1:  # the other rank must not wait, nor pair its metric with the next one
         with pytest.raises(TypeError, match="metrics"):
-            scheduler.step("no number")
+            scheduler.step("not a number")
     else:
         scheduler.step(0.5)
     scheduler.step(3.0 + rank)

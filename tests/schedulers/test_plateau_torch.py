@@ -55,7 +55,7 @@ def test_equals_reduce_lr_on_plateau_on_1000_random_series():
     assert reductions > 3000
 
 
-def test_is_what_frameworks_look_for():
+def test_attributes_that_frameworks_look_for():
     optimizer, scheduler = make(lrs=[0.1, 0.5])
     assert isinstance(scheduler, ReduceLROnPlateau)
     assert isinstance(scheduler, LRScheduler)

@@ -51,7 +51,7 @@ class TestPreview:
         ]
         assert all(type(e) is Event for e in events)
 
-    def test_defaults(self):
+    def test_the_defaults(self):
         (event,) = preview(HALF, "cutoff", [1.0, 1.0, 3.0])
         assert (event.old_lrs, event.new_lrs) == ([1.0], [0.5])
 

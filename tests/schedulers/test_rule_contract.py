@@ -1,4 +1,4 @@
-"""What holds of every rule: print, state, copies; rules that users write; arguments; events."""
+"""What every rule must do: repr, state, copies; users' rules; arguments; events."""
 
 import copy
 import dataclasses
@@ -100,7 +100,7 @@ class TestEveryRule:
     @pytest.mark.parametrize(
         "clone", [copy.deepcopy, lambda r: pickle.loads(pickle.dumps(r))], ids=["deepcopy", "pickle"]
     )
-    def test_a_copy_goes_its_own_way(self, make, clone):
+    def test_a_copy_is_independent(self, make, clone):
         rule = make()
         feed(rule, bumpy(12)[:20])
         other = clone(rule)
@@ -296,7 +296,7 @@ def test_patience_refuses(name, values, error):
             Patience(**{name: value})
 
 
-def test_arguments_become_pythons_numbers():
+def test_arguments_become_python_numbers():
     rule = Cutoff(np.float64(0.5), decay=np.float32(0.25), previous=np.int64(1))
     assert repr(rule) == repr(Cutoff(0.5, decay=0.25, previous=1.0))
     assert type(rule.cutoff) is float

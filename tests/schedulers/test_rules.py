@@ -210,7 +210,7 @@ class TestOr:
         metrics = [1.0, 2.0, 3.0, 3.125, 3.0, 3.125]
         assert fires(rule, metrics) == [1, 2, 3, 5]
         reasons = feed(rule, [4.0, 4.0625])
-        assert "< 0.125" in reasons[1]  # one shrink in all that time
+        assert "< 0.125" in reasons[1]  # it has shrunk only once
 
     @pytest.mark.parametrize(
         "join",
@@ -233,7 +233,7 @@ class TestOr:
         assert isinstance(Cutoff() | Oscillation(), Rule)
 
     @pytest.mark.parametrize("other", ["oscillate", None, 1, Cutoff, len])
-    def test_refuses_what_is_no_rule(self, other):
+    def test_refuses_anything_but_a_rule(self, other):
         with pytest.raises(TypeError, match=r"\|"):
             Cutoff() | other
         with pytest.raises(TypeError, match=r"\|"):

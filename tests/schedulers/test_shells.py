@@ -1,4 +1,4 @@
-"""Named classes that only choose a sequence: each is `SequenceLR(optimizer, sequence)` in rates, state and print."""
+"""Named classes that only choose a sequence: each equals `SequenceLR(optimizer, sequence)` in rates, state and repr."""
 
 import copy
 import json
@@ -28,12 +28,12 @@ every_shell = pytest.mark.parametrize(("name", "arguments", "sequence"), SHELLS.
 
 
 def pair(name, arguments, sequence, **options):
-    """Return the shell and the SequenceLR, each on an optimizer of its own."""
+    """Return the shell and the SequenceLR, each on its own optimizer."""
     return getattr(lrsched, name)(mixed(), *arguments, **options), SequenceLR(mixed(), sequence, **options)
 
 
 def same(shell, plain):
-    """Assert that both have the same rates, state and print, but for the name of the class."""
+    """Assert that both have the same rates, state and repr, except for the name of the class."""
     name = type(shell).__name__
     assert group_lrs(shell.optimizer) == group_lrs(plain.optimizer)
     assert shell.get_last_lr() == plain.get_last_lr()

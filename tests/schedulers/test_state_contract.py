@@ -94,7 +94,7 @@ def test_loading_neither_changes_nor_keeps_the_state(name):
 
 
 @every_state
-def test_a_state_holds_the_optimizers_rates_whoever_wrote_them(name):
+def test_a_state_holds_the_rates_of_the_optimizer_not_those_last_written(name):
     optimizer, scheduler = played(name)
     written = [0.125 + i for i in range(len(optimizer.param_groups))]
     for group, lr in zip(optimizer.param_groups, written, strict=True):

@@ -107,7 +107,7 @@ def test_a_state_without_one_of_its_entries_is_refused(name, strict):
     _, scheduler = played(name, 25)
     state, target = scheduler.state_dict(), target_of(name)
     for path in paths(state):
-        shorter = path[0] in ("events", "base_lrs") and isinstance(path[-1], int)  # as before a group was adopted
+        shorter = path[0] in ("events", "base_lrs") and isinstance(path[-1], int)  # a new group is not adopted yet
         if shorter or (len(path) > 1 and is_free(name, path, strict)):
             continue
         match = f"{re.escape(path[-1])}|state must be" if isinstance(path[-1], str) else "state"
