@@ -46,7 +46,7 @@ class TestState:
 
     @pytest.mark.parametrize("state", [None, [], {}, {"version": 1}, {"best": 1.0, "num_bad_epochs": 0}], ids=repr)
     def test_refuses_states_of_other_packages(self, state):
-        with pytest.raises(ValueError, match=r"^state must be the state_dict\(\) of a lrsched scheduler, got "):
+        with pytest.raises(ValueError, match=r"^state must be the state_dict\(\) of an? lrsched scheduler, got "):
             _state.check_state(state, self.keys, {"mode": "min"}, strict=False)
 
     def test_refuses_a_state_without_all_its_entries(self):
