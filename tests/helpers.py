@@ -1,4 +1,4 @@
-"""What several test modules need."""
+"""What many test modules share."""
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ KINDS = {
 
 
 def make_optimizer(lrs=(0.1,), kind="float", optimizer=torch.optim.SGD, **options):
-    """Return an optimizer with one group a learning rate, each of one parameter, the rates stored as `kind`."""
+    """Return an optimizer with one param group for each learning rate; the rates are stored as `kind`."""
     groups = [{"params": [nn.Parameter(torch.ones(1))], "lr": KINDS[kind](lr)} for lr in lrs]
     return optimizer(groups, lr=0.0, **options)
 

@@ -1,4 +1,4 @@
-"""One small training: its data, its model, its schedulers, and the plain loop that every framework is held against."""
+"""One small training: its data, model and schedulers, and the plain loop that every framework is compared with."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BATCHES = 4
 EPOCHS = 6
 PICTURE = (np.arange(24) * 37 % 256).astype(np.uint8).reshape(4, 6)
 
-# Frameworks warn of their own; what torch and we say of the order of calls stays an error.
+# Warnings of the frameworks are ignored. Those of torch and this package about the order of calls are errors.
 ours_are_errors = [
     pytest.mark.filterwarnings("ignore"),
     pytest.mark.filterwarnings(r"error:.*lr_scheduler"),
@@ -65,13 +65,13 @@ every_scheduler = pytest.mark.parametrize(("make", "per"), MAKERS.values(), ids=
 
 @dataclass
 class Run:
-    """What a training did: learning rate and momentum of each `optimizer.step()`, and the scheduler's events."""
+    """What a training did: the learning rate and momentum of each `optimizer.step()`, and the scheduler's events."""
 
     scheduler: Any = None
     rates: list[tuple[float, float]] = field(default_factory=list)
 
     def watch(self, optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
-        """Return the optimizer, its steps noted from now on."""
+        """Return the optimizer; its steps are recorded from now on."""
 
         def note(optimizer: torch.optim.Optimizer, *_: Any) -> None:
             (group,) = optimizer.param_groups
@@ -87,7 +87,7 @@ class Run:
 
 
 def batches() -> Any:
-    """Return the batches of an epoch, in their order."""
+    """Return the batches of an epoch, in order."""
     return zip(*(tensor.split(8) for tensor in TRAIN), strict=True)
 
 
@@ -97,7 +97,7 @@ def val_loss(model: nn.Module) -> torch.Tensor:
 
 
 def plain(make: Callable[..., Any], per: str, epochs: int = EPOCHS) -> Run:
-    """Train as anybody would by hand."""
+    """Train in a loop without a framework."""
     run, model = Run(), network()
     optimizer = run.watch(sgd(model))
     run.scheduler = scheduler = make(optimizer)
@@ -116,14 +116,14 @@ def plain(make: Callable[..., Any], per: str, epochs: int = EPOCHS) -> Run:
 
 
 def same(run: Run, expected: Run, first: Run | None = None) -> None:
-    """Assert that a run, continued from a first one if given, did what the expected one did."""
+    """Assert that a run, after a first one if given, did the same as the expected run."""
     assert [*(first.rates if first else []), *run.rates] == expected.rates
     assert run.events == expected.events
     assert run.scheduler.get_last_lr() == expected.scheduler.get_last_lr()
 
 
 def package(name: str) -> Any:
-    """Import a framework, whatever it warns of; skip where it is missing."""
+    """Import a framework and ignore its warnings; skip the tests if it is missing."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return pytest.importorskip(name, reason=f"{name} is not installed: pip install torch-lrsched[integration]")

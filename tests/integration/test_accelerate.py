@@ -1,4 +1,4 @@
-"""Accelerate: `prepare` wraps a scheduler, and the wrapper calls it once for each process."""
+"""Accelerate: `prepare` wraps a scheduler, and the wrapper steps it once for each process."""
 
 from torch.nn.functional import mse_loss
 from torch.utils.data import DataLoader, TensorDataset
@@ -27,7 +27,7 @@ pytestmark = ours_are_errors
 
 
 def train(make, per, folder, epochs=EPOCHS, resume=False, prepare=True, **options):
-    """Train, each process on a part of every batch of 8, and save or resume the state in the folder."""
+    """Train, each process on its part of every batch of 8; save the state in the folder, or resume from it."""
     accelerator = accelerate.Accelerator(cpu=True, **options)
     run, model = Run(), network()
     optimizer = run.watch(sgd(model))
@@ -73,7 +73,7 @@ def on_a_rank(rank, folder):
     return {name: (run.rates, run.events, run.scheduler.last_epoch) for name, run in runs.items()}
 
 
-def test_case_33_two_processes_advance_as_often_as_one(tmp_path):
+def test_two_processes_advance_as_often_as_one(tmp_path):
     ranks = in_two_processes(on_a_rank, tmp_path, tmp_path / "state")
     expected = plain(plateau, "metric")
     per_metric = expected.rates, expected.events, EPOCHS

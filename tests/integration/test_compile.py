@@ -1,59 +1,56 @@
-"""torch.compile and CUDA graphs: an optimizer's step that is compiled, or captured, once follows the schedule."""
+"""torch.compile and CUDA graphs: a step that was compiled or captured once follows the schedule."""
 
 import pytest
 import torch
 from torch import nn
 from torch._dynamo.exc import RecompileError
 from torch._dynamo.testing import CompileCounter
+from torch.optim.lr_scheduler import CyclicLR as TorchCyclicLR
 
-from lrsched import Geometric, PlateauSequence
+from lrsched import CyclicLR, InverseLR
 from tests.helpers import group_lrs
-from tests.schedulers.cases import CASES
+from tests.schedulers.cases import KINDS, step
 
-STEPS = 100
+STEPS = 40
 compiles = pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
 cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="CUDA graphs need a GPU")
 
-MAKERS = {name: case.make for name, case in CASES.items()}
-# A cycled momentum is a Python number, for which torch compiles anew, as it does with its own CyclicLR.
-MAKERS["CyclicLR"] = lambda optimizer: CASES["CyclicLR"].make(optimizer, cycle_momentum=False)
-MAKERS["PlateauSequence"] = lambda optimizer: PlateauSequence(optimizer, Geometric(0.9), on="oscillate")
+MAKERS = {name: case.make for name, case in KINDS.items()}
+# A cycled momentum is a Python number: torch compiles again when it changes, with its own CyclicLR too.
+MAKERS["CyclicLR"] = lambda optimizer: KINDS["CyclicLR"].make(optimizer, cycle_momentum=False)
 every_scheduler = pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
 
 
 class Training:
-    """An optimizer with a tensor lr, and a scheduler; where it wants a metric, every second one is worse."""
+    """An optimizer and its scheduler; the learning rate is a tensor, or else a float."""
 
-    def __init__(self, make, device="cpu"):
+    def __init__(self, make, device="cpu", tensor=True, momentum=0.0):
         self.parameter = nn.Parameter(torch.ones(3, device=device))
         self.parameter.grad = torch.full_like(self.parameter, 0.1)
-        self.lr = torch.tensor(0.1, device=device)
-        self.optimizer = torch.optim.SGD([self.parameter], lr=self.lr)
+        self.lr = torch.tensor(0.1, device=device) if tensor else 0.1
+        self.optimizer = torch.optim.SGD([self.parameter], lr=self.lr, momentum=momentum)
         self.scheduler = make(self.optimizer)
-        self.metrics = [0, 1]
 
     def step(self):
         self.optimizer.step()
         self.schedule()
 
     def schedule(self):
-        self.metrics.reverse()
-        self.scheduler.step(*self.metrics[:1] if isinstance(self.scheduler, PlateauSequence) else ())
+        step(self.scheduler)
 
 
 @pytest.fixture
 def counter():
     torch._dynamo.reset()
-    with torch._dynamo.config.patch(error_on_recompile=True):
-        yield CompileCounter()
+    yield CompileCounter()
     torch._dynamo.reset()
 
 
-@compiles
-@every_scheduler
-@pytest.mark.parametrize("inside", [False, True], ids=["step compiled", "scheduler inside"])
-def test_case_20_a_hundred_steps_compile_once(make, inside, counter):
-    training, plain = Training(make), Training(make)
+def graphs(make, inside, counter, **options):
+    """Return how many graphs the steps take; they are checked against the same steps without a compiler."""
+    torch._dynamo.reset()
+    counter.clear()
+    training, plain = Training(make, **options), Training(make, **options)
     compiled = torch.compile(training.step if inside else training.optimizer.step, backend=counter)
     for _ in range(STEPS):
         compiled()
@@ -62,26 +59,63 @@ def test_case_20_a_hundred_steps_compile_once(make, inside, counter):
         plain.step()
         assert group_lrs(training.optimizer) == group_lrs(plain.optimizer)
     torch.testing.assert_close(training.parameter, plain.parameter)
-    assert training.optimizer.param_groups[0]["lr"] is training.lr
+    assert type(training.optimizer.param_groups[0]["lr"]) is type(training.lr)
+    return counter.frame_count
+
+
+where = pytest.mark.parametrize("inside", [False, True], ids=["step compiled", "scheduler inside"])
+
+
+@compiles
+@every_scheduler
+@where
+def test_a_compiled_step_with_a_tensor_lr_is_compiled_once(make, inside, counter):
+    with torch._dynamo.config.patch(error_on_recompile=True):
+        assert graphs(make, inside, counter) == 1
+
+
+@compiles
+@where
+def test_a_compiled_step_with_a_float_lr_is_compiled_twice(inside, counter):
+    assert graphs(InverseLR, inside, counter, tensor=False) == 2
+
+
+@compiles
+@where
+def test_a_cycled_momentum_takes_no_more_graphs_than_with_torchs_class(inside, counter):
+    ours, torchs = (
+        graphs(lambda optimizer, cls=cls: cls(optimizer, 0.05, 0.4, 3, 4), inside, counter, momentum=0.9)
+        for cls in (CyclicLR, TorchCyclicLR)
+    )
+    assert ours <= torchs
+
+
+@compiles
+def test_a_step_that_is_compiled_before_the_scheduler_is_made_is_compiled_once(counter):
+    training = Training(lambda optimizer: None)
+    training.optimizer.step = torch.compile(training.optimizer.step, backend=counter)
+    training.scheduler = InverseLR(training.optimizer)
+    for _ in range(STEPS):
+        training.step()
     assert counter.frame_count == 1
 
 
 @compiles
-def test_case_20_a_recompilation_would_be_seen(counter):
-    training = Training(MAKERS["InverseLR"])
+def test_a_recompilation_would_be_an_error(counter):
+    training = Training(InverseLR)
     compiled = torch.compile(training.optimizer.step, backend=counter)
     compiled()
     training.optimizer.param_groups[0]["lr"] = 0.2
-    with pytest.raises(RecompileError):
+    with torch._dynamo.config.patch(error_on_recompile=True), pytest.raises(RecompileError):
         compiled()
 
 
 @cuda
 @every_scheduler
-def test_case_21_a_captured_graph_follows_the_schedule(make):
+def test_a_captured_graph_follows_the_schedule(make):
     training, plain = Training(make, "cuda"), Training(make, "cuda")
     stream = torch.cuda.Stream()
-    with torch.cuda.stream(stream):  # torch asks for a warm-up before a capture
+    with torch.cuda.stream(stream):  # torch wants a warm-up before a capture
         training.optimizer.step()
     torch.cuda.current_stream().wait_stream(stream)
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""Ignite: a handler calls `step()` with what the evaluator computed; the state goes into ignite's own checkpoint."""
+"""Ignite: a handler steps the scheduler with the evaluator's metric; the state goes into ignite's checkpoint."""
 
 import pytest
 import torch
@@ -49,7 +49,7 @@ def train(make, per, folder, epochs=EPOCHS, resume=None, wrapped=False):
 
 
 @every_scheduler
-def test_case_33_the_learning_rates_are_those_of_a_plain_loop(make, per, tmp_path):
+def test_the_learning_rates_are_those_of_a_plain_loop(make, per, tmp_path):
     same(train(make, per, tmp_path), plain(make, per))
 
 
@@ -61,6 +61,6 @@ def test_a_resumed_run_continues_exactly(make, per, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["InverseLR per step", "ImageLR"])
-def test_case_02_the_wrapper_of_ignite_gives_the_same_list(name, tmp_path):
+def test_the_lr_scheduler_of_ignite_gives_the_same_rates(name, tmp_path):
     make, per = STEPPED[name]
     assert train(make, per, tmp_path, wrapped=True).rates == plain(make, per).rates

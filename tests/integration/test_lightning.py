@@ -1,4 +1,4 @@
-"""Lightning: it calls the schedulers that `configure_optimizers` returns, and hands a plateau scheduler its metric."""
+"""Lightning steps the schedulers that `configure_optimizers` returns, and passes a plateau scheduler its metric."""
 
 import csv
 
@@ -76,35 +76,35 @@ def test_a_resumed_run_continues_exactly(make, per, tmp_path):
 
 
 def from_checkpoint(module_class, folder):
-    """Train three epochs, then go on from the file that ModelCheckpoint wrote in the third."""
+    """Train three epochs, then resume from the file that ModelCheckpoint wrote in the third."""
     saved = L.callbacks.ModelCheckpoint(folder, filename="{epoch}", save_top_k=-1)
     first, _ = fit(module_class(plateau, "metric"), folder, 3, callbacks=[saved], enable_checkpointing=True)
     return first, fit(module_class(plateau, "metric"), folder, resume=folder / "epoch=2.ckpt")[0]
 
 
-def test_case_32_model_checkpoint_saves_before_the_metric_comes(tmp_path):
+def test_model_checkpoint_saves_before_the_metric_comes(tmp_path):
     _, run = from_checkpoint(Module, tmp_path)
     assert plain(plateau, "metric").scheduler.last_epoch == EPOCHS
     assert run.scheduler.last_epoch == EPOCHS - 1
 
 
-def test_case_32_stepped_in_on_train_epoch_end_it_continues_exactly(tmp_path):
+def test_a_step_in_on_train_epoch_end_continues_exactly(tmp_path):
     first, run = from_checkpoint(StepsBeforeTheCheckpoint, tmp_path)
     assert run.scheduler.last_epoch == EPOCHS
     same(run, plain(plateau, "metric"), first)
 
 
-def test_case_32_one_call_a_validation_and_none_for_the_sanity_check(tmp_path):
+def test_each_validation_counts_once_and_the_sanity_check_does_not(tmp_path):
     run, _ = fit(Module(plateau, "metric"), tmp_path, num_sanity_val_steps=1)
     assert run.scheduler.last_epoch == EPOCHS
 
 
-def test_case_32_a_validation_every_second_epoch_counts_once_with_a_frequency(tmp_path):
+def test_a_validation_every_second_epoch_counts_once_with_a_frequency(tmp_path):
     run, _ = fit(Module(plateau, "metric", frequency=2), tmp_path, check_val_every_n_epoch=2)
     assert run.scheduler.last_epoch == EPOCHS // 2
 
 
-def test_case_32_the_monitor_logs_the_learning_rates(tmp_path):
+def test_the_monitor_logs_the_learning_rates(tmp_path):
     logger = L.loggers.CSVLogger(tmp_path)
     monitor = L.callbacks.LearningRateMonitor(logging_interval="epoch")
     run, _ = fit(Module(plateau, "metric"), tmp_path, callbacks=[monitor], logger=logger, log_every_n_steps=1)

@@ -1,4 +1,4 @@
-"""The package as users get it: built, installed beside what it requires and nothing else, run, and typed."""
+"""The package as users get it: built, installed with only its requirements, run, and typed."""
 
 import os
 import subprocess
@@ -13,11 +13,11 @@ import pytest
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[2]
-MODULES = {f"lrsched/{path.name}" for path in (ROOT / "lrsched").glob("*.py")} | {"lrsched/py.typed"}
+MODULES = {str(path.relative_to(ROOT)) for path in (ROOT / "lrsched").rglob("*.py")} | {"lrsched/py.typed"}
 
 
 def call(*command, cwd):
-    """Run a program without our environment variables and working directory; return what it prints."""
+    """Run a program without the PYTHON variables of this process; return what it prints."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     done = subprocess.run([*map(str, command)], cwd=cwd, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -26,7 +26,7 @@ def call(*command, cwd):
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
-    """Return the folder of the sdist and of the wheel that is made from it."""
+    """Return the folder with the sdist and the wheel that is built from it."""
     folder = tmp_path_factory.mktemp("dist")
     call(sys.executable, "-m", "build", "--no-isolation", "--outdir", folder, ROOT, cwd=folder)
     return folder
@@ -34,7 +34,7 @@ def built(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def python(built, tmp_path_factory):
-    """Return the interpreter of a new environment with the wheel and what it requires."""
+    """Return the interpreter of a new environment with the wheel and its requirements."""
     folder = tmp_path_factory.mktemp("env")
     venv.create(folder, with_pip=True)
     interpreter = folder / "bin" / "python"
@@ -49,7 +49,7 @@ def python(built, tmp_path_factory):
 
 
 def required(*names):
-    """Return the distributions of these names and, for torch, of what it requires, and so on."""
+    """Return the distributions of these names and of all that they require."""
     found = {}
     waiting = list(names)
     while waiting:
@@ -61,7 +61,7 @@ def required(*names):
 
 
 def plain_name(requirement):
-    """Return the name of a requirement that holds here, or None."""
+    """Return the name of a requirement, or None if it does not apply here."""
     parsed = Requirement(requirement)
     return parsed.name if parsed.marker is None or parsed.marker.evaluate({"extra": ""}) else None
 

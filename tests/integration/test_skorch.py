@@ -1,4 +1,4 @@
-"""skorch: its LRScheduler callback makes the scheduler, and hands a plateau scheduler the monitored value."""
+"""skorch: its LRScheduler callback makes the scheduler, and passes a plateau scheduler the monitored value."""
 
 import functools
 
@@ -13,7 +13,7 @@ INTERVALS = {"step": "batch", "epoch": "epoch", "metric": "epoch"}
 
 
 def train(make, per, epochs=EPOCHS, resume=None):
-    """Train; `resume` is a net that has been trained, and its scheduler's state is handed to the new one."""
+    """Train; `resume` is an earlier run, whose scheduler's state is loaded into the new scheduler."""
     run = Run()
 
     def policy(optimizer, last_epoch):

@@ -1,4 +1,4 @@
-"""docs/swap.md: every block runs, before and after the swap, and is a diff of few lines."""
+"""docs/swap.md: every block runs, before and after the swap, and is a diff of a few lines."""
 
 import csv
 import re
@@ -38,7 +38,7 @@ def block(title, number, side="+"):
 
 
 def run(code, **names):
-    """Run a block among the names that it leaves to its reader."""
+    """Run a block with the names that it leaves to its reader."""
     names = {"torch": torch, **vars(lrsched), "epochs": EPOCHS, **names}
     exec(code, names)
     return names
@@ -53,13 +53,13 @@ def train(model, optimizer, loader=None):
 
 
 def loop(code, **names):
-    """Run a block that trains in a loop of one's own."""
+    """Run a block that trains in its own loop."""
     model = network()
     return run(code, **{"model": model, "optimizer": sgd(model), "train": train, "validate": val_loss, **names})
 
 
 def swapped(scheduler, side, calls=EPOCHS):
-    """Assert that the block made a scheduler of torch's before, and after it one of ours that has been called."""
+    """Assert that the block made a scheduler of torch before the swap and of this package after it, and stepped it."""
     assert type(scheduler).__module__.startswith("lrsched" if side == "+" else "torch.optim")
     assert scheduler.last_epoch == calls
 
@@ -129,7 +129,7 @@ def test_hugging_face_trainer(side, tmp_path):
     names = {"model": model, "settings": settings, "data": data}
     names |= {name: getattr(transformers, name) for name in ("Trainer", "TrainingArguments")}
     done = run(block("Hugging Face Trainer", 0, side), **names)
-    swapped(done["scheduler"], side, EPOCHS if side == "+" else 0)  # without the arguments it is never called
+    swapped(done["scheduler"], side, EPOCHS if side == "+" else 0)  # without these arguments it is never stepped
 
 
 @sides
@@ -222,7 +222,7 @@ def test_watching_with_tensorboard(tmp_path):
 
 
 def follow_again(scheduler):
-    """Return the learning rate of each epoch, by the events."""
+    """Return the learning rate of each epoch, computed from the events."""
     lrs = [0.1] * EPOCHS
     for event in scheduler.events:
         lrs[event.epoch :] = event.new_lrs * (EPOCHS - event.epoch)

@@ -1,4 +1,4 @@
-"""The plain loop that the frameworks are held against: its learning rates by hand, and enough happens in it."""
+"""The plain loop that the frameworks are compared with: its learning rates by hand, and that enough happens in it."""
 
 import pytest
 
@@ -14,5 +14,5 @@ def test_the_plain_loop_by_hand():
     assert len(set(rates["ImageLR"])) > 10
 
 
-def test_the_validation_loss_stalls_more_than_once_and_not_always():
+def test_the_validation_loss_stalls_more_than_once_but_not_always():
     assert 2 <= len(plain(plateau, "metric").events) <= EPOCHS - 2

@@ -1,4 +1,4 @@
-"""Hugging Face's Trainer: it steps a scheduler at each optimizer step, or, a plateau scheduler, at each evaluation."""
+"""Hugging Face's Trainer steps a scheduler at each optimizer step, and a plateau scheduler at each evaluation."""
 
 import pytest
 from torch import nn
@@ -31,7 +31,7 @@ def per_epoch(optimizer):
     return SequenceLR(optimizer, Inverse().every(BATCHES))
 
 
-# The Trainer knows no interval: an epoch's schedule is stretched to the batches of an epoch.
+# The Trainer only steps by the batch: a schedule by the epoch is stretched.
 INTERVALS = {**MAKERS, "InverseLR per epoch": (per_epoch, "step")}
 every_scheduler = pytest.mark.parametrize("name", INTERVALS)
 
@@ -74,12 +74,12 @@ def test_the_learning_rates_are_those_of_a_plain_loop(name, tmp_path):
 
 
 @every_scheduler
-def test_case_33_a_resumed_run_continues_exactly(name, tmp_path):
+def test_a_resumed_run_continues_exactly(name, tmp_path):
     first = train(INTERVALS[name][0], tmp_path, epochs=3)
     run = train(INTERVALS[name][0], tmp_path, resume=str(tmp_path / f"checkpoint-{3 * BATCHES}"))
     same(run, plain(*MAKERS[name]), first)
 
 
-def test_case_33_one_call_an_evaluation(tmp_path):
+def test_each_evaluation_counts_once(tmp_path):
     run = train(plateau, tmp_path, eval_strategy="steps", eval_steps=2, save_strategy="no")
     assert run.scheduler.last_epoch == EPOCHS * BATCHES // 2

@@ -11,14 +11,14 @@ from lrsched import Cutoff, CyclicLR, Event, Inverse, InverseLR, Oscillation, Pl
 
 
 class Constantly(Sequence):
-    """A sequence of the user's own."""
+    """A sequence that a user wrote."""
 
     def _at(self, k: int) -> float:
         return 1.0
 
 
 class Every(Rule):
-    """A rule of the user's own."""
+    """A rule that a user wrote."""
 
     state_fields = ("seen",)
 
@@ -32,14 +32,14 @@ class Every(Rule):
 
 
 def schedule(optimizer: torch.optim.Optimizer, by_loss: bool) -> LRScheduler:
-    """Return what a training loop may be given."""
+    """Return a scheduler for a training loop."""
     if by_loss:
         return PlateauSequence(optimizer, Warmup(5) * Inverse(), on=Cutoff() | Oscillation() | Every(2))
     return InverseLR(optimizer, min_lr=1e-3)
 
 
 def main() -> list[Event]:
-    """Use the names that the README uses, as their types say."""
+    """Use the names of the README as their types allow."""
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.1, momentum=0.9)
     scheduler: LRScheduler = schedule(optimizer, by_loss=False)
     cyclic: LRScheduler = CyclicLR(optimizer, 0.1, 0.2, step_size_up=5)

@@ -1,4 +1,8 @@
-"""One table of all scheduler classes: how to make each, and its learning rates written out by hand."""
+"""One table of the schedulers: how to make each, and its learning rates written out by hand.
+
+`CASES` has every class that counts steps. `KINDS` has one of each kind, for what must hold of every scheduler; its
+PlateauSequence advances at every metric, so that it can be stepped like the others.
+"""
 
 import math
 import warnings
@@ -7,14 +11,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 
 import lrsched
-from lrsched import Geometric, Inverse, Warmup
-from tests.helpers import make_optimizer
+from lrsched import Geometric, Inverse, PlateauSequence, Rule, Warmup
+from tests.helpers import group_lrs, make_optimizer
 
 BASES = (0.05, 0.5)
-PICTURE = (np.arange(60) * 37 % 256).astype(np.uint8).reshape(4, 5, 3)  # 60 values a channel at a time, the first 0
+PICTURE = (np.arange(60) * 37 % 256).astype(np.uint8).reshape(4, 5, 3)  # 60 values; the first is 0
 
 
 @dataclass(frozen=True)
@@ -29,6 +34,32 @@ class Case:
     def lrs(self, k):
         return [self.lr(base, k) for base in BASES]
 
+    @property
+    def names_limits(self):
+        """Whether the class takes its limits as arguments, and not from the groups."""
+        return self.cls in (lrsched.CyclicLR, lrsched.ImageLR)
+
+
+class EveryMetric(Rule):
+    """A rule that advances at every metric, and counts them."""
+
+    state_fields = ("seen",)
+
+    def __init__(self):
+        self.seen = 0
+
+    def update(self, metric, mode):
+        self.seen += 1
+        return f"metric {self.seen}"
+
+
+def step(scheduler):
+    """Move a scheduler to its next position; a PlateauSequence gets a metric that it has not seen."""
+    if isinstance(scheduler, PlateauSequence):
+        scheduler.step(float(scheduler.last_epoch))
+    else:
+        scheduler.step()
+
 
 def _triangle(k, low=0.05, high=0.4):
     x = k % 7
@@ -39,12 +70,16 @@ def _pixel(k, low=0.001, high=0.1):
     return low + (high - low) * int(PICTURE.ravel()[min(k, 59)]) / 255
 
 
+def _warmed_inverse(base, k):
+    return base * min(1.0, 0.25 + 0.25 * k) / (k + 1)
+
+
 CASES = {
     case.cls.__name__: case
     for case in (
         Case(
             lrsched.SequenceLR,
-            lambda base, k: base * min(1.0, 0.25 + 0.25 * k) / (k + 1),
+            _warmed_inverse,
             {"sequence": Warmup(3, start=0.25) * Inverse()},
         ),
         Case(lrsched.InverseLR, lambda base, k: base / (k + 1)),
@@ -76,8 +111,18 @@ CASES = {
 }
 
 
+STEPWISE = {name: CASES[name] for name in ("SequenceLR", "GeometricLR", "ImageLR", "CyclicLR")}
+KINDS = STEPWISE | {
+    "PlateauSequence": Case(
+        PlateauSequence, _warmed_inverse, {"sequence": Warmup(3, start=0.25) * Inverse(), "on": EveryMetric()}
+    )
+}
+every_kind = pytest.mark.parametrize("case", KINDS.values(), ids=KINDS)
+every_stepwise_kind = pytest.mark.parametrize("case", STEPWISE.values(), ids=STEPWISE)
+
+
 class Halve:
-    """A scale_fn that is an object: its factor is state."""
+    """A scale_fn that is an object: its factor is part of the state."""
 
     def __init__(self, factor=0.5):
         self.factor = factor
@@ -109,12 +154,12 @@ VARIANTS = CASES | {
 
 
 def mixed(dtype=torch.float64, **options):
-    """Return an SGD with two groups, the first one's learning rate a float, the second one's a tensor."""
+    """Return an SGD with two groups: the learning rate of the first is a float, that of the second a tensor."""
     return make_optimizer((BASES[0], torch.tensor(BASES[1], dtype=dtype)), "asis", momentum=0.9, **options)
 
 
 def started(case, optimizer=None, **more):
-    """Return an optimizer that has stepped once, and the case's scheduler on it at k = 0."""
+    """Return an optimizer that has stepped once, and the case's scheduler on it, at position 0."""
     optimizer = optimizer if optimizer is not None else mixed()
     scheduler = case.make(optimizer, **more)
     optimizer.step()
@@ -130,7 +175,17 @@ def caught(call):
 
 
 def quietly(call):
-    """Return what a call returns, its warnings dropped."""
+    """Return what a call returns, and ignore its warnings."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return call()
+
+
+def follow(scheduler, optimizer, n):
+    """Return the learning rates at positions 0 to n − 1, in an array of shape (n, groups)."""
+    optimizer.step()
+    lrs = [group_lrs(optimizer)]
+    for _ in range(n - 1):
+        scheduler.step()
+        lrs.append(group_lrs(optimizer))
+    return np.array(lrs)

@@ -1,4 +1,4 @@
-"""The writer of learning rates, seen through the schedulers: base rates, tensors in place, limits, groups that come."""
+"""Param groups: base learning rates, tensors that are written in place, floors, groups that are added later."""
 
 import copy
 from dataclasses import dataclass
@@ -10,9 +10,7 @@ from torch import nn
 
 from lrsched import CyclicLR, GeometricLR, ImageLR, Inverse, InverseLR, Sequence, SequenceLR
 from tests.helpers import group_lrs, make_optimizer
-from tests.schedulers.cases import BASES, CASES, PICTURE, mixed, started
-
-every_class = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+from tests.schedulers.cases import BASES, CASES, PICTURE, every_kind, every_stepwise_kind, mixed, started, step
 
 
 def new_group(lr, **options):
@@ -31,7 +29,7 @@ def test_base_rates_are_python_floats_whatever_the_groups_hold(kind):
     assert [float(group["initial_lr"]) for group in optimizer.param_groups] == [1.0, 2.0]
 
 
-@pytest.mark.parametrize("initial", [0.5, 1, np.float32(0.5), torch.tensor(0.5)])
+@pytest.mark.parametrize("initial", [0.5, 1, np.float32(0.5), torch.tensor(0.5)], ids=repr)
 def test_an_initial_lr_is_the_base_and_the_present_rate_is_not(initial):
     optimizer = make_optimizer((0.007,))
     optimizer.param_groups[0]["initial_lr"] = initial
@@ -41,7 +39,7 @@ def test_an_initial_lr_is_the_base_and_the_present_rate_is_not(initial):
     assert optimizer.param_groups[0]["initial_lr"] is initial
 
 
-def test_a_rate_edited_by_the_user_is_reset_by_a_second_scheduler_and_by_the_next_step():
+def test_a_rate_edited_by_the_user_is_reset_by_the_next_write():
     optimizer, scheduler = started(CASES["InverseLR"], make_optimizer((0.1,)))
     scheduler.step()
     optimizer.param_groups[0]["lr"] = 0.007
@@ -55,7 +53,7 @@ def test_a_rate_edited_by_the_user_is_reset_by_a_second_scheduler_and_by_the_nex
 # ---- tensors in place
 
 
-def test_case_05_types_stay_and_tensors_are_the_same_object():
+def test_types_stay_and_tensors_are_the_same_object():
     tensor = torch.tensor(0.01)
     optimizer = make_optimizer((1.0, np.float64(0.1), 1, tensor), "asis")
     scheduler = InverseLR(optimizer)
@@ -79,7 +77,7 @@ def test_case_05_types_stay_and_tensors_are_the_same_object():
     assert float(scheduler.get_last_lr()[3]) == pytest.approx(0.01 / 101)
 
 
-@every_class
+@every_kind
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
 def test_a_tensor_keeps_identity_type_and_shape_and_holds_the_nearest_value(case, dtype):
     scalar, one = torch.tensor(0.5, dtype=dtype), torch.tensor([0.5], dtype=dtype)
@@ -93,10 +91,10 @@ def test_a_tensor_keeps_identity_type_and_shape_and_holds_the_nearest_value(case
         nearest = torch.tensor(case.lr(0.5, k), dtype=torch.float64).to(dtype)
         for tensor in (scalar, one):
             torch.testing.assert_close(tensor.reshape(()), nearest, rtol=max(torch.finfo(dtype).eps, 1e-12), atol=0.0)
-        scheduler.step()
+        step(scheduler)
 
 
-@every_class
+@every_kind
 def test_mutating_the_tensor_leaves_the_base_rates_alone(case):
     optimizer, scheduler = started(case)
     tensor = optimizer.param_groups[1]["lr"]
@@ -105,11 +103,11 @@ def test_mutating_the_tensor_leaves_the_base_rates_alone(case):
     tensor.fill_(123.0)
     assert scheduler.base_lrs == base
     assert float(optimizer.param_groups[1]["initial_lr"]) == initial
-    scheduler.step()
+    step(scheduler)
     assert group_lrs(optimizer) == pytest.approx(case.lrs(1), rel=1e-12)
 
 
-def test_hyper_parameter_tensors_are_copied():
+def test_arguments_that_are_tensors_are_copied():
     def tensors():
         return [torch.tensor(value, dtype=torch.float64) for value in (0.1, 0.3, 0.8, 0.9)]
 
@@ -126,8 +124,8 @@ def test_hyper_parameter_tensors_are_copied():
         tensor.fill_(77.0)
     for stepped in (optimizer, other, pixels):
         stepped.step()
-    for step in (scheduler.step, geometric.step, image.step):
-        step()
+    for follower in (scheduler, geometric, image):
+        follower.step()
     assert group_lrs(optimizer) == pytest.approx([0.2])
     assert type(optimizer.param_groups[0]["lr"]) is float
     assert optimizer.param_groups[0]["momentum"] == pytest.approx(0.85)
@@ -151,7 +149,7 @@ def test_the_floor_is_the_smaller_of_min_lr_and_base_lr():
         assert group_lrs(optimizer) == [max(0.5**k, 0.1), 0.001, 0.1]
 
 
-def test_min_lr_one_a_group():
+def test_min_lr_for_each_group():
     optimizer = make_optimizer((1.0, 1.0))
     scheduler = GeometricLR(optimizer, gamma=0.5, min_lr=[0.3, 0.0])
     optimizer.step()
@@ -161,7 +159,7 @@ def test_min_lr_one_a_group():
     assert scheduler.min_lr == [0.3, 0.0]
 
 
-def test_min_lr_holds_at_once_where_the_sequence_starts_low():
+def test_min_lr_holds_from_the_first_rate():
     optimizer = make_optimizer((1.0,))
     SequenceLR(optimizer, Inverse().scaled(0.1), min_lr=0.25)
     assert group_lrs(optimizer) == [0.25]
@@ -180,20 +178,20 @@ def test_a_group_at_zero_stays_there():
 # ---- groups that come and go
 
 
-@every_class
+@every_kind
 @pytest.mark.parametrize("lr", [0.3, torch.tensor(0.3, dtype=torch.float64)], ids=["float", "tensor"])
-def test_case_06_a_new_group_gets_its_own_lr_as_base_and_the_present_factor(case, lr):
+def test_a_new_group_gets_its_own_lr_as_base_and_the_present_factor(case, lr):
     optimizer, scheduler = started(case)
     for _ in range(5):
-        scheduler.step()
+        step(scheduler)
     optimizer.add_param_group(new_group(lr if isinstance(lr, float) else lr.clone()))
     added = optimizer.param_groups[2]["lr"]
     for k in (6, 7):
-        scheduler.step()
+        step(scheduler)
         last = scheduler.get_last_lr()
         assert len(last) == 3
         assert group_lrs(optimizer)[:2] == pytest.approx(case.lrs(k), rel=1e-12)
-        if case.cls not in (CyclicLR, ImageLR):
+        if not case.names_limits:
             assert scheduler.base_lrs[2] == 0.3
             assert float(last[2]) == pytest.approx(case.lr(0.3, k), rel=1e-12)
     assert type(optimizer.param_groups[2]["lr"]) is type(added)
@@ -217,7 +215,7 @@ def test_a_new_group_has_its_momentum_cycled():
     assert last == first == pytest.approx(0.9 - 0.1 / 3)
 
 
-def test_a_new_group_starts_from_its_initial_lr_where_it_has_one():
+def test_a_new_group_starts_from_its_initial_lr_if_it_has_one():
     optimizer, scheduler = started(CASES["InverseLR"])
     optimizer.add_param_group(new_group(0.3, initial_lr=0.8))
     scheduler.step()
@@ -229,7 +227,7 @@ def test_a_new_group_leaves_the_initial_lr_of_the_others_at_their_base():
     for _ in range(4):
         scheduler.step()
     for group in optimizer.param_groups:
-        del group["initial_lr"]  # as a load of an optimizer saved without a scheduler does
+        del group["initial_lr"]  # as if an optimizer state saved without a scheduler had been loaded
     optimizer.add_param_group(new_group(0.3))
     scheduler.step()
     bases = [*BASES, 0.3]
@@ -271,8 +269,8 @@ def test_a_new_group_beside_lists_is_refused_and_both_counts_named(make, argumen
         assert (optimizer.state_dict(), scheduler.last_epoch, scheduler.get_last_lr()) == before
 
 
-@every_class
-def test_step_epoch_adopts_a_new_group_too(case):
+@every_stepwise_kind
+def test_step_with_an_epoch_adopts_a_new_group(case):
     optimizer, scheduler = started(case)
     optimizer.add_param_group(new_group(0.3))
     with pytest.warns(UserWarning, match="epoch parameter"):
@@ -281,24 +279,24 @@ def test_step_epoch_adopts_a_new_group_too(case):
     assert len(scheduler.get_last_lr()) == 3
 
 
-@every_class
-def test_case_07_after_a_load_of_the_optimizer_the_new_groups_and_tensors_are_written(case):
+@every_kind
+def test_groups_and_tensors_that_a_load_of_the_optimizer_replaced_are_written(case):
     optimizer, scheduler = started(case)
     for _ in range(3):
-        scheduler.step()
+        step(scheduler)
     old_groups, old_tensor = optimizer.param_groups, optimizer.param_groups[1]["lr"]
     held = old_tensor.item()
     optimizer.load_state_dict(copy.deepcopy(optimizer.state_dict()))
     tensor = optimizer.param_groups[1]["lr"]
     assert optimizer.param_groups[0] is not old_groups[0]
     assert tensor is not old_tensor
-    scheduler.step()
+    step(scheduler)
     assert group_lrs(optimizer) == pytest.approx(case.lrs(4), rel=1e-12)
     assert optimizer.param_groups[1]["lr"] is tensor
     assert old_tensor.item() == held
 
 
-def test_many_groups_are_each_at_their_own_base():
+def test_each_of_many_groups_has_its_own_base():
     bases = [0.001 * (i + 1) for i in range(100)]
     optimizer = make_optimizer([base if i % 2 else torch.tensor(base) for i, base in enumerate(bases)], "asis")
     scheduler = InverseLR(optimizer)
@@ -322,7 +320,7 @@ def test_a_users_sequence_may_return_any_number_and_the_rates_stay_floats(make, 
     assert [type(lr) for lr in scheduler.get_last_lr()] == [float] * len(BASES)
 
 
-def test_an_adoption_that_fails_half_way_changes_nothing():
+def test_a_new_group_beside_a_list_of_limits_changes_nothing():
     optimizer = make_optimizer(BASES, momentum=0.9)
     scheduler = CyclicLR(optimizer, 0.1, [0.2] * len(BASES))
     optimizer.add_param_group(new_group(0.3))
@@ -339,7 +337,7 @@ def test_a_learning_rate_that_is_a_tensor_of_integers_is_refused():
         SequenceLR(optimizer, Inverse())
 
 
-def test_lists_that_are_shown_are_copies():
+def test_lists_that_are_returned_are_copies():
     optimizer = make_optimizer(BASES)
     scheduler = SequenceLR(optimizer, [Inverse()] * len(BASES), min_lr=[0.01] * len(BASES))
     scheduler.min_lr.append(3.0)

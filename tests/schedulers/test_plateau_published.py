@@ -1,4 +1,4 @@
-"""The published algorithms, written out once more in plain Python, against PlateauSequence.
+"""PlateauSequence against the published algorithms, which are written out here in plain Python.
 
 Yang & Huang (2019): a validation loss before the first epoch counts as 0; "by cutoff" advances when the loss changed by
 less than a cutoff, 0.01 of the first loss, which each advance multiplies by 0.2; "by oscillate" advances when it rose.
@@ -51,7 +51,7 @@ def published_oscillate(losses):
 
 
 def training(seed, epochs=50):
-    """Return validation losses as training gives them: a fall, a flat end, noise that shrinks with the rate."""
+    """Return validation losses like those of a training: a fall, a flat end, and noise that shrinks."""
     rng = random.Random(seed)
     start, end = rng.uniform(0.5, 2.4), rng.uniform(0.02, 0.4)
     speed, noise = rng.uniform(0.05, 0.5), 10 ** rng.uniform(-4.5, -1.5)
@@ -92,7 +92,7 @@ def test_by_cutoff(sequence, rate):
         assert run.lrs == pytest.approx([rate(k) for k, _ in expected], rel=1e-12), seed
         assert [event.epoch for event in run.events] == advances(run.positions)
         total += run.positions[-1]
-    assert 60 < total < 60 * 20  # a few a run, as published
+    assert 60 < total < 60 * 20  # a few per run, as published
 
 
 @each_sequence
@@ -129,7 +129,7 @@ def test_by_cutoff_worked_by_hand():
 
 
 def test_by_cutoff_is_strict():
-    # every number exact in binary: c = 0.01·first is compared with a difference equal to it
+    # every number is exact in binary; the cutoff is compared with a difference equal to it
     first = 1.0
     run = replay(Inverse(), Cutoff(relative=0.25, previous=0.0), [first, 0.75, 0.5, 0.5625])
     assert run.positions == [0, 0, 0, 1]
@@ -155,7 +155,7 @@ def test_seq4_uses_its_first_value_twice_and_drops_with_the_tooth():
 
 
 @each_sequence
-def test_counts_on_past_any_number_of_advances(sequence, rate):
+def test_the_position_has_no_upper_limit(sequence, rate):
     run = replay(sequence, Oscillation(previous=0.0), [float(i) for i in range(1, 301)])
     assert run.positions == list(range(1, 301))
     assert run.lrs == pytest.approx([rate(k) for k in range(1, 301)], rel=1e-12)

@@ -1,4 +1,4 @@
-"""Whatever is done in whatever order, learning rates, positions, events and states are those of a plain model.
+"""After any calls in any order, learning rates, positions, events and states are those of a plain model.
 
 `HYPOTHESIS_PROFILE=nightly` tries 10,000 interleavings of each scheduler instead of 200.
 """
@@ -75,7 +75,7 @@ metrics = st.sampled_from([1.0, 0.5, 0.5 + 1e-9, 0.25, 0.0, -1.0, math.nan, math
 
 @dataclass
 class Model:
-    """What must be so: per group its lr and `initial_lr`; of the scheduler its bases, last rates, and where it is."""
+    """The expected lr and `initial_lr` of each group, and what is expected of the scheduler."""
 
     lrs: list[float]
     initial: list[float | None]
@@ -87,7 +87,7 @@ class Model:
     stepped_since: bool = False
 
     def adopt(self):
-        """Take the groups that are new, at their own lr; `initial_lr` is then set wherever it has been lost."""
+        """Adopt new groups at their own lr; then set `initial_lr` in every group that has lost it."""
         known = len(self.bases)
         new = zip(self.initial[known:], self.lrs[known:], strict=True)
         self.bases += [lr if initial is None else initial for initial, lr in new]
@@ -117,7 +117,7 @@ class Interleavings(RuleBasedStateMachine):
         return {"params": [torch.nn.Parameter(torch.ones(1))], "lr": lr}
 
     def write(self, first):
-        """Have the model write its rates into the groups from the first on."""
+        """Have the model write its rates into the groups, starting with the given one."""
         sequence, floor = self.settings["sequence"], self.settings["min_lr"]
         written = [max(base * sequence(self.model.position), min(floor, base)) for base in self.model.bases]
         self.model.lrs[first:] = self.model.last_lrs[first:] = written[first:]
@@ -158,7 +158,7 @@ class Interleavings(RuleBasedStateMachine):
     @precondition(lambda self: self.saved)
     @rule(data=st.data())
     def resume(self, data):
-        """Load into a new scheduler of a new optimizer, whose learning rates were others."""
+        """Load into a new scheduler of a new optimizer that has other learning rates."""
         state, _, _, model = data.draw(st.sampled_from(self.saved))
         self.optimizer, self.scheduler = self.fresh([0.3] * len(model.lrs))
         self.optimizer.step()

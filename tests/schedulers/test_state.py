@@ -1,4 +1,4 @@
-"""lrsched/_state.py."""
+"""The checks and conversions of state dicts."""
 
 import json
 import math
@@ -21,7 +21,7 @@ class TestKeys:
         assert all(str(key) in str(caught.value) for key in state)
 
     @pytest.mark.parametrize("state", [None, "ab", ["a", "b"]], ids=repr)
-    def test_refuses_what_is_no_dict(self, state):
+    def test_refuses_anything_but_a_dict(self, state):
         with pytest.raises(ValueError, match=r"^state must be a dict with the entries \['a', 'b'\], got "):
             _state.check_keys("state", state, ("a", "b"))
 
@@ -45,8 +45,8 @@ class TestState:
             _state.check_state(newer, self.keys, {"mode": "min"}, strict)
 
     @pytest.mark.parametrize("state", [None, [], {}, {"version": 1}, {"best": 1.0, "num_bad_epochs": 0}], ids=repr)
-    def test_refuses_states_that_are_not_ours(self, state):
-        with pytest.raises(ValueError, match=r"^state must be the state_dict\(\) of a lrsched scheduler, got "):
+    def test_refuses_states_of_other_packages(self, state):
+        with pytest.raises(ValueError, match=r"^state must be the state_dict\(\) of an? lrsched scheduler, got "):
             _state.check_state(state, self.keys, {"mode": "min"}, strict=False)
 
     def test_refuses_a_state_without_all_its_entries(self):
@@ -74,7 +74,7 @@ class TestStored:
         assert math.isnan(_state.stored("x", text, 0.0))
 
     @pytest.mark.parametrize("value", [np.float32(0.5), np.int64(3), np.bool_(True), np.str_("min")], ids=repr)
-    def test_numpys_values_become_pythons(self, value):
+    def test_numpy_values_become_python_values(self, value):
         assert type(_state.storable(value)) is type(value.item())
         assert _state.storable(value) == value
 
