@@ -112,6 +112,4 @@ def shown(value: object) -> str:
 
 def _element(value: Any) -> Any:
     """Return the element of an array or tensor that has just one; anything else unchanged."""
-    if hasattr(value, "detach"):  # converting a tensor that requires grad to a float would warn
-        value = value.detach()
     return value.item() if hasattr(value, "item") else value
