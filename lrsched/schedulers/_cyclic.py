@@ -92,9 +92,9 @@ class CyclicLR(SequenceLR):
         if self.cycle_momentum:
             write_momenta(self.optimizer, self._momenta.at(self.last_epoch))
 
-    def _adopt(self) -> None:
-        momenta = adopted(self.optimizer, self._momenta)
-        super()._adopt()
+    def _adopt(self, k: int, warmup: float = 1.0) -> None:
+        momenta = adopted(self.optimizer, self._momenta, k)
+        super()._adopt(k)
         self._momenta = momenta
 
     def state_dict(self) -> dict[str, Any]:
@@ -111,7 +111,7 @@ class CyclicLR(SequenceLR):
         scale_fn = state_dict["scale_fn"]
         return {
             **parsed,
-            "momentum_rates": self._momenta.with_bases(parsed["rates"].bases),
+            "momentum_rates": self._momenta.with_bases(parsed["rates"].rates.bases, parsed["rates"].rates.scales),
             "momenta": stored_rates("state: momenta", state_dict["momenta"], count),
             "scale_fn": {} if scale_fn is None else stored("state: scale_fn", scale_fn, {}),
         }

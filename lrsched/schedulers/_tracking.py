@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from .._check import integer
 from ._state import check_keys, stored
 
 AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Any])
@@ -95,14 +96,23 @@ def warn_of_order(optimizer: Optimizer) -> None:
 
 
 class StepWatch:
-    """Whether the optimizer has stepped: ever since the scheduler was made, and since the last metric."""
+    """Notes the optimizer's steps: whether there was one, ever and since the last metric, and those of a warm-up.
 
-    def __init__(self, ever: bool = False, since_metric: bool = False) -> None:
+    After each step it calls the owner's `_after_optimizer_step()`, unless it is muted. It holds the owner weakly, and
+    the optimizer's hook goes when the owner does.
+    """
+
+    muted = False
+
+    def __init__(self, ever: bool = False, since_metric: bool = False, warm: int = 0) -> None:
         self.ever = ever
         self.since_metric = since_metric
+        self.warm = warm
+        self.owner: Callable[[], Any] = lambda: None
 
     def attach(self, optimizer: Optimizer, owner: object) -> None:
         """Have the optimizer note its steps here, as long as the owner lives."""
+        self.owner = weakref.ref(owner)
         hooked: Any = optimizer
         while not hasattr(hooked, "_optimizer_step_post_hooks") and hasattr(hooked, "optimizer"):
             hooked = hooked.optimizer  # a wrapper without hooks, such as Accelerate's
@@ -112,13 +122,24 @@ class StepWatch:
 
     def _note(self, *_: object) -> None:
         self.ever = self.since_metric = True
+        owner = self.owner()
+        if owner is not None and not self.muted:
+            owner._after_optimizer_step()
 
-    def state_dict(self) -> dict[str, bool]:
+    def state_dict(self) -> dict[str, Any]:
         """Return the state as plain Python."""
-        return {"ever": self.ever, "since_metric": self.since_metric}
+        return {"ever": self.ever, "since_metric": self.since_metric, "warm": self.warm}
+
+    def restore(self, other: StepWatch) -> None:
+        """Take the state of another watch; the optimizer's hook holds this very object."""
+        self.ever, self.since_metric, self.warm = other.ever, other.since_metric, other.warm
 
     @classmethod
     def from_state_dict(cls, state_dict: dict[str, Any]) -> StepWatch:
         """Return the watch of a `state_dict()`; raise TypeError or ValueError if it is not one."""
-        check_keys("state: steps", state_dict, ("ever", "since_metric"))
-        return cls(**{name: stored(f"state: {name}", value, False) for name, value in state_dict.items()})
+        check_keys("state: steps", state_dict, ("ever", "since_metric", "warm"))
+        ever, since_metric = (stored(f"state: {name}", state_dict[name], False) for name in ("ever", "since_metric"))
+        return cls(ever, since_metric, integer("state: warm", state_dict["warm"]))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "owner": None}  # a weak reference cannot be pickled; `attach` sets it again
