@@ -84,6 +84,7 @@ class SequenceLR(_Writer):
         track_steps(optimizer, last_epoch)
         self.optimizer = optimizer
         self._rates = rates
+        self._marks, self._last_lr = [], []
         self.last_epoch = last_epoch
         self._initial_step()
 
