@@ -39,9 +39,9 @@ def lr_sweep(
     """Train from the same state with every learning rate, restore everything, and return the losses as a Sweep.
 
     Every learning rate gets the same weights, random state and batches, and a fresh optimizer. One training run with
-    max(steps) steps gives the loss at every mark in `steps`. If that is possible and faster, all rates are trained side
-    by side, as members of an `Ensemble`; the result's `method` and `reason` say which and why. Everything that
-    `snapshot` covers is restored, even if an exception is raised.
+    max(steps) steps gives the loss at every mark in `steps`. All rates are trained side by side, as members of
+    an `Ensemble`, if that is possible and faster; the result's `method` and `reason` say what was done and why.
+    Everything that `snapshot` covers is restored, even if an exception is raised.
 
     Use it to compare learning rates after some training, not only at the start as a range test does:
     `sweep = lr_sweep(...)`, then look at `sweep.plot()` and `sweep.suggestion`.
@@ -55,17 +55,17 @@ def lr_sweep(
 
     What to measure:
         lrs: learning rates, finite and > 0, in any order.
-        steps: the marks: after how many optimizer steps to measure the loss, increasing integers ≥ 1.
+        steps: the marks, in optimizer steps, at which to measure the loss; increasing integers ≥ 1.
         eval_batches: batches for the mean loss at each mark, in eval mode; None for the mean training loss of all steps
             up to the mark, each taken before its step.
-        stop_above: at each mark, find the lowest learning rate whose loss exceeds `stop_above` times the loss of the
-            untrained model on the same batches, and set its loss and those of higher rates to NaN. A number > 0; None
-            to keep all losses.
+        stop_above: a number > 0, or None to keep all losses. At each mark, the lowest learning rate whose loss exceeds
+            `stop_above` times the loss of the untrained model on the same batches is found; its loss and those of all
+            higher rates are set to NaN.
 
     How to train:
         vectorize: "auto" (side by side on an accelerator, and on a CPU for small networks without convolutions), True
             (side by side whenever possible) or False (one after another).
-        chunk: at most how many learning rates to train side by side, an integer ≥ 1, to limit memory; None for all.
+        chunk: the most learning rates to train side by side, an integer ≥ 1, to limit memory; None for all.
 
     Other:
         extra: other objects to restore, as for `snapshot`.
@@ -75,7 +75,7 @@ def lr_sweep(
         TypeError, ValueError: if an argument is invalid, before anything is changed.
         ValueError: if there are too few batches.
 
-    Source: "Diving deep: learning rate" (2020), whose sweep made a new run for every mark.
+    Source: "Diving deep: learning rate" (2020), whose sweep trained again for every mark.
 
     >>> import torch
     >>> from lrsched import lr_sweep
@@ -100,7 +100,7 @@ def lr_sweep(
     implied = [loss_fn] if isinstance(loss_fn, nn.Module) else []
     saved = Saved(model, optimizer, extra, sources=(batches, eval_batches), implied=implied)
     try:
-        ratios = ratios_to_first(optimizer, "make_optimizer", "give the first group a lr > 0")
+        ratios = ratios_to_first(optimizer, "make_optimizer", "give the first group an lr > 0")
         training, evaluation = _drawn(batches, eval_batches, marks[-1])
         saved.restore()  # drawing batches may have changed random state
         trials = Trials(model, optimizer, make_optimizer, loss_fn, ratios, training, evaluation, marks, saved)
