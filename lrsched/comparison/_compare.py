@@ -91,8 +91,8 @@ def compare(
 
     What is kept:
         out: a JSON-lines file for finished runs. Runs in it that have the same configuration are not trained again.
-            Runs in training are saved beside it every few seconds and resumed, unless their scheduler's state holds
-            anything but plain values. The configuration identifies functions by name only: if you change what one
+            Runs in training are saved beside it, at most every 10 seconds, and resumed, unless their scheduler's state
+            holds anything but plain values. The configuration identifies functions by name only: if you change what one
             does, pass a new `key`.
         key: an addition to the configuration, any value that JSON can hold.
         note: a text stored with each run, such as the name of the machine.

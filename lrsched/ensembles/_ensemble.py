@@ -16,7 +16,7 @@ from torch.nn.parameter import is_lazy
 from torch.optim import Optimizer
 from torch.utils._pytree import tree_map
 
-from .._check import choice, integer, items, refuse
+from .._check import choice, integer, items, refuse, shown
 from .._functions import LossFn, MakeOptimizer, described
 from ._cuda_graphs import Recordings
 from ._optimizers import Part, parts, stack, unfit
@@ -233,6 +233,14 @@ class Ensemble:
         if not legal.all():
             raise ValueError(f"lrs must be finite and >= 0, got {rates[~legal][0]}")
         return rates
+
+
+def check_vectorize(vectorize: object) -> None:
+    """Raise TypeError or ValueError unless the value is "auto", True or False."""
+    if isinstance(vectorize, bool) or (isinstance(vectorize, str) and vectorize == "auto"):
+        return
+    kind = ValueError if isinstance(vectorize, str) else TypeError
+    raise kind(f"vectorize must be one of 'auto', True, False, got {shown(vectorize)}")
 
 
 def _models(model: nn.Module | Sequence[nn.Module], members: int) -> list[nn.Module]:

@@ -150,7 +150,7 @@ class TrainingSteps:
             self.model.eval()
             losses = [scalar(self.loss_fn(self.model, batch)).item() for batch in islice(valid, self.valid_batches)]
         if not losses:
-            raise ValueError("valid is empty: it must have at least one batch")
+            raise ValueError("valid must have at least one batch, got none")
         return self._agreed(sum(losses) / len(losses))
 
     def _agreed(self, loss: float) -> float:
@@ -170,10 +170,8 @@ def endless(batches: Iterable[Any]) -> Generator[Any, None, None]:
             empty = False
             yield batch
         if empty:
-            raise ValueError(
-                "batches is empty"
-                + (" or used up: an iterator can only be used once, pass a list or a DataLoader" if once else "")
-            )
+            remedy = "; an iterator can only be used once: pass a list or a DataLoader" if once else ""
+            raise ValueError(f"batches must have at least one batch, got none{remedy}")
         if once:
             return
 

@@ -11,9 +11,9 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
-from .._check import choice, integer, number, refuse
+from .._check import integer, number, refuse
 from .._functions import Callback, LossFn, MakeOptimizer
-from ..ensembles._ensemble import Vectorize
+from ..ensembles._ensemble import Vectorize, check_vectorize
 from ._group_rates import ratios_to_first
 from ._snapshot import Saved
 from ._steps import endless
@@ -91,8 +91,7 @@ def lr_sweep(
     rates, marks = checked_lrs(lrs), checked_steps(steps)
     factor = None if stop_above is None else number("stop_above", stop_above, above=0.0)
     chunk = len(rates) + 1 if chunk is None else integer("chunk", chunk, low=1)
-    if not isinstance(vectorize, bool):
-        choice("vectorize", vectorize, ("auto",))
+    check_vectorize(vectorize)
     _check(model, make_optimizer, loss_fn, batches, eval_batches, callback)
     optimizer = make_optimizer(list(model.parameters()))
     if not isinstance(optimizer, Optimizer):
@@ -126,7 +125,7 @@ def _drawn(
         return training, None
     evaluation = list(eval_batches)
     if not evaluation:
-        raise ValueError("eval_batches is empty: it must have at least one batch, or be None")
+        raise ValueError("eval_batches must have at least one batch, got none; pass None to measure the training loss")
     return training, evaluation
 
 

@@ -99,7 +99,7 @@ def checked_lrs(lrs: object) -> list[float]:
     """Return the learning rates as floats, after checking that there is one and that all are finite and > 0."""
     rates = [number(f"lrs[{i}]", lr, above=0.0) for i, lr in enumerate(items("lrs", lrs))]
     if not rates:
-        raise ValueError("lrs is empty: it must have at least one learning rate")
+        raise ValueError("lrs must have at least one learning rate, got none")
     return rates
 
 
