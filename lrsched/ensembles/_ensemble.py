@@ -138,7 +138,10 @@ class Ensemble:
 
     @torch.no_grad()
     def keep(self, mask: ArrayLike | Tensor) -> None:
-        """Drop the members for which mask, K booleans, is False; the others stay in order."""
+        """Drop the members for which `mask` is False; the others stay in order.
+
+        Raises ValueError unless `mask` is K booleans with at least one True.
+        """
         kept = torch.as_tensor(mask, device="cpu")
         if kept.dtype != torch.bool or kept.shape != (self.members,) or not kept.any():
             raise ValueError(f"mask must be {self.members} booleans with at least one True, got {mask!r}")

@@ -25,7 +25,7 @@ from ._snapshot import Saved
 from ._steps import TrainingSteps, TrainStep, endless
 
 GroupLrs = Literal["ratio", "same"]
-Run = tuple[list[float], StopReason]  # one repeat of the test: its losses and why it ended
+Repeat = tuple[list[float], StopReason]  # the losses of one repeat of the test, and why it ended
 
 
 def range_test(
@@ -136,28 +136,28 @@ def range_test(
     try:
         _check_trainable(optimizer)
         rates = _lrs(optimizer, start_lr, end_lr, steps, scale, group_lrs)
-        runs = _repeated(training, rates, repeats, force_train, callback, saved)
+        results = _repeated(training, rates, repeats, force_train, callback, saved)
     finally:
         source.close()
         saved.close()
-    return _curve(runs, rates)
+    return _curve(results, rates)
 
 
 def _repeated(
     training: TrainingSteps, rates: Array, repeats: int, force_train: bool, callback: Callback | None, saved: Saved
-) -> list[Run]:
+) -> list[Repeat]:
     """Return the result of every repeat. Each starts from the saved state, except for the random state."""
-    runs = []
+    results = []
     with torch.enable_grad():
         for repeat in range(repeats):
             if repeat > 0:
                 saved.restore(random=False)
             training.prepare(force_train)
-            runs.append(_run(training, rates, callback))
-    return runs
+            results.append(_try_rates(training, rates, callback))
+    return results
 
 
-def _run(training: TrainingSteps, rates: Array, callback: Callback | None) -> Run:
+def _try_rates(training: TrainingSteps, rates: Array, callback: Callback | None) -> Repeat:
     """Try the learning rates once; return the losses and why the test ended."""
     divergence = Divergence()
     losses: list[float] = []
@@ -177,13 +177,13 @@ def _run(training: TrainingSteps, rates: Array, callback: Callback | None) -> Ru
     return losses, "completed"
 
 
-def _curve(runs: list[Run], rates: Array) -> Curve:
+def _curve(results: list[Repeat], rates: Array) -> Curve:
     """Return the median of the repeats, cut to the shortest. Those that ran out of batches count only if all did."""
-    runs = [run for run in runs if run[1] != "data exhausted"] or runs[:1]
-    losses, stop_reason = min(runs, key=lambda run: len(run[0]))
+    results = [result for result in results if result[1] != "data exhausted"] or results[:1]
+    losses, stop_reason = min(results, key=lambda result: len(result[0]))
     n = len(losses)
-    every = np.array([run[0][:n] for run in runs])
-    median = np.median(every, axis=0) if len(runs) > 1 else every[0]
+    every = np.array([result[0][:n] for result in results])
+    median = np.median(every, axis=0) if len(results) > 1 else every[0]
     return Curve(rates[:n, 0], median, every, rates[:n], stop_reason)
 
 

@@ -162,7 +162,7 @@ class _NonFiniteError(Exception):
 
 
 def endless(batches: Iterable[Any]) -> Generator[Any, None, None]:
-    """Yield batches, starting over when they end; an iterator cannot start over, so its end is the end."""
+    """Yield batches, starting over when they end, unless they come from an iterator."""
     once = hasattr(batches, "__next__")
     while True:
         empty = True

@@ -58,9 +58,8 @@ def lr_sweep(
         steps: the marks, in optimizer steps, at which to measure the loss; increasing integers ≥ 1.
         eval_batches: batches for the mean loss at each mark, in eval mode; None for the mean training loss of all steps
             up to the mark, each taken before its step.
-        stop_above: a number > 0, or None to keep all losses. At each mark, the lowest learning rate whose loss exceeds
-            `stop_above` times the loss of the untrained model on the same batches is found; its loss and those of all
-            higher rates are set to NaN.
+        stop_above: a number > 0, or None to keep all losses. At each mark, a loss above `stop_above` times the loss
+            of the untrained model on the same batches is set to NaN, and so are the losses of all higher rates.
 
     How to train:
         vectorize: "auto" (side by side on an accelerator, and on a CPU for small networks without convolutions), True

@@ -161,7 +161,7 @@ class Trials:
 
 
 def masked(rates: list[float], losses: Array, limits: Array) -> Array:
-    """At each mark, set the lowest rate whose loss is NaN or above the limit, and all higher rates, to NaN."""
+    """At each mark, set losses to NaN from the lowest rate whose loss is NaN or above the limit upwards."""
     order = np.argsort(rates, kind="stable")
     above = np.maximum.accumulate(~(losses[order] <= limits), axis=0)
     result = losses.copy()
