@@ -1,4 +1,4 @@
-"""What all commands share: the error that is shown without a traceback, and the options that several of them take."""
+"""What the commands share: the error that is shown without a traceback, and options that several of them take."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def count(text: str) -> int:
 def chosen(kind: str, names: str | None, known: Iterable[str]) -> list[str]:
     """Return the names in a comma-separated list, in the order of `known`; all of them for None.
 
-    Raises BenchmarkError, calling the names "kind", if one is unknown or the list is empty.
+    Raises BenchmarkError if a name is unknown or the list is empty; `kind` is the word for a name in the message.
     """
     known = list(known)
     if names is None:

@@ -24,7 +24,7 @@ def usable(name: str) -> torch.device:
 
 
 def synchronize(device: torch.device) -> None:
-    """Wait until a GPU has finished what it was given."""
+    """Wait until a GPU has finished its work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
@@ -57,7 +57,7 @@ def full_float32(device: torch.device) -> Iterator[None]:
 
 
 def arithmetic(device: torch.device) -> dict[str, bool]:
-    """Return a configuration's entry for the arithmetic, which tells a GPU's runs in TF32 from those in float32."""
+    """Return an entry for a configuration that tells a GPU's runs in TF32 from those in float32."""
     return {"tf32": torch.backends.cudnn.allow_tf32} if device.type == "cuda" else {}
 
 
@@ -67,7 +67,7 @@ def several() -> bool:
 
 
 def leave_together() -> None:
-    """Wait for the other processes: torchrun stops all of them if one fails on its way out."""
+    """Wait for the other processes, because torchrun stops all of them if one fails while it exits."""
     if several():
         dist.barrier()
 

@@ -25,7 +25,7 @@ def prepare(folder: Path) -> None:
 
 
 def write(path: Path, content: bytes | str | dict[str, Any]) -> None:
-    """Replace a file by bytes, text or an object as JSON. If interrupted, the old file stays."""
+    """Replace a file's content by bytes, text or a dict as JSON. If interrupted, the old file stays."""
     if isinstance(content, dict):
         content = json.dumps(content, indent=2) + "\n"
     if isinstance(content, str):
@@ -39,7 +39,7 @@ def write(path: Path, content: bytes | str | dict[str, Any]) -> None:
 
 
 def write_figures(path: Path, figures: dict[str, Any], device: str = "cpu") -> None:
-    """Write measured figures as JSON, after the hardware, versions and commit that they come from."""
+    """Write measured figures as JSON, preceded by the hardware, the versions and the commit."""
     write(path, {**machine.origin(device), **figures})
 
 

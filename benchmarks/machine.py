@@ -1,4 +1,4 @@
-"""Where a result comes from: versions, hardware, commit."""
+"""The origin of a result: versions, hardware, commit."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PACKAGES = ("torch", "numpy", "scipy", "scikit-learn")
 
 
 def origin(device: torch.device | str = "cpu") -> dict[str, Any]:
-    """Return the hardware, versions and commit, as every file of figures holds them."""
+    """Return the hardware, versions and commit, in the format of every file of figures."""
     return {"hardware": hardware(device), "versions": versions(), "commit": commit()}
 
 
@@ -55,7 +55,7 @@ def commit() -> str | None:
 
 
 def note(device: torch.device | str) -> str:
-    """Return a record's note on where it was made: the hardware and the commit."""
+    """Return the note that records carry: the hardware and the commit."""
     return f"{hardware(device)}; commit {commit() or 'unknown'}"
 
 

@@ -15,7 +15,7 @@ Data = tuple[Tensor, Tensor]
 
 @dataclass(frozen=True)
 class Task:
-    """Data, network, optimizer, batch size (at most all of the data) and loss."""
+    """Data, network, optimizer, batch size and loss."""
 
     data: Callable[[], Data]
     network: Callable[[], nn.Module]
@@ -28,7 +28,7 @@ class Task:
 
 
 class Batches:
-    """Endless shuffled batches; each iteration with a seed is the same."""
+    """Endless shuffled batches, the same in every iteration with the same seed."""
 
     def __init__(self, data: Data, size: int, seed: int) -> None:
         self.data, self.size, self.seed = data, min(size, len(data[0])), seed
@@ -115,4 +115,4 @@ TASKS = {
     "diabetes-sgd-all": Task(diabetes, lambda: mlp(10, 1), sgd, 10_000, mse_loss),
     "wine-momentum16": Task(wine, lambda: mlp(13, 3), momentum, 16, cross_entropy),  # ends near zero
 }
-NAMED = list(TASKS)[:6]  # the six of the claim; the others show whether it holds elsewhere
+NAMED = list(TASKS)[:6]  # the six tasks of the claim; the others show whether it holds elsewhere

@@ -22,7 +22,7 @@ def show(lines: list[list[str]], title: str, right: Collection[str] = ()) -> Non
             table.add_section()
         table.add_row(first, *rest)
     console = Console(highlight=False)
-    console.width = max(console.width, 160)  # a narrower terminal wraps lines, so that no figure is cut off
+    console.width = max(console.width, 160)  # narrower terminals wrap lines instead of cutting off figures
     console.print(table)
 
 

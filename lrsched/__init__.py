@@ -1,14 +1,14 @@
-"""Learning-rate schedules as pure functions of a position, and what decides the position.
+"""Learning-rate schedules are pure functions of a position k; schedulers decide what k is.
 
-The map, a line for each wing; a wing imports only from those above it. Everything public is imported from here.
+Import everything public from `lrsched`. The map has one line per wing; a wing imports only from wings above it.
 
     sequences/   position k → factor f(k): decays, cycles, pictures, and the combinators that join them
     schedulers/  write lr = base · f(k) into an optimizer: k counts steps (`SequenceLR`) or advances (`PlateauSequence`)
     ensembles/   train many copies of one model side by side (`Ensemble`)
-    finder/      find a learning rate and leave no trace (`range_test`, `lr_sweep`, `snapshot`)
+    finder/      find a learning rate and restore everything (`range_test`, `lr_sweep`, `snapshot`)
     comparison/  train many settings and seeds, and report how they differ (`compare`)
 
-Beside the wings: `plot` draws, `__main__` is the command line, and three private files hold what several wings share.
+Outside the wings: `plot` draws, `__main__` is the command line, and three private files hold what several wings share.
 """
 
 from types import FunctionType as _FunctionType
@@ -161,7 +161,7 @@ __all__ = [
     "snapshot",
 ]
 
-# Pickles and tracebacks then name what users import, wherever the code lies.
+# Pickles and tracebacks then show the public names, whichever file the code is in.
 for _name in __all__:
     if isinstance(globals()[_name], (type, _FunctionType)):
         globals()[_name].__module__ = __name__

@@ -1,4 +1,4 @@
-"""`python -m lrsched`: schedules or a picture go in on the command line, a table or a drawing comes out."""
+"""`python -m lrsched` prints or draws schedules, or the learning rates of a picture."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ HELP = """\
 A SCHEDULE is a name, followed by a colon and its arguments if it takes any:
   inverse   geometric:0.95   sawtooth:period=20,aligned=true   piecewise:30/60,1/0.1/0.01
 An argument is a number, true, false, none, a list of numbers such as 1/0.5/0.1 (with one entry: 1/), or a word.
-A SCHEDULE may also be an expression. Quote it, so that the shell does not read it:
+A SCHEDULE may also be an expression. Quote it, so that the shell leaves it alone:
   "0.5 * Inverse()"   "Warmup(5, start=0.2).then(Constant(), at=5).then(Linear(10), at=40)"
 The names and their arguments:
 """
@@ -57,7 +57,7 @@ def _show(arguments: argparse.Namespace) -> None:
 
 
 def _schedule(text: str) -> Sequence:
-    """Return the sequence that a text describes. Errors start with the text, since there may be several schedules."""
+    """Return the sequence that a text describes. Errors start with the text, because there may be several schedules."""
     try:
         return parse(text)
     except (TypeError, ValueError) as error:
@@ -77,7 +77,7 @@ def _image(arguments: argparse.Namespace) -> None:
 
 
 def _print_table(columns: Mapping[str, Callable[[int], float]], steps: int) -> None:
-    """Print k and the columns line by line. The widths are fixed in advance, so that the first line appears at once."""
+    """Print k and the columns line by line. Column widths are fixed in advance, so the first line appears at once."""
     widths = [len(str(steps)), *(max(len(label), 12) for label in columns)]  # 1.23457e-100 has 12 characters
     _print_row(["k", *columns], widths)
     for k in range(steps):
@@ -139,7 +139,7 @@ if __name__ == "__main__":
     try:
         main()
         sys.stdout.flush()
-    except BrokenPipeError:  # the program that reads our output, such as `head`, has closed the pipe: exit quietly
+    except BrokenPipeError:  # the reader, such as `head`, has closed the pipe: exit quietly
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except KeyboardInterrupt:

@@ -1,7 +1,7 @@
-"""Argument checks that several modules share: an argument's name and value go in, a plain Python value comes out.
+"""Argument checks that several modules share. Each takes an argument's name and value and returns a plain Python value.
 
-An invalid argument raises TypeError (wrong type) or ValueError (wrong value), which name the argument, the rule and
-the value given.
+An invalid argument raises TypeError (wrong type) or ValueError (wrong value), whose message names the argument, the
+rule and the value given.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 
 Word = TypeVar("Word")
 TEXT = (str, bytes, bytearray)
-NOT_REAL = (bool, np.bool_, complex, *TEXT)  # float() converts some of these, or gives an unclear error
+NOT_REAL = (bool, np.bool_, complex, *TEXT)  # float() would accept some of these, and give an unclear error for others
 
 
 def real(name: str, value: object) -> float:
@@ -67,7 +67,7 @@ def integer(name: str, value: object, low: int = 0) -> int:
 
 
 def choice(name: str, value: object, options: Items[Word]) -> Word:
-    """Return the option that equals the value. The options are strings, usually the `get_args` of a Literal type."""
+    """Return the value, which must be one of the options: strings, usually the `get_args` of a Literal type."""
     if isinstance(value, str) and value in options:
         return options[options.index(value)]
     kind = ValueError if isinstance(value, str) else TypeError
@@ -103,7 +103,7 @@ def first_line(error: BaseException) -> str:
 
 
 def shown(value: object) -> str:
-    """Return a value and its type as error messages show them, in about 80 characters."""
+    """Return a value, cut to 80 characters, and its type, as error messages show them."""
     text = repr(value)
     if len(text) > 80:
         text = text[:77] + "..."
@@ -111,5 +111,5 @@ def shown(value: object) -> str:
 
 
 def _element(value: Any) -> Any:
-    """Return the element of an array or tensor that has just one; anything else unchanged."""
+    """Return the only element of an array or tensor, or any other value unchanged."""
     return value.item() if hasattr(value, "item") else value

@@ -15,16 +15,16 @@ Callback = Callable[[int, float, float], object]  # callback(k, lr, loss)
 
 
 def backward(model: Any, loss_fn: LossFn, batch: Any, scale: Callable[[Tensor], Tensor] | None = None) -> Tensor:
-    """Add the gradients of a batch's loss, scaled if `scale` is given; return the loss, detached and unscaled."""
+    """Add the gradients of a batch's loss, scaled if `scale` is given. Return the loss, detached and unscaled."""
     loss = loss_fn(model, batch)
-    if type(loss) is not Tensor or loss.ndim:  # this runs once per training step, so the usual case costs no call
+    if type(loss) is not Tensor or loss.ndim:  # runs at every training step: the usual case skips the call
         loss = scalar(loss)
     (loss if scale is None else scale(loss)).backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
     return loss.detach()
 
 
 def scalar(loss: object) -> Tensor:
-    """Return the result of `loss_fn` as a tensor of shape (); TypeError unless it is a tensor with one element."""
+    """Return the result of `loss_fn` as a tensor of shape (). Raises TypeError unless it is a one-element tensor."""
     if not isinstance(loss, Tensor) or loss.numel() != 1:
         raise TypeError(f"loss_fn must return a scalar tensor, got {described(loss)}")
     return loss.reshape(())
@@ -32,7 +32,7 @@ def scalar(loss: object) -> Tensor:
 
 @contextmanager
 def modes_kept(*models: nn.Module) -> Iterator[None]:
-    """Restore the mode, train or eval, of every module of the models when the block is left."""
+    """Restore the mode, train or eval, of every module of the models when the block ends."""
     modes = [(module, module.training) for model in models for module in model.modules()]
     try:
         yield
@@ -42,5 +42,5 @@ def modes_kept(*models: nn.Module) -> Iterator[None]:
 
 
 def described(value: object) -> str:
-    """Return a short description of a value for error messages: a tensor's shape, or the type."""
+    """Return a tensor's shape, or the type of any other value, for error messages."""
     return f"a tensor of shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__

@@ -1,6 +1,6 @@
-"""The processes of a distributed run: their ranks, the values of all of them, and one number that they agree on.
+"""Distributed runs: this process's rank, the values of all processes, and a number that they agree on.
 
-Without a process group, one process answers for itself.
+Without a process group, there is only this process, with rank 0.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def rank() -> int:
 
 
 def gathered(value: Any) -> list[Any]:
-    """Return the values of all processes, in the order of their ranks; every process must call this."""
+    """Return the values of all processes, in the order of their ranks. Every process must call this."""
     if not _grouped():
         return [value]
     values = [None] * dist.get_world_size()
@@ -29,9 +29,9 @@ def gathered(value: Any) -> list[Any]:
 
 
 def agree(value: float, how: Sync | None, group: dist.ProcessGroup | None) -> float:
-    """Return the number that the processes of a group agree on, NaN if one is not finite; every process must call this.
+    """Return the number that the processes of a group agree on; NaN if any process's number is not finite.
 
-    If `how` is None, each process keeps its own number.
+    Every process must call this. If `how` is None, each keeps its own number.
     """
     if how is None or not _grouped():
         return value
@@ -42,9 +42,10 @@ def agree(value: float, how: Sync | None, group: dist.ProcessGroup | None) -> fl
     mine = torch.tensor([value], dtype=torch.float64, device=device)
     all_of_them = [torch.empty_like(mine) for _ in range(world)]
     try:
-        dist.all_gather(all_of_them, mine, group=group)  # not reduced by MAX, whose result for a NaN varies by rank
+        dist.all_gather(all_of_them, mine, group=group)  # not all_reduce: its MAX of a NaN varies by rank
     except RuntimeError as error:
-        raise RuntimeError(f"sync={how!r}: a process of the group did not answer; every process must call") from error
+        why = "a process of the group did not answer; every process must make the same calls"
+        raise RuntimeError(f"sync={how!r}: {why}") from error
     values = [one.item() for one in all_of_them]
     if not all(map(math.isfinite, values)):
         return math.nan

@@ -1,9 +1,9 @@
-"""Drawing: arrays and labels go in, matplotlib axes come out, and `save` writes their figure to a file.
+"""Drawing with matplotlib: functions take arrays and labels and return axes, and `save` writes their figure to a file.
 
-Figures belong to no window and no global state, so drawing works without a display. matplotlib is imported when
-something is drawn; if it is missing, an ImportError says how to install it. Options that many functions take: `ax` or
-`axes` to draw into, None for new ones; `title`, `xlabel` (with its unit) and `ylabel`, "" for none; `log` for a
-logarithmic vertical axis, which leaves out values ≤ 0.
+Figures do not use pyplot, so drawing works without a display. matplotlib is imported when something is drawn; if it is
+missing, an ImportError says how to install it. Options that many functions take: `ax` or `axes` to draw into, None for
+new ones; `title`, `xlabel` (with its unit) and `ylabel`, "" for none; `log` for a logarithmic vertical axis, which
+leaves out values ≤ 0.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ INK = "#333333"
 GREY = "#8C8C8C"
 FORMATS = (".pdf", ".png", ".svg")
 
-_MARKED = 60  # with at most this many positions each one gets a dot: a schedule is a list of values, not a line
-_FEW = 1000  # with at most this many rates a picture's schedule is drawn as one line; more would be a block of ink
+_MARKED = 60  # up to this many positions, each gets a dot: a schedule is a list of values, not a line
+_FEW = 1000  # up to this many learning rates of a picture are drawn as one line; more would be a block of ink
 _STRETCHES = 250
 _LEGEND = {"fontsize": 8, "frameon": False, "labelcolor": INK, "loc": "center left", "bbox_to_anchor": (1.0, 0.5)}
 _LABEL: dict[str, Any] = {"xycoords": "axes fraction", "va": "center", "annotation_clip": False}
@@ -146,7 +146,7 @@ def run(
 ) -> tuple[Axes, Axes]:
     """Draw the losses of a run above its learning rates, mark its events, and return both axes.
 
-    `losses` has one loss per epoch, shape (n,), or maps labels to such arrays; `log` and `ylabel` are for them. `lrs`
+    `losses` has one loss per epoch, shape (n,), or maps labels to such arrays; `log` and `ylabel` apply to it. `lrs`
     has shape (n,) or (n, groups). `events` holds `scheduler.events`, or epochs counted from 1; each mark is at the end
     of its epoch. Raises ValueError if losses and learning rates differ in length or are empty.
 
@@ -188,8 +188,8 @@ def comparison(
 ) -> tuple[Axes, Axes]:
     """Draw losses above learning rates, a thin line per run and a thicker one per label's mean; return both axes.
 
-    `losses` and `lrs` map the same labels to arrays of the same shape, (runs, epochs). NaN stands for a loss that is
-    missing because its run has ended, or that was not finite. Raises ValueError if labels or shapes differ.
+    `losses` and `lrs` map the same labels to arrays of the same shape, (runs, epochs). A loss is NaN if it
+    was not finite, or if its run had already ended. Raises ValueError if labels or shapes differ.
 
     >>> from lrsched import plot
     >>> above, below = plot.comparison({"a": [[0.9, 0.7], [0.7, 0.5]]}, {"a": [[0.1, 0.1], [0.1, 0.05]]})
@@ -221,11 +221,11 @@ def picture(
     xlabel: str = "step",
     ylabel: str = "learning rate",
 ) -> tuple[Axes, Axes]:
-    """Draw a picture, and beside it the learning rates that it becomes, and return both axes.
+    """Draw a picture and, beside it, its learning rates; return both axes.
 
-    `image` has shape (h, w), (h, w, 1) or (h, w, 3), unsigned integers or floats in [0, 1]; `rates` has one rate per
-    step, shape (n,). More than 1000 rates are drawn in stretches: a band from the lowest to the highest, and a line
-    through the means. Raises ValueError if there are no rates.
+    `image` has shape (h, w), (h, w, 1) or (h, w, 3), unsigned integers or floats in [0, 1]; `rates` has one learning
+    rate per step, shape (n,). More than 1000 are drawn in stretches: a band from the lowest to the highest of each
+    stretch, and a line through the means. Raises ValueError if `rates` is empty.
 
     >>> from lrsched import plot
     >>> left, right = plot.picture([[0.0, 1.0]], [1e-5, 1e-2])
@@ -268,7 +268,7 @@ def range_test(
 
     `losses` has shape (repeats, points). `smooth_lrs` and `smoothed` are the smoothed line. `choices` maps labels to
     suggested rates, or None for no suggestion; `chosen` is the label drawn in bold. `span` holds the lowest and highest
-    useful rate, or is None. The vertical axis ends a little above the first level, so divergence flattens nothing.
+    useful rate, or is None. The vertical axis ends just above the first level, so divergence does not flatten the rest.
     """
     raw, smoothed = np.atleast_2d(np.asarray(losses, dtype=float)), np.asarray(smoothed, dtype=float)
     ax = frame(ax, title=title, xlabel="learning rate", ylabel="loss")
@@ -301,8 +301,8 @@ def sweep(
 ) -> Axes:
     """Draw the losses of a sweep over its learning rates, one line per mark; return the axes. `Sweep.plot` calls this.
 
-    `losses` has shape (rates, marks), NaN for none; `labels` are the marks, such as "16", and `unit` says what they
-    count. The vertical axis ends a little above the highest loss of the lowest quarter of the rates.
+    `losses` has shape (rates, marks), NaN if missing; `labels` are the marks, such as "16", and `unit` says what they
+    count. The vertical axis ends a little above the highest loss among the lowest quarter of the rates.
     """
     order = np.argsort(np.asarray(lrs, dtype=float))
     rates, heights = np.asarray(lrs, dtype=float)[order], np.asarray(losses, dtype=float)[order]
@@ -324,10 +324,10 @@ def sweep(
 
 
 def save(drawing: Axes | Figure, path: str | os.PathLike[str]) -> None:
-    """Write a figure, or the figure that holds the given axes, to a .pdf, .png or .svg file, or raise ValueError."""
+    """Write a figure, or the figure that holds the given axes, to a .pdf, .png or .svg file, else raise ValueError."""
     if Path(path).suffix.lower() not in FORMATS:
         raise ValueError(f"path must end in one of {', '.join(FORMATS)}, got {os.fspath(path)!r}")
-    drawing.figure.figure.savefig(path)  # twice, because the axes of a subfigure have that as their figure
+    drawing.figure.figure.savefig(path)  # twice, because the figure of axes may be a subfigure
 
 
 _mark = events  # `run` has a parameter named events
@@ -381,20 +381,20 @@ def _place_labels(ax: Axes, lines: Sequence[Line2D], labels: Sequence[Annotation
 
 
 def _last_visible(line: Line2D, corner: tuple[float, float]) -> tuple[float, float]:
-    """Return the last point of a line above the lower edge of the axes, or their corner if there is none."""
+    """Return the last point of a line that is not below the axes, or the corner of the axes if there is none."""
     x, y = np.asarray(line.get_xdata(), dtype=float), np.asarray(line.get_ydata(), dtype=float)
     seen = np.flatnonzero(np.isfinite(y) & (y >= corner[1]))
     return (x[seen[-1]], y[seen[-1]]) if seen.size else corner
 
 
 def _spread(wanted: np.ndarray, heights: np.ndarray) -> np.ndarray:
-    """Move the middles of boxes within 0 … 1 until none overlap, keeping their order; too many overlap evenly."""
+    """Return the middles of boxes, moved apart in order within 0 … 1; if they do not fit, they overlap evenly."""
     order = np.argsort(wanted, kind="stable")
     gaps = (heights[order][1:] + heights[order][:-1]) / 2
     offsets = np.concatenate([[0.0], np.cumsum(gaps)])  # the least distance of each box from the lowest one
     if offsets[-1] > 1.0:
         offsets *= 1.0 / offsets[-1]
-    points = np.maximum.accumulate(wanted[order] - offsets)  # without their heights, only the order matters
+    points = np.maximum.accumulate(wanted[order] - offsets)  # with the boxes shrunk to points, only the order matters
     middles = np.empty_like(wanted)
     middles[order] = np.clip(points, 0.0, 1.0 - offsets[-1]) + offsets
     return middles

@@ -1,1 +1,1 @@
-"""What this package costs in time and memory, and how good the learning rates are that it suggests."""
+"""What this package costs in time and memory, and how good its suggested learning rates are."""

@@ -1,8 +1,8 @@
 """The time saved by training side by side: all runs of a published table as one ensemble, or one run in a plain loop.
 
-The contestants take turns in one process, with noise for images, which does not change the time. The time of a whole
-table is a step's time multiplied by the steps of all its runs, without validation; the loop's is that of SGD, the
-faster of the two optimizers.
+The contestants take turns in one process. Images are noise, which does not change the time. The time of a whole table
+is a step's time multiplied by the steps of all its runs, without validation. The loop trains with SGD, the faster of
+the two optimizers.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from .timing import in_turns, ratio_of_medians, span
 SHAPES = {"mnist": (60_000, 1, 28, 28), "cifar10": (50_000, 3, 32, 32)}
 TABLES = {"mnist": mnist.BENCHMARK, "cifar10": cifar10.BENCHMARK}
 LOOP, STACKED, RECORDED = "plain loop", "ensemble", "ensemble, CUDA graphs"
-LIMIT = 10.0  # on a GPU, an ensemble must be this many times as fast as the loop
+LIMIT = 10.0  # times as fast as the loop: what an ensemble must reach on a GPU
 ROWS = 10_000  # the most images of noise
 
 
@@ -39,8 +39,8 @@ ROWS = 10_000  # the most images of noise
 class Cost:
     """The time of a step, of one run in a loop or of all runs, and of a whole table.
 
-    `ratio` is how many times longer the loop takes for a table, `low` to `high` its 95 % interval; `bounds` holds the
-    least times of a step's bytes, operations and launches.
+    `ratio` is the loop's time for a table divided by this contestant's; `low` to `high` is its 95 % interval. `bounds`
+    holds the least time that a step's bytes, operations and launches take.
     """
 
     table: str
@@ -77,7 +77,7 @@ class Contest:
         return found
 
     def rows(self, shape: tuple[int, ...]) -> Iterator[Tensor]:
-        """Yield the rows of batch after batch, an epoch at a time."""
+        """Yield the row numbers of one batch after another, shuffled anew for each epoch."""
         while True:
             order = torch.stack([torch.randperm(len(self.data[0])) for _ in range(int(np.prod(shape)))])
             cut = order.to(self.device).split(self.benchmark.batch_size, dim=1)
@@ -111,7 +111,7 @@ class Contest:
 
 
 def costs(contest: Contest, steps: int, turns: int) -> list[Cost]:
-    """Time a table's contestants, in turns of steps / turns each."""
+    """Time a table's contestants; each takes steps / turns steps in each turn."""
     contestants, each = contest.contestants(), -(-steps // turns)
     calls = {name: partial(repeat, step, each) for name, step in contestants.items()}
     times = in_turns(calls, turns, contest.device, collect=True)
@@ -144,9 +144,9 @@ def repeat(step: Callable[[], object], times: int) -> None:
 
 
 def bound_of(found: list[Cost], cost: Cost) -> tuple[str, float]:
-    """Return what bounds a contestant and how many times longer than its bound it takes.
+    """Return what bounds a contestant, and its time divided by that bound.
 
-    A recorded step does the work of one that is called, but launches its kernels as one.
+    A recorded step does the same work as an ordinary one, but in a single launch.
     """
     stacked = next(each for each in found if each.table == cost.table and each.contestant == STACKED)
     least = dict(cost.bounds or stacked.bounds)
@@ -157,7 +157,8 @@ def bound_of(found: list[Cost], cost: Cost) -> tuple[str, float]:
 
 
 def cells(found: list[Cost]) -> list[list[str]]:
-    lines = [["Table", "contestant", "runs", "steps", "ms a step", "whole table", "ratio", "95 %", "bound", "× bound"]]
+    header = ["Table", "contestant", "runs", "steps", "ms per step", "whole table", "ratio", "95 %", "bound", "× bound"]
+    lines = [header]
     for cost in found:
         kind, over = bound_of(found, cost)
         counts = [str(cost.runs), str(cost.steps)]

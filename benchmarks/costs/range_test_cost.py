@@ -1,6 +1,6 @@
 """The cost of a range test: `range_test`, torch-lr-finder and ignite's finder, compared with the bare training loop.
 
-An MLP 20-64-3, batches of 64 from a list, SGD, 100 iterations, with set-up and restoring included. Each contestant
+An MLP 20-64-3 takes 100 steps of SGD with batches of 64 from a list; set-up and restoring are included. Each contestant
 alternates with its bare loop in one process, and the ratio is the median over the turns. Other libraries are left out
 if they are not installed: pip install torch-lr-finder pytorch-ignite
 """

@@ -1,7 +1,7 @@
 """How good suggested learning rates are: the loss after 300 steps at the suggestion, relative to the best of a grid.
 
-The rules of other libraries are computed from the same raw losses by their formulas: fastai's minimum and valley,
-torch-lr-finder's and ignite's steepest descent. A missing suggestion counts as a ratio of 10.
+The suggestions of other libraries are computed from the same raw losses by their formulas: fastai's minimum and
+valley, torch-lr-finder's and ignite's steepest descent. A missing suggestion counts as a ratio of 10.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def averaged(losses: np.ndarray, weight: float, debias: bool) -> np.ndarray:
 
 
 def fastai(curve: Curve) -> tuple[np.ndarray, np.ndarray]:
-    """Return the rates and averages as fastai trims them, up to four times the lowest."""
+    """Return the rates and averages that fastai keeps, up to four times the lowest average."""
     smooth = averaged(curve.losses, 0.02, debias=True)
     over = np.flatnonzero(smooth > 4 * np.minimum.accumulate(smooth))
     n = int(over[0]) + 1 if over.size else len(smooth)
@@ -113,7 +113,7 @@ def ratios(task: Task, seed: int) -> dict[str, float]:
     curve = range_test(model, optimizer, task.loss_fn, Batches(data, task.batch, 1000 + seed))
     untrained = task.loss_fn(model, data).item()
     losses = [final_loss(task, model, batches, float(lr)) for lr in GRID]
-    floor = 1e-4 * untrained  # below it nothing is left to learn, and ratios mean nothing
+    floor = 1e-4 * untrained  # below it, ratios mean nothing, because nothing is left to learn
     found = {}
     for name, rule in RULES.items():
         lr = rule(curve)
@@ -130,7 +130,7 @@ Means = dict[str, dict[str, float]]  # the geometric mean over seeds, by task an
 
 
 def cells(means: Means) -> list[list[str]]:
-    """Return the table: the tasks, then mean and worst of the six of the claim and of all."""
+    """Return the table: the tasks, then mean and worst of the six tasks of the claim, and of all tasks."""
     lines = [["loss at the suggestion / best of the grid", *RULES]]
     lines += [[name, *(f"{of_task[rule]:.2f}" for rule in RULES)] for name, of_task in means.items()]
     named = [name for name in NAMED if name in means]

@@ -31,7 +31,7 @@ class Work:
     launches: float
 
     def seconds(self, device: Work) -> dict[str, float]:
-        """Return the time that each kind of work takes alone, the longest first."""
+        """Return the time that each kind of work alone would take, the longest first."""
         speeds = asdict(device)
         times = {name: amount / speeds[name] for name, amount in asdict(self).items()}
         return dict(sorted(times.items(), key=lambda item: -item[1]))
@@ -48,7 +48,8 @@ class _Traffic(TorchDispatchMode):
         result = func(*args, **(kwargs or {}))
         if not func.is_view and not func.__name__.startswith(("empty", "_foreach_empty")):
             self.launches += 1
-            self.bytes += size((args, kwargs)) + (size(result) or size(args[:1]))  # a change of a list returns None
+            written = size(result) or size(args[:1])  # a call that changes a list in place returns None
+            self.bytes += size((args, kwargs)) + written
         return result
 
 

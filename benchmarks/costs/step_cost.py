@@ -1,7 +1,7 @@
 """The time of one `scheduler.step()` compared with torch's nearest class, alternating in one process.
 
-A sample is enough consecutive steps to take milliseconds. The ratio is that of the medians; its 95 % interval is a
-bootstrap over the pairs of samples.
+A sample is a series of steps that takes a few milliseconds. The ratio is that of the medians; its 95 % interval comes
+from a bootstrap over pairs of samples.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ NEVER = 10**9  # epochs of patience
 
 @dataclass(frozen=True)
 class Pair:
-    """A scheduler of this package, torch's nearest, and the limits on the ratio of their times, by kind of groups."""
+    """A scheduler of this package, torch's nearest class, and the limits on the ratio of their times, by kind."""
 
     name: str
     ours: Callable[[SGD], LRScheduler]
@@ -65,7 +65,7 @@ PAIRS = [
         {(1000, "tensor"): 0.35},
     ),
     Pair(
-        "PlateauSequence / ReduceLROnPlateau",  # the metric never improves on its first value; both keep waiting
+        "PlateauSequence / ReduceLROnPlateau",  # the metric never improves, so both keep waiting
         lambda opt: PlateauSequence(opt, Geometric(0.1), on=Patience(NEVER)),
         lambda opt: ReduceLROnPlateau(opt, patience=NEVER),
         {(1000, "float"): 1.0, (1000, "tensor"): 1.0},
@@ -112,7 +112,7 @@ def repeat(step: Callable[..., None], calls: Iterator[tuple[float, ...]], steps:
 
 
 def steps_for(step: Callable[..., None], calls: Iterator[tuple[float, ...]], seconds: float) -> int:
-    """Return how many steps take about so many seconds."""
+    """Return how many steps take about `seconds`."""
     started = time.perf_counter()
     repeat(step, calls, 20)
     return math.ceil(20 * seconds / (time.perf_counter() - started))

@@ -1,8 +1,8 @@
 """The time and memory of `lr_sweep`: all rates side by side, one after another, and as published.
 
-The contestants take turns in one process. A ratio is that of the medians; its 95 % interval is a bootstrap over the
-turns. As published means bare loops that start over for every rate and for each of 1, 2, 4 and 8 epochs; none ends
-early. Peak memory is measured in a new process.
+The contestants take turns in one process. A ratio is that of the medians; its 95 % interval comes from a bootstrap over
+the turns. "As published" means bare loops that start over for every rate and for each of 1, 2, 4 and 8 epochs; none
+ends early. Peak memory is measured in a new process.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ SIDE, ALONE, PUBLISHED = "side by side", "one after another", "as published"
 
 @dataclass(frozen=True)
 class Cost:
-    """The median seconds of side by side and of another contestant, and how many times longer the other takes."""
+    """The median seconds of training side by side and of another contestant, and the ratio of the other's to it."""
 
     task: str
     against: str

@@ -78,7 +78,7 @@ TASKS: dict[str, Callable[[], Task]] = {
 
 
 def cifar10_like(device: torch.device) -> Task:
-    """Return the published scan of CIFAR-10, with noise for images, which does not change the time."""
+    """Return the published scan of CIFAR-10; its images are noise, which does not change the time."""
     torch.manual_seed(0)
     model = scan_tasks.network(3, 32, 32).to(device)
     images, labels = torch.randn(100, 3, 32, 32, device=device), torch.randint(10, (100,), device=device)

@@ -27,8 +27,8 @@ def in_turns(
     """Return the seconds of each contestant's calls, shape (samples,).
 
     A turn calls every contestant once, and the next turn starts with the next contestant. The first turn is a warm-up
-    and does not count. The garbage collector is off; with `collect` it runs before every call instead, which suits
-    calls that take seconds and need much memory.
+    and does not count. The garbage collector is off; with `collect` it is on, and also runs before every call,
+    which suits calls that take seconds and need much memory.
     """
     names = list(contestants)
     times: dict[str, list[float]] = {name: [] for name in names}
@@ -59,7 +59,7 @@ def collector(on: bool) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Ratio:
-    """A ratio of times and its 95 % interval by bootstrap; None for the ends if there are fewer than 3 samples."""
+    """A ratio of times and its 95 % interval by bootstrap; its ends are None if there are fewer than 3 samples."""
 
     value: float
     low: float | None

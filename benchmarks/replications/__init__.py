@@ -1,1 +1,1 @@
-"""Published experiments on learning rates, run again, and a verdict on each of their claims."""
+"""Replications of published experiments on learning rates, and a verdict on each of their claims."""

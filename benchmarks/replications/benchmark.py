@@ -14,7 +14,7 @@ from .metrics import Columns, stands_still
 from .settings import AS_WRITTEN, Setting
 from .table_rows import Published, Row, curves, notes
 
-WRITTEN = "-as-written"  # ends the name of such a table
+WRITTEN = "-as-written"  # ends the name of a table as written
 
 
 @dataclass(frozen=True)
@@ -22,20 +22,20 @@ class Benchmark:
     """Everything that defines one table.
 
     What is trained:
-        settings: the rows, by name; `added`: the method of the rows that users may add, None if they may not.
-        data: returns the dataset of a folder (None: download it); `takes_data`: whether `--data` is an option.
+        settings: the rows, by name. `added`: the method of the rows that users may add; None if they may not.
+        data: returns the dataset in a folder (None: download it). `takes_data`: whether `--data` is an option.
         network, loss, batch_size: as published.
-        epochs, seeds: the defaults of the options; `full_epochs`: the published epochs, if different.
-        batches: makes, from the training images and the batch size, a function that returns an epoch's batches; None
-            to shuffle and cut them.
-        stop: takes the validation losses so far and returns whether a run ends early.
+        epochs, seeds: the defaults of the options. `full_epochs`: the published epochs, if different.
+        batches: takes the training images and the batch size, and makes a function that returns an epoch's batches;
+            None to shuffle the images and cut them into batches.
+        stop: takes the validation losses so far and returns whether the run ends now.
     What is shown:
         name, title, claim: the dataset's name comes before the title, which says what is compared.
         command: the words after `python -m benchmarks`, if they are not the name.
         columns, published: how the columns are computed, and the published figures.
         drawings: functions that draw the PNG files, by file name.
         shorter_remark: a sentence on how shorter runs differ.
-    as_written: the table of `--as-written`, for which the published text, not the authors' code, is followed.
+    as_written: the table of `--as-written`, which follows the published text, not the authors' code.
     """
 
     name: str

@@ -1,6 +1,6 @@
 """Table 2 of Yang & Huang, "Learning Rate Investigation" (2019): 14 settings on CIFAR-10, as run or as written.
 
-As run, the first cutoff of seq1 was 0.1 of the first loss, that of all others 0.01; here seq1 is run both ways. Dropout
+As run, the first cutoff was 0.1 of the first loss for seq1 and 0.01 for the others; here seq1 is run both ways. Dropout
 was active only in the first epoch: the authors called `eval()` after it, and never `train()` again.
 """
 

@@ -22,7 +22,7 @@ RUN = (mnist.BENCHMARK, cifar10.BENCHMARK, images.BENCHMARK, images.MNIST, digit
 TABLES = RUN + tuple(benchmark.as_written for benchmark in RUN if benchmark.as_written)
 BENCHMARKS = {benchmark.name: benchmark for benchmark in TABLES}
 STAND_IN = "digits"  # for MNIST
-STUDIES = ("functions", "lr_scan")  # folders whose names begin with these hold records of their own kind
+STUDIES = ("functions", "lr_scan")  # folders whose names begin with these hold records of studies, not runs of a table
 OWN = ("optimizer", "scheduler", "per")  # the entries of a configuration that belong to its setting alone
 
 
@@ -76,7 +76,7 @@ class Collected:
 
     @property
     def names(self) -> set[str]:
-        """The benchmarks that were run; as run and as written are different ones."""
+        """The benchmarks that were run; as run and as written count separately."""
         return {table.benchmark.name for table in self.tables} | set(self.studies)
 
 

@@ -1,6 +1,6 @@
 """Reading and downloading the original files of MNIST and CIFAR-10, each checked against its published checksum.
 
-Every function raises BenchmarkError naming a file that is missing, truncated, altered or in another format.
+Every function raises BenchmarkError if a file is missing, truncated, altered or in another format.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ RECORD = 1 + 3 * 32 * 32  # the label, then the red, green and blue planes, row 
 
 
 class Jpegs(NamedTuple):
-    """The files end to end, the offset of each and the end of the last, their labels, and which are for validation."""
+    """The joined files, the offset of each and the end of the last, their labels, and which are for validation."""
 
     jpeg: np.ndarray
     offsets: np.ndarray

@@ -55,7 +55,7 @@ class Dataset(NamedTuple):
 
 
 def size(title: str) -> str:
-    """Return the title; if it ends in ", N images" and the dataset has more, it says so."""
+    """Return the title. If it ends in ", N images" and the dataset has more, say "reduced size"."""
     part = re.fullmatch(r"(.+), (\d+) images", title)
     if part is None or int(part[2]) >= TRAINING_IMAGES.get(part[1], 0):
         return title

@@ -16,7 +16,7 @@ from . import sweep_claims as claims
 from .function_tasks import FUNCTIONS, POINTS, UNIT
 from .sweep_claims import Record
 
-SHALLOW = 0.4  # if no loss falls below this share of the loss before, a linear axis shows more
+SHALLOW = 0.4  # if no loss falls below this share of the loss before the sweep, a linear axis shows more
 THIN = {"color": GREY, "linewidth": 0.6, "alpha": 0.5}
 LONG_UNIT = "loss, as published: mean squared error / 640"
 
@@ -50,7 +50,7 @@ def function_picture(function: str, records: Iterable[Record]) -> bytes | None:
 
 
 def sweep_panel(ax: Axes, seeds: list[Record], epochs: int, span: tuple[float, float]) -> None:
-    """Draw every seed's sweep at the mark `epochs`, relative to its loss before."""
+    """Draw every seed's sweep at the mark `epochs`, relative to its loss before the sweep."""
     lowest = min(np.nanmin(claims.column(record, epochs)) / record["loss"] for record in seeds)
     shallow = lowest > SHALLOW
     frame(ax, title=f"{epochs} epoch{'s' * (epochs > 1)} ahead", log=not shallow)

@@ -1,7 +1,7 @@
 """Which learning rates simple functions need: "Diving deep: learning rate" (2020), claims C1 to C5 and C7.
 
-Sweeps of 100 rates, 1, 2, 4 and 8 epochs ahead, with a network before and after training; and long trainings on log
-with a low rate, a high one, and a high one that is lowered at the end.
+Sweeps of 100 rates, 1, 2, 4 and 8 epochs ahead, of a network before and after training; and long trainings on log at a
+low rate, at a high one, and at a high one that is lowered at the end.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ STATES = {
     "1000 epochs at 0.001": (1e-3, 1000),
 }  # the rate and the epochs of the training before a sweep
 STOP_ABOVE = 1.1
-DRAWN = 25  # of the network's outputs, every 25th point is kept
+DRAWN = 25  # every 25th of the network's outputs is kept
 
 
 def sweep(function: str, seed: int, state: str) -> dict[str, Any]:
@@ -81,7 +81,7 @@ def long(function: str, seed: int) -> dict[str, Any]:
 
 
 def short(values: Iterable[float]) -> list[float]:
-    """Return the values to 5 digits, which is enough for pictures and claims."""
+    """Return the values with 5 significant digits, which is enough for pictures and claims."""
     return [float(f"{value:.5g}") for value in values]
 
 

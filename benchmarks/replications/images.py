@@ -72,12 +72,12 @@ class Schedule:
 
 
 def batches(images: int, epochs: int) -> int:
-    """Return the number of batches of a run; the last one of an epoch may be smaller."""
+    """Return the number of batches in a run; the last batch of an epoch may be smaller."""
     return epochs * -(-images // BATCH)
 
 
 def horizon(images: int, epochs: int) -> int:
-    """Return the number of steps of a picture: images·epochs/128, as published, which is fewer than the batches."""
+    """Return the number of steps of a picture, as published: images·epochs/128, fewer than the batches of a run."""
     return max(1, images * epochs // BATCH)
 
 
@@ -168,9 +168,9 @@ def cifar10(folder: Path | None) -> datasets.Dataset:
 
 
 def network(steps: int) -> nn.Module:
-    """Return ResNet-32 whose averages for evaluation forget the start of a run of `steps` batches, however short.
+    """Return ResNet-32 for runs of `steps` batches; in short runs, its averages for evaluation forget the start faster.
 
-    For 3,324 batches or more they are the repository's, which take 0.003 of each batch.
+    In runs of 3,324 batches or more they take 0.003 of each batch, as in the repository.
     """
     return resnet.resnet32(momentum=max(0.003, 10 / (10 + steps))).to(memory_format=torch.channels_last)
 

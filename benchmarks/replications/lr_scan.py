@@ -1,7 +1,8 @@
 """Which learning rates an image network needs, 1 to 128 batches ahead: "Diving deep: learning rate" (2020), claim C6.
 
-100 rates from the same weights over the same augmented batches, and once more after 64 epochs of training. The
-published scan took 591.6 s. On a CPU the scan is reduced, and says so, unless --rates and --marks are given.
+A scan trains at 100 rates from the same weights over the same augmented batches; a second scan follows 64 epochs of
+training. The published scan took 591.6 s. On a CPU the scan is reduced, and says so, unless --rates and --marks are
+given.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ def measure(loss: Loss, model: nn.Module, batch: Any) -> dict[str, Tensor]:
 
 
 def unlearned(valid: Split, batch_size: int, model: nn.Module) -> dict[str, int]:
-    """Return how many classes have fewer than one in ten of their images recognised."""
+    """Return in how many classes fewer than one image in ten is recognised."""
     guesses = torch.cat([model(images).argmax(1) for images in valid.images.split(batch_size)])
     of_class = valid.labels.bincount()
     right = valid.labels[guesses == valid.labels].bincount(minlength=len(of_class))
@@ -45,12 +45,12 @@ def stands_still(losses: list[float]) -> bool:
 
 
 def mnist_accuracy(accuracies: Sequence[float]) -> float:
-    """Return the mean of the four values before the last (if fewer, of all but the last; or the only value)."""
+    """Return the mean of up to four values before the last; if there is only one value, return it."""
     return fmean(accuracies[-5:-1] or accuracies)
 
 
 def mnist_convergence(accuracies: Sequence[float], epochs: int) -> int:
-    """Return (index of the first epoch within 0.0005 of the run's maximum) − 1, so −1 if that is the first epoch.
+    """Return i − 1, where i is the index of the first epoch within 0.0005 of the run's maximum; −1 for the first epoch.
 
     `epochs` is ignored: every run has a maximum.
     """

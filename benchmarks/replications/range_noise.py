@@ -1,8 +1,8 @@
 """Claim E1: the bump in a range-test curve vanishes with larger batches, or with more batches per rate.
 
-A question in a forum shows a curve that rises and falls again before it descends. Here the bump of a curve is how far
+A question in a forum shows a curve with a bump: it rises and falls again before it descends. Here the bump is how far
 the raw losses before the descent rise above their first level: the highest mean of three neighbours minus the median.
-The arms enlarge the batch, take more steps per rate, only accumulate gradients, or take the median of repeats.
+The arms use larger batches, more steps per rate, only accumulated gradients, or the median of repeats.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ ARMS = {  # batch size, options of range_test
 }
 BASE = "batch 4"
 HEAD = 40  # the points before any descent, up to a rate of about 2e-4
-GONE = 0.5  # a bump that is significantly less than half as high counts as gone
+GONE = 0.5  # a bump that is significantly lower than this share of the first arm's counts as gone
 CLAIMED = ("batch 64", "batch 4, 16 steps a rate")  # the arms that E1 is about
 
 

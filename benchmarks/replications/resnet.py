@@ -36,7 +36,7 @@ class Block(nn.Module):
 def resnet32(momentum: float = 0.003) -> nn.Module:
     """Return three stages of five blocks, with 16, 32 and 64 channels.
 
-    `momentum` is the share of each batch in the averages that evaluation normalises with: 1 − 0.997, as published.
+    `momentum` is the share of each batch in batch norm's averages for evaluation: 1 − 0.997, as published.
     """
     blocks = []
     before = 16
@@ -51,7 +51,7 @@ def resnet32(momentum: float = 0.003) -> nn.Module:
 def convolution(before: int, after: int, size: int, stride: int = 1) -> nn.Module:
     """Return a convolution without bias; its weights are normal with variance 1/fan-in, cut at two deviations."""
     layer = nn.Conv2d(before, after, size, stride, padding=size // 2, bias=False)
-    std = math.sqrt(1 / (before * size * size)) / 0.87962566103423978  # of the normal distribution before the cut
+    std = math.sqrt(1 / (before * size * size)) / 0.87962566103423978  # of the normal distribution before it is cut
     nn.init.trunc_normal_(layer.weight, std=std, a=-2 * std, b=2 * std)
     return layer
 
@@ -89,7 +89,7 @@ def shifted(images: Tensor) -> Tensor:
 
 
 def standardised(images: Tensor) -> Tensor:
-    """Return each image minus its mean, over the larger of its deviation and 1/√(number of values), as float32."""
+    """Return (image − mean)/max(deviation, 1/√(number of values)) for each image, as float32."""
     values = images.float()
     std, mean = torch.std_mean(values, dim=(1, 2, 3), correction=0, keepdim=True)
     return (values - mean) / std.clamp(min=1 / math.sqrt(values[0].numel()))

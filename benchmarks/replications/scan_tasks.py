@@ -18,12 +18,12 @@ from .datasets import Split
 Batch = tuple[Tensor, Tensor]
 BATCH = 100
 DEGREES = 10.0  # images are rotated by up to 10 degrees either way
-TRAINING_RATE = 1e-3  # of the epochs before a second scan
+TRAINING_RATE = 1e-3  # the learning rate of the epochs before a second scan
 
 
 @dataclass(frozen=True)
 class Task:
-    """Images, the first width of their network, and the mean and deviation that they are normalised by."""
+    """Images, the width of the first layer of their network, and the mean and deviation to normalise them by."""
 
     title: str
     train: Split
@@ -79,14 +79,14 @@ def make_optimizer(parameters: Iterator[nn.Parameter]) -> Optimizer:
 
 
 class Batches:
-    """Endless batches of 100, shuffled, augmented and normalised; each iteration with a seed is the same."""
+    """Endless batches of 100, shuffled, augmented and normalised, the same in every iteration with the same seed."""
 
     def __init__(self, task: Task, seed: int) -> None:
         self.task, self.seed = task, seed
 
     @property
     def epoch(self) -> int:
-        """The number of batches of an epoch; images that do not fill the last one are left out."""
+        """The number of batches in an epoch; images that do not fill the last batch are left out."""
         return len(self.task.train.labels) // BATCH
 
     def __iter__(self) -> Iterator[Batch]:

@@ -1,13 +1,13 @@
-"""The 14 settings of Yang & Huang, "Learning Rate Investigation" (2019), as the authors ran and as they described them.
+"""The 14 settings of Yang & Huang, "Learning Rate Investigation" (2019), as the authors ran and described them.
 
-Four sequences, each advanced by epoch, by cutoff or by oscillate, with SGD from r₀ = 0.01; and SGD and Adam at a fixed
-0.001.
+Four sequences are each advanced by epoch, by cutoff and by oscillate, with SGD from r₀ = 0.01. SGD and Adam also train
+at a fixed 0.001.
 
-`SETTINGS`, as run: the validation loss before the first epoch counted as 0, hence `previous=0.0`, and the sawtooth used
-its first value twice, hence `delayed(1)`.
+`SETTINGS` are as run. The first validation loss was compared with 0, hence `previous=0.0`. The sawtooth used its first
+value twice, hence `delayed(1)`.
 
-`AS_WRITTEN`, as described: each advance gives the next of r₁, r₂, … (by epoch, the first advance comes before epoch 1),
-the sawtooth is not aligned, and the first loss is not compared with anything.
+`AS_WRITTEN` are as described. Each advance gives the next of r₁, r₂, … (by epoch, the first advance comes before epoch
+1), the sawtooth is not aligned, and the first loss is not compared with anything.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ HELD = {row: Constant().then(terms, at=1) for row, terms in TERMS.items()}  # r�
 def by_strategy(sequences: Mapping[str, Mapping[str, Sequence]], previous: float | None) -> dict[str, Setting]:
     """Return the 14 settings, in the table's order, from the sequences by strategy and row.
 
-    `previous` is what the first validation loss is compared with; None for nothing.
+    The first validation loss is compared with `previous`; None compares it with nothing.
     """
     rules: dict[str, Rule | None] = {
         "epoch": None,

@@ -1,4 +1,4 @@
-"""Means with 95 % intervals, and tests of a mean. Below n = 3 there are neither, and the values are shown."""
+"""Means with 95 % intervals, and tests of a mean. Below n = 3 there is neither; the values are shown instead."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def listed(values: Sequence[float], decimals: int) -> str:
 
 
 def mean_interval(values: Sequence[float]) -> Mean:
-    """Return mean ± t(0.975, n − 1)·s/√n; all NaN if there is no value, or one that is not finite."""
+    """Return mean ± t(0.975, n − 1)·s/√n; all NaN if there are no values, or one is not finite."""
     if not values or not all(map(math.isfinite, values)):
         return Mean(tuple(values), math.nan, math.nan, math.nan)
     mean, half = student.interval(values) if len(values) >= FEWEST else (fmean(values), math.nan)

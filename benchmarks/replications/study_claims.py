@@ -1,4 +1,4 @@
-"""The claims that are judged from studies of other kinds: C1 to C7, "Diving deep: learning rate" (2020), and E1."""
+"""The claims that are judged from studies, not tables: C1 to C7, "Diving deep: learning rate" (2020), and E1."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Records = list[dict[str, Any]]
 PUBLISHED_EPOCHS = 425 / 30  # C3's epochs at 1e-3 that equal one at 5e-2
 PUBLISHED_GAIN = 1.3  # C5
 ABOUT = math.log10(2)  # "about": within a factor of two, in decades
-LONGEST = sweep_claims.SLOW[1] / sweep_claims.FAST_EPOCHS  # counts for a seed that takes longer
+LONGEST = sweep_claims.SLOW[1] / sweep_claims.FAST_EPOCHS  # the factor of a seed that takes longer
 
 
 def in_most_seeds(

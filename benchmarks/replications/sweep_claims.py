@@ -1,8 +1,8 @@
 """The figures behind claims C1 to C7 of "Diving deep: learning rate" (2020).
 
-Pure functions of the records of `python -m benchmarks functions`, for C6 of `python -m benchmarks lr_scan`. Each
-returns a plain object per function and seed, with the figures that the claim is judged by and, if it is a yes or no,
-`holds`. The losses of functions are the means of the two batches' mean squared errors.
+Pure functions of the records of `python -m benchmarks functions` (for C6, of `python -m benchmarks lr_scan`). Each
+returns a dict per function and seed, with the figures that decide the claim and, if the answer is yes or no, `holds`.
+The losses of functions are the means of the two batches' mean squared errors.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ import numpy as np
 LRS = np.logspace(-6, 2, 100)
 MARKS = (1, 2, 4, 8)  # epochs after which a sweep records the loss
 SLOW, FAST = (1e-3, 1000), (5e-2, 500)  # rate and epochs of the long trainings
-LOWERED = (5e-3, 100)  # the lowered rate of the fast training, and for how many of its last epochs
+LOWERED = (5e-3, 100)  # the lowered rate of the fast training, and the number of its last epochs that use it
 UNTRAINED = "untrained"
 TRAINED = ("30 epochs at 0.05", "425 epochs at 0.001", "1000 epochs at 0.001")
-AFTER = TRAINED[-1]  # closest to the only loss that the post names, 2.1e-6 on log; it does not say how long
+AFTER = TRAINED[-1]  # closest to the only loss in the post, 2.1e-6 on log; the post does not say how long
 LONG = "long"
 
 NEAR = 1.1  # the sweet spot: the rates around the best with a loss of at most 1.1 × the lowest
@@ -73,8 +73,8 @@ def c1(records: Iterable[Record], epochs: int = 8) -> list[Record]:
 def c2(records: Iterable[Record], state: str = AFTER, epochs: int = 8) -> list[Record]:
     """Return the sweet spots after training, without 1/x: `low`, `high`, `best`.
 
-    `shift`: decades from the same seed's best rate before training to that after. Holds: the sweet spot overlaps
-    1e-4 … 1e-3 and the best rate is lower than before.
+    `shift`: decades from the same seed's best rate before training to its best rate after. Holds: the sweet spot
+    overlaps 1e-4 … 1e-3 and the best rate is lower than before.
     """
     records = list(records)
     before = {(found["function"], found["seed"]): found["best"] for found in c1(records, epochs)}
@@ -162,8 +162,8 @@ def c6(records: Iterable[Record], ahead: int = 16) -> list[Record]:
     """Return whether 16 batches ahead are enough to choose a rate, and whether training shifts the curve; per seed.
 
     `regret`: the loss at the last mark of the rate that is best 16 batches ahead, divided by the lowest loss there;
-    `regret_after`: the same after training. `shift`: decades from the best rate at the last mark before training to
-    that after it; `overlap`: whether the two sweet spots overlap. Holds: both regrets are at most 1.1, and the sweet
+    `regret_after`: the same after training. `shift`: decades from the best rate before training to that after it, at
+    the last mark; `overlap`: whether the two sweet spots overlap. Holds: both regrets are at most 1.1, and the sweet
     spots overlap. None if a record is missing; infinite if the scan had ended.
     """
     by_seed: dict[int, dict[bool, Record]] = {}

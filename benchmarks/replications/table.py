@@ -57,7 +57,7 @@ def execute(benchmark: Benchmark, options: argparse.Namespace, argv: list[str]) 
             print(f"{len(progress.finished)} runs are finished, {progress.trained} of them trained now{here}.")
             report(benchmark, progress, options, command)
         if code == 0:
-            leave_together()  # only now: the report is written
+            leave_together()  # only now, after the report is written
     return code
 
 
@@ -87,7 +87,7 @@ def train(
                 batch_size=benchmark.batch_size,
                 seeds=options.seeds,
                 metric_fn=partial(measure, benchmark.loss),
-                metric_average="batches",  # as published: MNIST's smaller last batch counts as much as the others
+                metric_average="batches",  # as published: MNIST's smaller last batch counts like the others
                 final_fn=partial(unlearned, valid_split, benchmark.batch_size),
                 stop=benchmark.stop,
                 device=device,
@@ -117,7 +117,7 @@ class Progress:
         self.bar.close()
 
     def see(self, run: Run) -> None:
-        """Take note of a run after one of its epochs or at its end."""
+        """Record the progress of a run after one of its epochs or at its end."""
         pair = run.setting, run.seed
         epochs = self.epochs if run.finished else len(run.val_loss)  # an early stop counts as all epochs
         if run.finished:

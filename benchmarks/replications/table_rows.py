@@ -25,7 +25,7 @@ class Published:
 
 @dataclass(frozen=True)
 class Heading:
-    """The place in a table of a setting of which only the name is known."""
+    """The method and row of a setting of which only the name is known."""
 
     method: str
     row: str
@@ -79,7 +79,7 @@ def cells(rows: list[Row], published: Mapping[str, Published]) -> list[list[str]
 
 
 def length(epochs: int, published: int) -> str:
-    """Return the number of epochs in words; if the published runs had more, it says so."""
+    """Return the number of epochs as text. If the published runs had more, say "reduced length"."""
     return f"reduced length: {epochs} of {published} epochs" if epochs < published else f"{epochs} epochs"
 
 
@@ -103,7 +103,7 @@ def notes(rows: list[Row]) -> list[str]:
 
 
 def meaning(rows: list[Row]) -> str:
-    """Return the sentences that say what the two columns show."""
+    """Return the sentences that explain the two columns."""
     few = [len(row.runs) < FEWEST for row in rows]
     sentences = []
     if not all(few):

@@ -1,6 +1,6 @@
-"""The rules by which values of several seeds, the same seeds for all settings, decide whether a claim is reproduced.
+"""The rules that decide from the values of several seeds whether a claim is reproduced.
 
-These functions alone decide the verdicts. With fewer than 3 seeds nothing is judged.
+All settings have the same seeds. These functions alone decide the verdicts; with fewer than 3 seeds nothing is judged.
 """
 
 from __future__ import annotations
@@ -55,9 +55,9 @@ def against(
 def best(
     values: Values, claimed: str, what: str, lowest: bool = False, tied: Sequence[str] = (), decimals: int = 4
 ) -> Judgement:
-    """Judge whether a setting is the best: `against` its best rival.
+    """Judge whether a setting is the best: compare it with its best rival by `against`.
 
-    It need not beat the settings that the claim calls tied with it; but if one of them is ahead with p < 0.05, the
+    It need not beat the settings that the claim calls tied with it. But if one of them is ahead with p < 0.05, the
     claim is not reproduced.
     """
 
@@ -71,7 +71,7 @@ def best(
 
 
 def no_worse(judgement: Judgement) -> Judgement:
-    """Return the judgement of not being behind, for which within noise is enough."""
+    """Return the judgement of whether a setting is not behind; within noise is enough."""
     return replace(judgement, verdict=REPRODUCED) if judgement.verdict == NOISE else judgement
 
 
@@ -79,7 +79,7 @@ def alike(pairs: Values, bound: float = 0.005) -> Judgement:
     """Judge whether the two settings of each pair are within a bound; `pairs` holds their differences.
 
     Reproduced if the 95 % interval of every mean difference lies within ±bound, not reproduced if one lies entirely
-    outside, otherwise within noise. Of equally weak pairs, the one furthest apart is returned.
+    outside, otherwise within noise. Of equally weak pairs, the judgement of the one furthest apart is returned.
     """
 
     def judge(statistic: str, values: Sequence[float]) -> Judgement:

@@ -16,6 +16,7 @@ from torch import nn
 
 from .._check import choice, integer, items
 from .._functions import described
+from ..ensembles._ensemble import check_vectorize
 from ._devices import usable_device
 from ._setting import Setting
 from ._task import MetricAverage
@@ -43,9 +44,7 @@ def check_functions(model_fn: object, loss_fn: object, **optional: object) -> No
 
 def check_options(metric_average: object, vectorize: object, key: object, note: object) -> None:
     choice("metric_average", metric_average, get_args(MetricAverage))
-    if not isinstance(vectorize, bool) and vectorize != "auto":
-        kind = ValueError if isinstance(vectorize, str) else TypeError
-        raise kind(f"vectorize must be one of 'auto', True, False, got {vectorize!r}")
+    check_vectorize(vectorize)
     try:
         json.dumps(key)
     except (TypeError, ValueError) as error:

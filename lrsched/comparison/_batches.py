@@ -45,7 +45,7 @@ class TensorBatches:
 
 
 class FunctionBatches:
-    """Batches made by a function, which is called once per epoch with torch seeded from the run's generator."""
+    """Batches made by a user's function, which is called each epoch with torch seeded from the run's generator."""
 
     def __init__(self, function: Callable[[], Iterable[Any]], device: torch.device | None = None) -> None:
         self.function = function

@@ -1,4 +1,4 @@
-"""Checkpoints of a cohort in training, so that a comparison that was killed resumes in the middle of its runs."""
+"""Checkpoints of the cohort in training: a comparison that was killed resumes in the middle of its runs."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from ._cohort import Cohort
 from ._runs import Pair
 
 PAUSE = 10.0  # the shortest time between two checkpoints, in seconds
-SHARE = 20  # and at least this many times as long as writing the last one took
+SHARE = 20  # and at least this many times the time that writing the last one took
 PARTS = {"pairs", "method", "configs", "state", "random", "cuda"}
 
 
 class Checkpoint:
-    """The state of the cohort in training, in a file beside that of the finished runs; no file if `path` is None."""
+    """The state of the cohort in training, in a file beside the finished runs; no file if `path` is None."""
 
     def __init__(self, path: Path | None) -> None:
         self.path = path

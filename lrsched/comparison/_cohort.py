@@ -36,7 +36,7 @@ class Cohort:
         return [(member.run.setting, member.run.seed) for member in self.members]
 
     def epoch(self) -> list[Run]:
-        """Train and validate the active members for one epoch, and return their records."""
+        """Train and validate the active members for one epoch, and return their runs."""
         started, members = time.perf_counter(), self.active
         for member in members:
             member.run.lrs.append(read(member.optimizer))
@@ -58,7 +58,7 @@ class Cohort:
         raise NotImplementedError
 
     def end_epoch(self, members: list[Member]) -> None:
-        """Do what remains once the members have recorded the epoch, which may have been their last."""
+        """Finish an epoch after the members have recorded it; it may be the last for some of them."""
 
     def state_dict(self) -> dict[str, Any]:
         return {"members": [member.state_dict() for member in self.members]}

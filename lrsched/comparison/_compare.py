@@ -74,29 +74,29 @@ def compare(
         epochs: the number of epochs, an integer ≥ 1.
         batch_size: rows per batch, an integer ≥ 1; ignored if a function makes the batches.
         seeds: the number of seeds, which then count from 0, or a list of different seeds ≥ 0.
-        stop: stop(validation losses so far) -> whether to end the run after this epoch.
+        stop: stop(validation losses so far) -> whether to end the run now; called after each epoch.
 
     What is measured:
-        metric_fn: metric_fn(model, batch) -> a number, or a dict of named numbers, of which reports show the first. A
+        metric_fn: metric_fn(model, batch) -> a number, or a dict of named numbers; reports show the first. A
             metric named "loss" replaces the validation loss, and `loss_fn` is not called on validation batches.
         metric_average: "samples" weights the metrics of a batch by its number of samples; "batches" weights all batches
             equally, as is always done for the loss. The two differ if the last batch is smaller.
         final_fn: final_fn(model) -> a dict to record about the trained model.
 
     How runs are trained:
-        device: the device to train on; None for the one on which `model_fn` puts the model.
+        device: the device to train on; None for the device of the model that `model_fn` returns.
         vectorize: True trains runs side by side as one ensemble, False one after another, "auto" side by side if that
             is faster. `Run.method` and `Run.reason` say what was done. On a GPU, pass False if `loss_fn` or `metric_fn`
             depends on anything besides the model and the batch.
 
     What is kept:
         out: a JSON-lines file for finished runs. Runs in it that have the same configuration are not trained again.
-            Runs in training are saved beside it every few seconds and resumed, unless their scheduler's state holds
-            anything but plain values. The configuration identifies functions by name only: if you change what one
+            Runs in training are saved beside it, at most every 10 seconds, and resumed, unless their scheduler's state
+            holds anything but plain values. The configuration identifies functions by name only: if you change what one
             does, pass a new `key`.
         key: an addition to the configuration, any value that JSON can hold.
         note: a text stored with each run, such as the name of the machine.
-        callback: callback(run) after each epoch of a run and when a run is finished or has been read from `out`.
+        callback: callback(run), called after each epoch of a run, and when a run is finished or was read from `out`.
 
     If torch.distributed is initialised, every process must call `compare`. The processes divide the runs among them,
     and all return the same report.
@@ -147,7 +147,7 @@ def _run(
     key: object,
     callback: RunCallback,
 ) -> RunFile:
-    """Examine the settings, train the runs that the file lacks, and return the file. The model is for trials only."""
+    """Examine the settings, train the runs that the file lacks, and return the file. `model` is only for trials."""
     common = task.configuration(model, key)  # before the first batch, which changes the text of lazy modules
     task.check_functions(model)
     profiles = examine(settings, task, model, vectorize)
@@ -161,7 +161,7 @@ def _run(
 
 
 def _gpus(device: torch.device | str | None) -> Iterable[int]:
-    """Return the GPUs whose random state is restored; none if the GPUs are not in use, so as not to wake them."""
+    """Return the GPUs whose random state is restored; none if CUDA is not in use, so that it is not initialised."""
     in_use = str(device).startswith("cuda") or torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
     return range(torch.cuda.device_count()) if in_use else ()
 

@@ -1,4 +1,4 @@
-"""Whether a device can be used."""
+"""Check whether a device can be used."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""JSON-lines files that survive a kill: records are appended and synced, and an unfinished line is cut off."""
+"""JSON-lines files that survive a killed process: records are synced to disk, and an unfinished line is cut off."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def append_lines(path: Path, records: Iterable[object]) -> None:
 
 
 def plain(value: Any) -> Any:
-    """Return the value as JSON would give it back, with None for NaN and infinity, which JSON does not have."""
+    """Return the value as JSON would give it back, with None for NaN and infinity."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, (list, tuple)):

@@ -22,11 +22,11 @@ class Plan:
         self._reasons = {name: _reason(profile) for name, profile in profiles.items()}
 
     def groups(self, file: RunFile, checkpoint: Checkpoint) -> list[list[Pair]]:
-        """Return the groups that this process trains; the one that its checkpoint holds comes first."""
+        """Return the groups that this process trains; the group in its checkpoint comes first."""
         missing = [pair for pair in self.pairs if pair not in file.runs]
         held = checkpoint.pairs(file.configs)
         if not set(held) & set(missing) or not set(held) <= set(self.pairs):
-            held = []  # the checkpoint is of finished runs, or of other ones
+            held = []  # the checkpoint holds only finished runs, or runs of another comparison
         shares = _disjoint(gathered(held))
         taken = {pair for share in shares for pair in share}
         mine = [pair for pair in missing if pair not in taken][rank() :: len(shares)]
@@ -46,7 +46,7 @@ class Plan:
         ]
 
     def replan(self, pairs: list[Pair], setting: str, option: str) -> list[list[Pair]]:
-        """Return a group in new groups, after the setting's scheduler has turned out to change another option."""
+        """Split a group anew, after the setting's scheduler has turned out to change an option other than lr."""
         self._reasons[setting] = _option_reason(option)
         return self.split(pairs)
 
@@ -73,7 +73,7 @@ def _option_reason(option: str) -> str:
 
 
 def _disjoint(shares: list[list[Pair]]) -> list[list[Pair]]:
-    """Return the shares, but empty for those that overlap an earlier one: their checkpoints are out of date."""
+    """Return the shares. One that overlaps an earlier one becomes empty: its checkpoint is out of date."""
     taken: set[Pair] = set()
     found: list[list[Pair]] = []
     for share in shares:

@@ -25,14 +25,14 @@ Options = list[dict[str, Any]]  # of each param group, without its parameters an
 
 @dataclass(frozen=True)
 class Profile:
-    """What examining a setting once has shown.
+    """What examining a setting has shown.
 
     signature: everything about the optimizer except its learning rates; members with one signature share an optimizer.
     options: the options of the param groups before the scheduler is made.
-    description: how optimizer and scheduler begin, for the configuration of the runs.
+    description: the new optimizer and scheduler as text, for the configuration of the runs.
     obstacle: why the setting's runs cannot be trained side by side, or None.
     starting_option: the option other than lr that the scheduler changes when it is made, or None.
-    optimizer: an optimizer without a scheduler, of `parameters`; None if there is an obstacle.
+    optimizer: the optimizer, of `parameters`, as it was before the scheduler; None if there is an obstacle.
     """
 
     setting: Setting
@@ -51,16 +51,16 @@ class Profile:
 
     def new_optimizer(self, parameters: list[nn.Parameter]) -> Optimizer:
         """Return the optimizer that the setting would make for the parameters of another model."""
-        assert self.optimizer is not None  # no ensemble is made of settings with an obstacle
+        assert self.optimizer is not None  # a setting with an obstacle never gets into an ensemble
         return _remade(self.optimizer, self.parameters, parameters)
 
     def changed_option(self, optimizer: Optimizer) -> str | None:
-        """Return the first option of the setting's optimizer that is not as it was made, or None."""
+        """Return the first option that has changed since the setting made the optimizer, or None."""
         return _changed(self.options, optimizer)
 
 
 def examine(settings: Mapping[str, Setting], task: Task, model: nn.Module, vectorize: Vectorize) -> dict[str, Profile]:
-    """Return the profile of each setting. Calls each of its functions once.
+    """Return the profile of each setting, after calling each of its functions once.
 
     Raises ValueError if vectorize is True and a setting cannot be trained side by side.
     """
@@ -82,7 +82,7 @@ def _profile(setting: Setting, model: nn.Module, trials: _Trials) -> Profile:
     before = _copied(options(optimizer))
     reason = trials.obstacle(signature, optimizer)
     untouched = _remade(optimizer, parameters, parameters) if reason is None else None
-    scheduler = setting.make_scheduler(optimizer)  # from here on the optimizer is the scheduler's
+    scheduler = setting.make_scheduler(optimizer)  # from here on, the scheduler may change the optimizer
     return Profile(
         setting=setting,
         signature=signature,
@@ -139,12 +139,12 @@ class _Trials:
 
 
 def _remade(optimizer: Optimizer, parameters: list[nn.Parameter], others: list[nn.Parameter]) -> Optimizer:
-    """Return a copy of an optimizer for other parameters, in the order of its own model's parameters."""
+    """Return a copy of an optimizer with other parameters in place of its own, in the same order."""
     return transplant(optimizer, dict(zip(parameters, others, strict=True)), lambda tensor: tensor)
 
 
 def _description(setting: Setting, optimizer: Optimizer, scheduler: Scheduler | None) -> dict[str, str]:
-    """Return what distinguishes a setting from others. Finished runs are found by it, so its format must not change."""
+    """Return what identifies a setting. Finished runs are found by it, so its format must not change."""
     state = {} if scheduler is None else scheduler.state_dict()
     text = json.dumps(state, default=lambda value: type(value).__qualname__)
     return {
@@ -155,7 +155,7 @@ def _description(setting: Setting, optimizer: Optimizer, scheduler: Scheduler | 
 
 
 def _copied(found: Options) -> Options:
-    """Return options as they are now: containers and tensors are copied, since a scheduler may change them in place."""
+    """Return options as they are now. Containers and tensors are copied: a scheduler may change them in place."""
     mutable = (Tensor, list, tuple, dict)
     return [
         {name: copy.deepcopy(value) if isinstance(value, mutable) else value for name, value in group.items()}

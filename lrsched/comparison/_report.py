@@ -21,9 +21,12 @@ BySeed = dict[int, float]
 
 @dataclass(frozen=True)
 class Report:
-    """The finished runs of a comparison, sorted by setting and seed.
+    """The finished runs of a comparison, by setting and seed.
 
-    `compare` returns one; a report can also be made of any list of runs.
+    `compare` returns a report. To judge other runs, make one from a list: `Report(runs).table(baseline="fixed")`.
+
+    Args:
+        runs: the runs; tables and drawings show their settings in this order.
 
     >>> from lrsched import Report, Run
     >>> fixed = [Run("fixed", seed, val_loss=[loss]) for seed, loss in enumerate([0.52, 0.50, 0.54])]
@@ -50,8 +53,8 @@ class Report:
         remain, the table shows these values instead of their mean and interval.
 
         Args:
-            baseline: the name of a setting. Adds the paired difference from it, seed by seed, of the last column, and
-                its two-sided p if there are at least 3 pairs.
+            baseline: the name of a setting. Adds a column with the difference of the last column from this setting,
+                paired by seed, and its two-sided p if there are at least 3 pairs.
             value: value(run) -> a number to show in place of loss and metric, or None if the run has none.
             name: the heading of the `value` column.
 
@@ -103,7 +106,7 @@ class Report:
 
 
 def _by_epoch(series: list[Series]) -> np.ndarray:
-    """Return one row per run, with NaN for None and after its end."""
+    """Return one row per run, with NaN for None and after the run's end."""
     values = np.full((len(series), max(map(len, series))), np.nan)
     for row, entries in zip(values, series, strict=True):
         row[: len(entries)] = entries

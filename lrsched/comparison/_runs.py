@@ -1,4 +1,4 @@
-"""Records of runs, and the JSON-lines file that keeps the finished ones: appended as they end, read on resuming."""
+"""Records of runs, and the JSON-lines file of finished runs, which are appended as they end and read on resuming."""
 
 from __future__ import annotations
 
@@ -26,6 +26,8 @@ Series = list[float | None]  # one value per epoch
 class Run:
     """The record of one run, which is a setting trained with a seed.
 
+    `compare` returns runs in a `Report`. `setting` is the name of the setting.
+
     Values per epoch (None if a value was not finite):
         train_loss: the mean training loss.
         val_loss: the validation loss.
@@ -33,14 +35,14 @@ class Run:
         lrs: the learning rate of each param group at the start of the epoch.
 
     How the run went:
-        events: the advances of a `PlateauSequence`, as plain Python values.
+        events: the events of a `PlateauSequence`, as plain Python values.
         final: what `final_fn` returned.
         stopped: the number of epochs after which `stop` ended the run, or None.
         resumed: the numbers of epochs after which the run was resumed from a checkpoint.
         seconds: the time spent on the run; runs that are trained side by side share it equally.
-        method, reason: how the run was trained, and why that way; `method` is empty until training starts.
+        method, reason: how the run was trained, and why; `method` is empty until training starts.
         note: the `note` given to `compare`.
-        config: everything that decides how the run ends, except the seed.
+        config: everything that determines the result, except the seed.
         finished: whether the run has ended and, if there is a file, is on disk.
 
     >>> from lrsched import Run
@@ -93,7 +95,7 @@ def sole_use(path: Path | None) -> Iterator[None]:
         try:
             yield
         finally:
-            if fcntl is not None and os.getpid() == owner:  # forked workers that live on keep the file open
+            if fcntl is not None and os.getpid() == owner:  # forked workers that are still alive keep the file open
                 with suppress(OSError):
                     fcntl.flock(file, fcntl.LOCK_UN)
 
@@ -107,9 +109,9 @@ def _opened_to_append(path: Path) -> IO[bytes]:
 
 
 class RunFile:
-    """The finished runs of a comparison by setting and seed; kept in memory only if `path` is None.
+    """The finished runs of a comparison by setting and seed; only in memory if `path` is None.
 
-    `configs` holds, for each setting, everything that decides how its runs end. Lines with other configurations stay in
+    `configs` holds, for each setting, everything that determines its results. Lines with other configurations stay in
     the file and are ignored. A line counts once its newline is written; a line that a killed process left unfinished is
     cut off.
 

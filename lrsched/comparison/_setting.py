@@ -31,11 +31,12 @@ class Scheduler(Protocol):
 class Setting:
     """One row of a comparison: how to make the optimizer and its scheduler.
 
-    `compare` calls both functions once to examine the setting, and once more for each run.
+    `compare` takes settings by name. It calls both functions once to examine the setting, and once more for each run.
 
     Args:
         optimizer: optimizer(params) -> Optimizer; `params` is the list of the model's parameters.
-        scheduler: scheduler(optimizer) -> a learning-rate scheduler from lrsched or torch; None for a constant rate.
+        scheduler: scheduler(optimizer) -> a learning-rate scheduler from lrsched or torch; None for a constant
+            learning rate.
         per: "epoch" steps the scheduler after each epoch, and passes the validation loss if it takes a metric;
             "batch" steps it after each optimizer step.
 
@@ -72,7 +73,7 @@ class Setting:
         return optimizer
 
     def make_scheduler(self, optimizer: Optimizer) -> Scheduler | None:
-        """Return the scheduler of an optimizer, or None for a constant rate."""
+        """Return the scheduler of an optimizer, or None for a constant learning rate."""
         if self.scheduler is None:
             return None
         scheduler = self.scheduler(optimizer)

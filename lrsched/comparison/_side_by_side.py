@@ -19,7 +19,7 @@ from ._task import Task, average
 
 
 class OtherOptionsError(Exception):
-    """A scheduler has changed an option other than the lr, so its setting can no longer share an ensemble."""
+    """A scheduler has changed an option other than lr, so its setting can no longer share an ensemble."""
 
     def __init__(self, setting: str, option: str) -> None:
         super().__init__(setting)
@@ -49,7 +49,7 @@ class SideBySide(Cohort):
     def train(self, members: list[Member]) -> list[float]:
         """Train each member on all batches once, in its own order; return the mean training loss of each."""
         data = self.task.train
-        assert isinstance(data, TensorBatches)  # the plan trains other batches one run at a time
+        assert isinstance(data, TensorBatches)  # with other batches, the plan trains one run at a time
         self._ensemble.model.train()
         one_seed = len({member.run.seed for member in members}) == 1
         per_batch = [member for member in members if member.per_batch]
@@ -76,7 +76,7 @@ class SideBySide(Cohort):
         return self.task.averages(measured, len(members))
 
     def end_epoch(self, members: list[Member]) -> None:
-        """If members are done, copy the weights back into the models and remove these members from the ensemble."""
+        """If members are done, copy the weights back into the models and drop these members from the ensemble."""
         self._check_options(members)
         done = [member.done for member in members]
         if any(done):

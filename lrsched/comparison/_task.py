@@ -38,9 +38,9 @@ class Task:
     note: str
 
     def configuration(self, model: nn.Module, key: object) -> dict[str, Any]:
-        """Return everything that decides how a run ends, except its setting and seed.
+        """Return everything that determines the result of a run, except its setting and seed.
 
-        Finished runs are found by it: what it returns must never change for a comparison that has not changed.
+        Finished runs are found by it, so it must not change as long as the comparison does not.
         """
         functions = {"loss_fn": self.loss_fn, "metric_fn": self.metric_fn, "final_fn": self.final_fn, "stop": self.stop}
         return {
@@ -74,7 +74,7 @@ class Task:
         return {str(name): _one_number(name, value) for name, value in found.items()}
 
     def averages(self, measured: list[tuple[dict[str, Tensor], int]], members: int) -> list[dict[str, float]]:
-        """Return the loss and metrics of each member, averaged over batches of the given numbers of samples."""
+        """Return each member's loss and metrics, averaged over batches of the given numbers of samples."""
         if not measured:
             raise ValueError("valid must have at least one batch, got none")
         names = [*measured[0][0]]
@@ -95,7 +95,7 @@ class Task:
         return [{name: column[i] for name, column in means.items()} for i in range(members)]
 
     def final(self, model: nn.Module) -> dict[str, Any]:
-        """Return what `final_fn` finds in the trained model, as JSON would give it back; empty without `final_fn`."""
+        """Return the result of `final_fn` for the trained model, as JSON would give it back; empty without it."""
         if self.final_fn is None:
             return {}
         model.eval()
@@ -110,7 +110,7 @@ class Task:
 
 
 def average(values: Iterable[Tensor], weights: list[int]) -> list[float]:
-    """Return the weighted mean over batches. Each value is one batch's number, or a row of numbers, one per member."""
+    """Return the weighted mean over batches. A value is a batch's number, or a row of numbers, one per member."""
     columns = torch.stack([value.detach() for value in values]).reshape(len(weights), -1).T.tolist()
     total = sum(weights)
     return [sum(value * weight for value, weight in zip(column, weights, strict=True)) / total for column in columns]

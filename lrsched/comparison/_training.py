@@ -67,7 +67,7 @@ def _trained(cohort: Cohort, file: RunFile, checkpoint: Checkpoint, callback: Ru
 
 
 def open_run_file(path: Path | None, configs: Mapping[str, dict[str, Any]]) -> RunFile:
-    """Return the file of runs. Only the first process reads and writes it; the others learn its runs."""
+    """Return the file of runs. Only the first process reads and writes it; it sends the runs to the others."""
     file = together(lambda: RunFile(path if rank() == 0 else None, configs))
     file.runs = gathered(file.runs)[0]
     return file
@@ -82,7 +82,7 @@ def checkpoint_path(out: Path | None) -> Path | None:
 
 
 def together(action: Callable[[], T]) -> T:
-    """Run an action in all processes and return its result; an OSError in one is raised in all."""
+    """Run an action in all processes and return its result; an OSError in one process is raised in all."""
     problem: OSError | None = None
     try:
         result = action()

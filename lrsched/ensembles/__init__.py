@@ -1,4 +1,4 @@
-"""Ensembles: many replicas of one model, trained side by side as one batched model."""
+"""Ensembles: many copies of one model, trained side by side as one batched model."""
 
 from ._ensemble import Ensemble, Method, Randomness, Vectorize
 

@@ -19,11 +19,11 @@ from torch.utils._pytree import TreeSpec, tree_flatten, tree_leaves, tree_unflat
 from .._check import first_line
 from ._same import random_state, same, tolerance
 
-WARM_UP = 3  # ordinary calls before a recording: libraries choose their kernels in them
+WARM_UP = 3  # ordinary calls before a recording, in which libraries choose their kernels
 PROOFS = 2  # replays after a recording that are compared with ordinary calls in full
 CHECK = 1000  # a watched recording is compared again once in this many calls
 KEPT = 8  # recordings held at a time: training, validation and other metrics, each also for the smaller last batch
-MADE = 32  # recordings made in all; if these are not enough, batch sizes vary too much for recording to pay
+MADE = 32  # recordings made in all; if more are needed, batch sizes vary too much for recording to pay
 
 Replay = Callable[[list[Tensor]], Any]  # replay(input tensors) -> outputs
 
@@ -37,8 +37,8 @@ _CHANGED = (
 class Recordings:
     """Calls functions; records and replays those that are called repeatedly with inputs of the same shapes and dtypes.
 
-    Outputs are tensors with a leading members axis; the next replay overwrites them. Other tensors that a function
-    reads must stay at their addresses in memory, and it must not depend on anything but tensors that changes.
+    Outputs are tensors with a leading members axis; the next replay overwrites them. Besides its inputs, a function may
+    read tensors that stay at their addresses in memory; it must not depend on anything else that changes.
 
     The first two replays are compared with ordinary calls; a difference ends all recording. With `watch`, the first
     output is also compared once in 1,000 calls. A difference found then raises RuntimeError, because earlier replays
@@ -100,7 +100,7 @@ class Recordings:
         return call.function(*call.inputs)
 
     def _proved(self, entry: _Entry, call: _Call) -> Any:
-        """Record the call if need be; return a replay's results if they match an ordinary call's, else the latter."""
+        """Record the call if necessary. Return a replay's results, or an ordinary call's if they do not match."""
         device = call.leaves[0].device
         before = random_state(device)
         expected = self._ordinary(call)
@@ -127,7 +127,7 @@ class Recordings:
         return expected
 
     def _watched(self, replay: Replay, call: _Call) -> Any:
-        """Return a replay's results; RuntimeError if the first of them differs from an ordinary call's."""
+        """Return a replay's results. Raises RuntimeError if the first differs from an ordinary call's."""
         before = random_state(call.leaves[0].device)
         expected = self._ordinary(call)
         if self._problem:
@@ -153,7 +153,7 @@ class _Call:
     tree: TreeSpec
 
     def recorded(self) -> Replay:
-        """Record the call; return what copies other tensors over the recorded inputs and replays the graph."""
+        """Record the call; return a function that copies tensors over the recorded inputs and replays the graph."""
         held = [leaf.detach().clone() for leaf in self.leaves]
         function, inputs = self.function, tree_unflatten(held, self.tree)
         outputs, launch = record(lambda: function(*inputs), held[0].device)
@@ -185,7 +185,7 @@ def _hashable(owner: object) -> Hashable:
 
 
 def _pairs(found: Any, expected: Any) -> list[tuple[Tensor | None, Tensor | None]]:
-    """Return each output of a replay with the same output of an ordinary call, the losses first."""
+    """Return each output of a replay paired with that of an ordinary call, the losses first."""
     return [*zip(tree_leaves(found), tree_leaves(expected), strict=True)]
 
 
@@ -200,7 +200,7 @@ def recordable(leaf: object) -> bool:
 
 
 def record(function: Callable[[], Any], device: torch.device) -> tuple[Any, Callable[[], None]]:
-    """Record the kernels that a function launches; return its outputs, not yet computed, and what computes them."""
+    """Record the kernels that a function launches. Return its outputs, not yet computed, and what computes them."""
     graph = torch.cuda.CUDAGraph()
 
     def launch() -> None:
@@ -209,7 +209,7 @@ def record(function: Callable[[], Any], device: torch.device) -> tuple[Any, Call
 
     with torch.cuda.device(device):
         present = torch.cuda.current_stream(device)
-        stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]  # torch.cuda.graph's own is on one GPU only
+        stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]  # the default is on one GPU only
         try:
             with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
                 outputs = function()

@@ -1,4 +1,4 @@
-"""Ensemble: K replicas of one model, trained side by side as one batched model, each at its own learning rate."""
+"""Ensemble: K copies of one model, trained side by side as one batched model, each at its own learning rate."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from torch.nn.parameter import is_lazy
 from torch.optim import Optimizer
 from torch.utils._pytree import tree_map
 
-from .._check import choice, integer, items, refuse
+from .._check import choice, integer, items, refuse, shown
 from .._functions import LossFn, MakeOptimizer, described
 from ._cuda_graphs import Recordings
 from ._optimizers import Part, parts, stack, unfit
@@ -25,19 +25,17 @@ from ._passes import Skeleton, fast_layout, gradients, keep_freed_memory
 Randomness = Literal["same", "different"]  # whether all members draw the same random numbers
 Vectorize = bool | Literal["auto"]  # whether several members are trained side by side
 Method = Literal["side by side", "one after another"]  # how several members were trained
-SIDE_BY_SIDE: Method = "side by side"
-ONE_AFTER_ANOTHER: Method = "one after another"
 
 Tensors = dict[str, Tensor]  # stacked parameters or buffers, by the model's names
 Pass = tuple[Tensor, dict[str, Tensor | None], Tensors]  # losses, gradients and buffers
 
 
 class Ensemble:
-    """Trains K replicas of a model side by side; each does what a single model would do at the same learning rate.
+    """Trains K copies of a model side by side; each does what a single model would do at the same learning rate.
 
     The weights, buffers and optimizer state of all members are stacked in tensors of shape (K, …), so a step of all
-    members takes as many operations as a step of one. The optimizer steps once, at λ, the largest learning rate of any
-    member (in each param group). A member with learning rate η then gets
+    members takes no more operations than a step of one model. The optimizer steps once, at λ, the
+    largest learning rate of any member (in each param group). A member with learning rate η then gets
 
         p ← p_old + (η / λ) · (p_new − p_old),
 
@@ -52,14 +50,14 @@ class Ensemble:
     `model.train()` and `model.eval()` set them for all members.
 
     Args:
-        model: the module to replicate, or a list of K modules of one architecture, one per member.
-        make_optimizer: make_optimizer(params) -> optimizer of exactly one of the types SGD, Adam, AdamW, NAdam, RAdam,
-            Adamax, Adagrad, Adadelta, RMSprop; or a list of K such functions, one per member. All optimizers must have
-            the same number of param groups; neighbouring members whose optimizers differ only in lr share one.
-            `params` are the parameters of the (first) model.
+        model: the module to copy, or a list of K modules of one architecture, one per member.
+        make_optimizer: make_optimizer(params) -> SGD, Adam, AdamW, NAdam, RAdam, Adamax, Adagrad, Adadelta or RMSprop,
+            not a subclass; or a list of K such functions, one per member. All optimizers must have the same number of
+            param groups; neighbouring members whose optimizers differ only in lr share one. `params` are the parameters
+            of the (first) model.
         members: K, an integer ≥ 1.
-        randomness: "same" if all members draw the random numbers of a single model, for dropout for example, or
-            "different" if each draws its own.
+        randomness: "same" if every member draws the random numbers (of dropout, for example) that a single model would
+            draw, or "different" if each draws its own.
         record: whether passes on a GPU are recorded as CUDA graphs after a few calls and replayed from then on. The
             functions given to `step` and `evaluate` must then depend on nothing that changes except the model and the
             batch; `step` checks this once in 1,000 steps. `unrecorded` says why nothing is replayed.
@@ -129,7 +127,7 @@ class Ensemble:
         return torch.clone(losses)
 
     def gradients(self, loss_fn: LossFn, batch: Any, batch_dim: int | None = None) -> Pass:
-        """Return the losses, gradients by name and buffers after a training pass of `step`, but change nothing."""
+        """Return the losses, gradients by name and buffers that a training pass of `step` gives, but change nothing."""
         return self._losses_and_gradients(loss_fn, batch_dim, self._buffers, batch)
 
     @torch.no_grad()
@@ -140,12 +138,15 @@ class Ensemble:
 
     @torch.no_grad()
     def keep(self, mask: ArrayLike | Tensor) -> None:
-        """Drop the members for which mask, K booleans, is False; the others stay in order."""
+        """Drop the members for which `mask` is False; the others stay in order.
+
+        Raises ValueError unless `mask` is K booleans with at least one True.
+        """
         kept = torch.as_tensor(mask, device="cpu")
         if kept.dtype != torch.bool or kept.shape != (self.members,) or not kept.any():
             raise ValueError(f"mask must be {self.members} booleans with at least one True, got {mask!r}")
         for parameter in self._parameters.values():
-            parameter.data = parameter.data[kept.to(parameter.device)]  # the same object, which the parts hold
+            parameter.data = parameter.data[kept.to(parameter.device)]  # in place: the parts hold this object
         start = 0
         for part in self._parts:
             part.keep(kept[part.rows], start)
@@ -158,7 +159,7 @@ class Ensemble:
 
     @property
     def optimizers(self) -> list[Optimizer]:
-        """The optimizers, one for each run of neighbouring members that share one."""
+        """The optimizers, one for each group of neighbouring members that share one."""
         return [part.optimizer for part in self._parts]
 
     @property
@@ -196,7 +197,7 @@ class Ensemble:
     def _losses_and_gradients(self, loss_fn: LossFn, batch_dim: int | None, buffers: Tensors, batch: Any) -> Pass:
         """Return the members' losses, their gradients by name, and the buffers after a forward pass."""
         leaves = {name: value.detach().requires_grad_(value.requires_grad) for name, value in self._parameters.items()}
-        losses, buffers = self._map(loss_fn, batch_dim, buffers, batch, leaves)  # a recording needs leaves of its own
+        losses, buffers = self._map(loss_fn, batch_dim, buffers, batch, leaves)  # each recording needs its own leaves
         if not isinstance(losses, Tensor) or losses.shape != (self.members,):
             got = described(losses[0] if isinstance(losses, Tensor) else losses)
             raise TypeError(f"loss_fn must return a scalar tensor, got {got}")
@@ -215,7 +216,7 @@ class Ensemble:
 
         def single(tensors: Tensors, batch: Any) -> tuple[Any, Tensors]:
             held = {f"model.{name}": tensor for name, tensor in tensors.items()}
-            result = functional_call(self._skeleton, held, (fn, batch))  # puts buffers that were replaced into `held`
+            result = functional_call(self._skeleton, held, (fn, batch))  # puts replaced buffers into `held`
             return result, {name: held[f"model.{name}"] for name in buffers}
 
         with fast_layout(self._device):
@@ -235,6 +236,14 @@ class Ensemble:
         if not legal.all():
             raise ValueError(f"lrs must be finite and >= 0, got {rates[~legal][0]}")
         return rates
+
+
+def check_vectorize(vectorize: object) -> None:
+    """Raise TypeError or ValueError unless the value is "auto", True or False."""
+    if isinstance(vectorize, bool) or (isinstance(vectorize, str) and vectorize == "auto"):
+        return
+    kind = ValueError if isinstance(vectorize, str) else TypeError
+    raise kind(f"vectorize must be one of 'auto', True, False, got {shown(vectorize)}")
 
 
 def _models(model: nn.Module | Sequence[nn.Module], members: int) -> list[nn.Module]:
@@ -259,7 +268,7 @@ def _shapes(model: nn.Module) -> dict[str, torch.Size]:
 
 
 def _optimizers(make_optimizer: Any, model: nn.Module, members: int) -> list[Optimizer]:
-    """Return one optimizer for all members, or a list of one for each, still with the parameters of the model."""
+    """Return one optimizer for all members, or a list of one for each. Each still has the model's own parameters."""
     several = isinstance(make_optimizer, (list, tuple))
     makers = make_optimizer if several else [make_optimizer]
     for make in makers:

@@ -1,4 +1,4 @@
-"""May members of an Ensemble stand for single models, and does it pay? The first is tried out on a real batch."""
+"""Whether members of an Ensemble train as single models would, tried out on a real batch, and whether it is faster."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def obstacle(model: nn.Module, make_optimizer: MakeOptimizer, loss_fn: LossFn, b
         return f"the model cannot be stacked: {first_line(error)}"
     with torch.no_grad():
         for parameter in other_model.parameters():
-            parameter.mul_(0.97)  # different weights: results then show whether members affect each other
+            parameter.mul_(0.97)  # with different weights, results show whether members affect each other
     models = [model, other_model]
     try:
         pair = Ensemble(models, make_optimizer, 2)
@@ -48,8 +48,8 @@ def obstacle(model: nn.Module, make_optimizer: MakeOptimizer, loss_fn: LossFn, b
 def unprofitable(model: nn.Module) -> str | None:
     """Return why training side by side would be slower than one run at a time, or None.
 
-    The rule is fixed and rests on measurements: an accelerator is always used better by all members at once; a CPU
-    gains only if calls take more time than arithmetic.
+    The answer rests on measurements: an accelerator always gains from training all members at once; a CPU gains only
+    if calls take more time than arithmetic.
     """
     first = next(model.parameters())
     if first.device.type != "cpu":
@@ -116,7 +116,7 @@ class _Trial:
         return not torch.equal(before, torch.cuda.get_rng_state(self._device))
 
     def _differs(self, single: Callable[[nn.Module], list[Tensor | None]], rewind: Callable[[], None]) -> str | None:
-        """Return that stacked members differ from copies of the models, each passed to `single`, or None."""
+        """Return how stacked members differ from copies of the models, each passed to `single`, or None."""
         expected = []
         for model in self.models:
             rewind()
@@ -133,7 +133,7 @@ class _Trial:
 
 
 def _leaves(results: Pass) -> list[Tensor | None]:
-    """Return the losses, gradients and buffers of a pass as a flat list, in which None stands for no gradient."""
+    """Return the losses, gradients and buffers of a pass as a flat list, with None for a missing gradient."""
     return tree_leaves(results)
 
 

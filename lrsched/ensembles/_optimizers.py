@@ -1,6 +1,6 @@
 """One optimizer for many stacked members, each with its own learning rate.
 
-An ordinary optimizer is copied for parameters of shape (members, …), unless there is a reason why it cannot serve them.
+A copy of an ordinary optimizer gets parameters of shape (members, …), unless there is a reason why that fails.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from ._same import same
 # These update element by element and linearly in the learning rate. Subclasses may do anything else; Adafactor, ASGD
 # and Rprop look linear over one step but are not.
 STACKABLE = (SGD, Adam, AdamW, NAdam, RAdam, Adamax, Adagrad, Adadelta, RMSprop)
-_COUNTERS = ("step", "mu_product")  # the optimizer state that all members share, and that is therefore not stacked
+_COUNTERS = ("step", "mu_product")  # state that all members share, so it is not stacked
 
 Places = Mapping[nn.Parameter, Tensor]  # a single model's parameters -> the tensors that take their places
 
 
 def unfit(optimizer: Optimizer, model: nn.Module) -> str | None:
-    """Return why one optimizer object cannot serve all members, or None."""
+    """Return why one optimizer cannot serve all members, or None."""
     if type(optimizer) not in STACKABLE:
         names = ", ".join(kind.__name__ for kind in STACKABLE)
         return f"{type(optimizer).__name__} is not exactly one of {names}"
@@ -52,7 +52,7 @@ def options(optimizer: Optimizer) -> list[dict[str, Any]]:
 
 
 def kind(optimizer: Optimizer, model: nn.Module) -> str:
-    """Return a text that is equal for two optimizers if they differ only in their learning rates and state."""
+    """Return a text that is the same for optimizers that differ only in their learning rates and state."""
     places = {parameter: i for i, parameter in enumerate(model.parameters())}
     groups = [[places[parameter] for parameter in group["params"]] for group in optimizer.param_groups]
     return f"{type(optimizer).__module__}.{type(optimizer).__qualname__} {options(optimizer)} {groups}"
@@ -63,7 +63,7 @@ def _parameters(optimizer: Optimizer) -> list[nn.Parameter]:
 
 
 class Part:
-    """Neighbouring members that share an optimizer, whose parameters are these members' rows of the stacked ones."""
+    """Neighbouring members that share an optimizer. Its parameters are their rows of the stacked parameters."""
 
     def __init__(self, optimizer: Optimizer, parameters: Places, rows: slice) -> None:
         self.rows = rows
@@ -73,7 +73,7 @@ class Part:
         self.optimizer = transplant(optimizer, views, lambda value: stack([value], rows.stop - rows.start))
 
     def step(self, gradients: Iterable[Tensor | None], rates: np.ndarray) -> None:
-        """Take a step; `gradients` (one per parameter) and `rates` are those of all members of the ensemble."""
+        """Take a step. `gradients` (one per parameter) and `rates` are those of all members of the ensemble."""
         for view, gradient in zip(self._views, gradients, strict=True):
             view.grad = None if gradient is None else gradient[self.rows]
         step_members(self.optimizer, rates[self.rows])
@@ -81,7 +81,7 @@ class Part:
     def keep(self, kept: Tensor, start: int) -> None:
         """Drop members that the stacked parameters have already lost.
 
-        `kept` is True for those of these members that stay; `start` is the new row of the first of them.
+        `kept` says which of this part's members stay; `start` is the new row of the first of them.
         """
         self.rows = slice(start, start + int(kept.sum()))
         for view, whole in zip(self._views, self._whole, strict=True):
@@ -90,13 +90,13 @@ class Part:
                 if isinstance(value, Tensor) and value.shape == view.shape:
                     state[key] = value[chosen]
             view.grad = None
-            view.data = whole.detach()[self.rows]  # the same object, which the optimizer holds
+            view.data = whole.detach()[self.rows]  # in place: the optimizer holds this object
 
 
 def parts(optimizers: list[Optimizer], model: nn.Module, stacked: Places) -> list[Part]:
-    """Return the parts of an ensemble in which each member has one of these optimizers.
+    """Return the parts of an ensemble; `optimizers` has one optimizer per member.
 
-    Neighbours whose optimizers have the same kind and state share the first one's.
+    Neighbours whose optimizers have the same kind and state share the first of these.
     """
     kinds = [kind(optimizer, model) for optimizer in optimizers]
     starts = [0]
@@ -121,7 +121,7 @@ def _same_state(one: Optimizer, other: Optimizer) -> bool:
 
 
 def stack(tensors: list[Tensor], members: int) -> Tensor:
-    """Return a leaf of shape (members, …): the tensors given, one per member, or the only one for all members."""
+    """Return a leaf of shape (members, …): the tensors, one per member, or a single one repeated for all members."""
     first = tensors[0]
     values = [tensor.detach() for tensor in tensors]
     whole = torch.stack(values) if len(values) > 1 else values[0].expand(members, *first.shape).clone()
@@ -129,9 +129,9 @@ def stack(tensors: list[Tensor], members: int) -> Tensor:
 
 
 def transplant(optimizer: Optimizer, places: Places, change: Callable[[Tensor], Tensor]) -> Optimizer:
-    """Return a copy of an optimizer with other tensors in its parameters' places, its state changed accordingly.
+    """Return a copy of an optimizer with other tensors in its parameters' places, and `change` applied to its state.
 
-    Copied, param groups keep their options. A new optimizer might choose other ones for the new tensors' shapes.
+    A copy keeps the options of the param groups. A new optimizer might choose others for the new tensors' shapes.
     """
     other = copy.deepcopy(optimizer, {id(old): new for old, new in places.items()})
     for group in other.param_groups:
@@ -172,15 +172,15 @@ def step_members(optimizer: Optimizer, rates: np.ndarray) -> None:
 
 @lru_cache(maxsize=64)
 def _on_device(numbers: bytes, device: torch.device, dtype: torch.dtype) -> Tensor:
-    """Return float64 numbers as a tensor. It is cached: rates rarely change, and each copy makes a GPU wait."""
+    """Return float64 numbers as a tensor. Cached, because rates rarely change and each copy makes a GPU wait."""
     return torch.from_numpy(np.frombuffer(numbers).copy()).to(device, dtype)
 
 
 def other_update(optimizer: Optimizer) -> str | None:
     """Return why stacked parameters would be updated differently from single ones, or None.
 
-    Three steps with random gradients are taken at two rates. Only a corner of each parameter takes part, because the
-    updates go element by element.
+    Three steps with random gradients are taken at two rates. A corner of each parameter is enough, because updates are
+    element by element.
     """
     rates = 1.0, 0.3
     corners = {parameter: _corner(parameter) for parameter in _parameters(optimizer)}

@@ -24,7 +24,7 @@ class Skeleton(nn.Module):
 
 
 def gradients(loss: Tensor, parameters: Mapping[str, Tensor]) -> dict[str, Tensor | None]:
-    """Return each parameter's gradient by name, laid out in memory as `backward()` leaves it, or None without one."""
+    """Return each parameter's gradient by name, laid out in memory as `backward()` leaves it; None if it has none."""
     trained = {name: parameter for name, parameter in parameters.items() if parameter.requires_grad}
     found = torch.autograd.grad(loss, list(trained.values()), allow_unused=True)
     result: dict[str, Tensor | None] = dict.fromkeys(parameters)
@@ -46,7 +46,7 @@ def fast_layout(device: torch.device) -> AbstractContextManager[object]:
 
 
 class _BatchInnermost(TorchFunctionMode):
-    """Keeps the activations of linear layers as (members, features, batch): a CPU is faster on such long rows."""
+    """Keeps the activations of linear layers as (members, features, batch), whose long rows are faster on a CPU."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}

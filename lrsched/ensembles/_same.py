@@ -28,13 +28,13 @@ def same(
     Args:
         found: the result to judge.
         expected: the result to judge it by, of the same shape.
-        per: what each norm is taken over: the whole tensor, each member (each index of the first axis, so that a large
-            member does not hide a difference in a small one), or each element.
+        per: what each norm is taken over: the whole tensor, each element, or each member. A member is an index of the
+            first axis; with "member", a large one does not hide a difference in a small one.
         relative: the relative tolerance; by default `tolerance` of the dtype of `found`.
         absolute: the absolute tolerance; by default relative².
-        skip_nonfinite: leave out entries that are NaN or infinite on either side. By default any of them is a
-            difference, even if both sides have it.
-        none_is_zero: None also equals exact zeros. Both are gradients of a loss that does not depend on the parameter.
+        skip_nonfinite: leave out entries that are NaN or infinite in either result. By default, such an entry makes the
+            results different, even if both have it.
+        none_is_zero: None also equals exact zeros: both are gradients of a loss that does not depend on the parameter.
     """
     if found is None or expected is None:
         return _both_missing(found, expected, none_is_zero)
@@ -54,7 +54,7 @@ def same(
 
 
 def tolerance(dtype: torch.dtype) -> float:
-    """Return the relative difference, 10·√ε, up to which results of a dtype may differ by rounding alone."""
+    """Return 10·√ε, the largest relative difference of results of this dtype that counts as rounding."""
     return float(10 * torch.finfo(dtype).eps ** 0.5)
 
 

@@ -1,4 +1,4 @@
-"""The finder: batches → range test → curve → suggestion; and the sweep. Whatever they train is restored."""
+"""The finder: range tests and sweeps, which suggest a learning rate and restore everything; and snapshots."""
 
 from ._curve import Curve, StopReason
 from ._range_test import GroupLrs, range_test

@@ -1,6 +1,6 @@
 """Curve: the result of a range test as data, and what it suggests.
 
-A curve keeps the raw losses. It is smoothed only when it is asked for a suggestion or a plot.
+A curve keeps the raw losses. They are smoothed only when you ask for a suggestion or a plot.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ StopReason = Literal["completed", "diverged", "non-finite", "data exhausted"]
 class Curve:
     """The losses that a range test found at each learning rate, and the learning rate that they suggest.
 
-    `range_test` returns a curve. To judge losses that you recorded yourself, make one from arrays or lists. Attributes
-    have the names of the arguments; arrays are read-only float64 copies, also if the argument was left out.
+    `range_test` returns a curve. To judge losses that you recorded yourself, make one from arrays or lists. The
+    attributes have the names of the arguments; arrays are read-only float64 copies, even if the argument was left out.
 
     Args:
         lrs: learning rates of the first param group, finite, > 0 and increasing, shape (points,).
@@ -84,7 +84,7 @@ class Curve:
 
     @cached_property
     def suggestions(self) -> dict[str, float | None]:
-        """The learning rate that each rule suggests, or None for all rules.
+        """The learning rate that each rule suggests; None for every rule if there is no suggestion.
 
         - "steepest": where the smoothed loss falls fastest in log lr.
         - "valley": two thirds of the way through its longest fall.
@@ -92,8 +92,8 @@ class Curve:
         - "minimum_tenth": a tenth of the rate at the lowest smoothed loss.
         - "edge_tenth": a tenth of the rate at which the loss is back at its first level.
         - "combined": 0.8 times the geometric mean of "half_depth" and "edge_tenth". If the noise does not shrink as the
-          loss falls, at most 1.6 times the geometric mean of "half_depth" and the rate that best divides the curve
-          into a high and a low part.
+          loss falls, it is at most 1.6 times the geometric mean of "half_depth" and the rate that best divides the
+          curve into a high and a low part.
         """
         found = self._descent
         if not isinstance(found, Descent):
@@ -155,12 +155,12 @@ class Curve:
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Curve:
-        """Return the curve that `to_json` wrote; ValueError if the text is not a curve."""
+        """Return the curve that `to_json` wrote. Raises ValueError if the text is not a curve."""
         return cls(**json_values(text, "curve", ("lrs", "losses"), ("all_losses", "group_lrs", "stop_reason")))
 
 
 def _array(name: str, values: ArrayLike, *axes: str) -> Array:
-    """Return a float64 copy; TypeError unless it is an array of numbers with these axes."""
+    """Return a float64 copy. Raises TypeError unless the values are numbers with these axes."""
     try:
         array = np.array(values, dtype=np.float64)
     except (TypeError, ValueError):

@@ -1,6 +1,6 @@
-"""The descent in a curve of losses over learning rates: where it lies, how certain it is, and what it suggests.
+"""The descent in a curve of losses over learning rates: where it is, how certain it is, and what it suggests.
 
-Positions are in log10 lr. Shifting or scaling the losses does not move them.
+Everything on the horizontal axis is in log10 lr. Shifting or scaling the losses does not change it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from ._divergence import ROUNDING
 from ._smoothing import Array, Points
 
 _CERTAIN = 3.2  # standard errors that a descent needs; about 3 of 100 curves of pure noise reach this
-_CERTAIN_BEFORE_RISE = 1.5  # enough if a clear rise follows: it shows where learning rates are too high
+_CERTAIN_BEFORE_RISE = 1.5  # enough if a clear rise follows, which shows that the rates there are too high
 _CLEAR = 7.0  # a descent of fewer standard errors gets a warning that it is noisy
 
 
@@ -88,7 +88,7 @@ class Descent:
         return middle if self.calm() else min(middle, (self.split + self.depth(0.5)) / 2 + 0.2)
 
     def calm(self) -> bool:
-        """Return whether the noise is small, or halves once the loss is low: then large rates do no harm."""
+        """Return whether the noise is small, or halves once the loss is low: then high learning rates do no harm."""
         first, last = np.searchsorted(self.x, (self.split, self.edge()))
         before, after = self.bends[: max(first - 2, 1)], self.bends[first : last - 1]
         halved = len(after) >= 5 and bool(np.median(after) < 0.5 * np.median(before))
@@ -121,7 +121,7 @@ def descent(points: Points) -> Descent | str:
     smoothed, slope = points.smooth()
     bottom = first + int(smoothed[first:end].argmin())
     head = float(points.y[:first].mean())
-    for _ in range(2):  # the first level is the mean loss before a tenth of the descent, which depends on that level
+    for _ in range(2):  # the head is the mean loss before a tenth of the descent, which depends on the head
         above = np.flatnonzero(smoothed[: bottom + 1] > head - 0.1 * (head - smoothed[bottom]))
         head = float(points.y[: max(5, int(above.max(initial=0)))].mean())
     split = float(points.x[first - 1 : first + 1].mean())
@@ -135,10 +135,10 @@ def descent(points: Points) -> Descent | str:
 
 
 def _low_part(points: Points) -> tuple[int, int, float]:
-    """Return i, j and by how many standard errors the mean of losses i … j−1 lies below that of the first i.
+    """Return i, j and the errors: how many standard errors losses i … j−1 lie below the first i, on average.
 
-    Of all i and j, these give the most standard errors. A low part that ends more than a decade before the curve does
-    loses one standard error for each further decade: a real descent stays low until the loss diverges.
+    Of all i and j, these give the most errors. A low part that ends more than a decade before the curve does loses one
+    standard error for each further decade: a real descent stays low until the loss diverges.
     """
     n = len(points.x)
     total = np.append(0.0, np.cumsum(points.y - points.y.mean()))

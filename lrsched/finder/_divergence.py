@@ -10,11 +10,11 @@ ROUNDING = 1e-5  # relative to the loss; a smaller change may be float32 roundin
 
 
 class Divergence:
-    """Tells when a loss has diverged: three of the last five losses exceed head + max(head − best, 8·noise).
+    """Tells when the loss has diverged: three of the last five losses exceed head + max(head − best, 8·noise).
 
     Head is the median of the first ten losses. Best is the lowest median of any five consecutive losses. Noise is
     estimated from second differences, which a trend does not change. Shifting or scaling the losses does not change the
-    answer. Neither one outlier nor the first nine losses can count as divergence.
+    answer. Neither a single outlier nor the first nine losses count as divergence.
 
     >>> divergence = Divergence()
     >>> [divergence.update(loss) for loss in [2.0] * 10 + [1.0] * 5 + [4.0] * 4].index(True)
@@ -31,7 +31,7 @@ class Divergence:
         return loss > self._limit and self._exceeds_new_limit()
 
     def _exceeds_new_limit(self) -> bool:
-        """Compute the limit again, which is only necessary if a loss is above the last limit, and apply it."""
+        """Recompute the limit and apply it. This is needed only if the loss is above the last limit."""
         if len(self._losses) < 10:
             return False
         losses = self._losses  # plain Python is faster than numpy for so few numbers

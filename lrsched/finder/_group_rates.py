@@ -1,4 +1,4 @@
-"""The learning rates of all param groups when the first group's rate is tried: the others keep their ratio to it."""
+"""The learning rates of all param groups: a test sets the first group's, and the others keep their ratio to it."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from ..schedulers._groups import read
 def ratios_to_first(optimizer: Optimizer, name: str, remedy: str) -> list[float]:
     """Return each group's learning rate divided by the first group's.
 
-    Raises ValueError, beginning with the argument's name and ending with the remedy, if the first group's rate is 0 and
-    another group's is not.
+    Raises ValueError if the first group's rate is 0 and another group's is not; the message begins with the argument's
+    name and ends with the remedy.
     """
     rates = read(optimizer)
     if len(set(rates)) == 1:

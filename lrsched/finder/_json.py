@@ -18,7 +18,7 @@ def json_text(**values: object) -> str:
 
 
 def json_values(text: str | bytes, kind: str, required: tuple[str, ...], optional: tuple[str, ...]) -> dict[str, Any]:
-    """Return the required and optional values in a text that `json_text` wrote; ValueError if it cannot be read."""
+    """Return the required and optional values in a text of `json_text`. Raises ValueError if it cannot be read."""
     state = json.loads(text)
     if not isinstance(state, dict) or not set(required) <= set(state):
         listed = ", ".join(required[:-1])

@@ -25,7 +25,7 @@ from ._snapshot import Saved
 from ._steps import TrainingSteps, TrainStep, endless
 
 GroupLrs = Literal["ratio", "same"]
-Run = tuple[list[float], StopReason]  # one repeat: its losses and why it ended
+Repeat = tuple[list[float], StopReason]  # the losses of one repeat of the test, and why it ended
 
 
 def range_test(
@@ -59,13 +59,13 @@ def range_test(
     `curve.warning`, and set the optimizer's learning rate to `curve.suggestion`.
 
     Everything that `snapshot` covers is restored, even if an exception is raised. Batches taken from an iterator are
-    gone.
+    used up.
 
     What to train:
         model: the module, trained in the mode (train or eval) that each of its modules is in.
         optimizer: its optimizer. A scheduler may be attached; it is not stepped.
         loss_fn: loss_fn(model, batch) -> scalar tensor; None with `train_step`.
-        batches: an iterable of batches of any kind. When it ends, it starts over; an iterator ends the test.
+        batches: an iterable of batches of any kind. When it ends, it starts over; if it is an iterator, the test ends.
         force_train: whether to put the model in train mode first.
 
     Learning rates:
@@ -84,12 +84,12 @@ def range_test(
         scaler: a gradient scaler, for mixed precision. Steps that it skips give no point.
 
     Which loss:
-        repeats: how many times to run the test, an integer ≥ 1. Each time model, optimizer and scaler start afresh but
-            random state continues, so batches and dropout differ; the result is the median loss.
+        repeats: how many times to run the test, an integer ≥ 1. Model, optimizer and scaler start afresh each time,
+            but random state continues, so batches and dropout differ. The result is the median loss.
         valid: batches for a validation loss, measured in eval mode after the steps with each learning rate; None for
             the training loss.
-        valid_batches: at most how many of them to use, an integer ≥ 1.
-        sync: how the processes of a distributed run agree on the loss: "mean", "max", "min" or "rank0"; then all stop
+        valid_batches: the largest number of them to use, an integer ≥ 1.
+        sync: how the processes of a distributed run agree on the loss: "mean", "max", "min" or "rank0". All then stop
             at the same point. None: each process uses its own loss.
         process_group: the processes that agree; None for all.
 
@@ -136,29 +136,29 @@ def range_test(
     try:
         _check_trainable(optimizer)
         rates = _lrs(optimizer, start_lr, end_lr, steps, scale, group_lrs)
-        runs = _repeated(training, rates, repeats, force_train, callback, saved)
+        results = _repeated(training, rates, repeats, force_train, callback, saved)
     finally:
         source.close()
         saved.close()
-    return _curve(runs, rates)
+    return _curve(results, rates)
 
 
 def _repeated(
     training: TrainingSteps, rates: Array, repeats: int, force_train: bool, callback: Callback | None, saved: Saved
-) -> list[Run]:
-    """Return the run of every repeat. Each starts from the saved state, except for the random state."""
-    runs = []
+) -> list[Repeat]:
+    """Return the result of every repeat. Each starts from the saved state, except for the random state."""
+    results = []
     with torch.enable_grad():
         for repeat in range(repeats):
             if repeat > 0:
                 saved.restore(random=False)
             training.prepare(force_train)
-            runs.append(_run(training, rates, callback))
-    return runs
+            results.append(_try_rates(training, rates, callback))
+    return results
 
 
-def _run(training: TrainingSteps, rates: Array, callback: Callback | None) -> Run:
-    """Try the learning rates once; return the losses and why the run ended."""
+def _try_rates(training: TrainingSteps, rates: Array, callback: Callback | None) -> Repeat:
+    """Try the learning rates once; return the losses and why the test ended."""
     divergence = Divergence()
     losses: list[float] = []
     points = training.points()
@@ -177,13 +177,13 @@ def _run(training: TrainingSteps, rates: Array, callback: Callback | None) -> Ru
     return losses, "completed"
 
 
-def _curve(runs: list[Run], rates: Array) -> Curve:
-    """Return the median of the runs, cut to the shortest. Runs that ran out of batches count only if all did."""
-    runs = [run for run in runs if run[1] != "data exhausted"] or runs[:1]
-    losses, stop_reason = min(runs, key=lambda run: len(run[0]))
+def _curve(results: list[Repeat], rates: Array) -> Curve:
+    """Return the median of the repeats, cut to the shortest. Those that ran out of batches count only if all did."""
+    results = [result for result in results if result[1] != "data exhausted"] or results[:1]
+    losses, stop_reason = min(results, key=lambda result: len(result[0]))
     n = len(losses)
-    every = np.array([run[0][:n] for run in runs])
-    median = np.median(every, axis=0) if len(runs) > 1 else every[0]
+    every = np.array([result[0][:n] for result in results])
+    median = np.median(every, axis=0) if len(results) > 1 else every[0]
     return Curve(rates[:n, 0], median, every, rates[:n], stop_reason)
 
 

@@ -17,7 +17,7 @@ Array = NDArray[np.float64]
 
 MIN_POINTS = 8  # a suggestion needs at least this many
 
-_MAX_POINTS = 500  # if there are more, neighbours are averaged
+_MAX_POINTS = 500  # if there are more, neighbouring points are averaged
 _WIDTH = 0.2  # standard deviation of the Gaussian kernel in decades; wider if neighbours are further apart
 
 
@@ -25,7 +25,7 @@ _WIDTH = 0.2  # standard deviation of the Gaussian kernel in decades; wider if n
 class Points:
     """The points that count: log10 lr and cleaned losses, both of shape (n,), their noise, and whether they end high.
 
-    In the cleaned losses outliers are replaced, and losses far above the first level are capped.
+    Cleaning replaces outliers, and caps losses far above the first level.
     """
 
     x: Array
@@ -61,7 +61,7 @@ def usable_points(lrs: Array, losses: Array) -> Points | None:
 
 
 def _end(losses: Array) -> tuple[int, bool]:
-    """Return how many losses count, and whether they end in divergence (not before a non-finite loss)."""
+    """Return how many losses count, and whether they end in divergence; a non-finite loss is not divergence."""
     divergence = Divergence()
     for k, loss in enumerate(losses.tolist()):
         if not math.isfinite(loss):
@@ -72,9 +72,9 @@ def _end(losses: Array) -> tuple[int, bool]:
 
 
 def _without_outliers(y: Array) -> Array:
-    """Replace outliers, which lie far from the moving median of five, by that median.
+    """Replace outliers, which are far from the moving median of five, by that median.
 
-    The more the losses scatter, near the point or over the whole curve, the further away an outlier must be.
+    The more the losses scatter, near the point or over the whole curve, the further from it an outlier must be.
     """
     medians = _moving_median(y, 5)
     off = np.abs(y - medians)

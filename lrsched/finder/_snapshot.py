@@ -67,16 +67,16 @@ def snapshot(model: nn.Module, optimizer: Optimizer, extra: Iterable[object] = (
 
 
 class Saved:
-    """A copy of a model's, an optimizer's and all random state, and the way back to it; `snapshot` yields one.
+    """A copy of the state of a model, its optimizer and all random generators, to restore; `snapshot` yields one.
 
     Call `restore()` to go back to the start within the block of `snapshot`, for example to train from the same state
-    with several settings. To use a `Saved` without the block, call `close()` at the end.
+    several times. To use a `Saved` without the block, call `close()` at the end.
 
     Args:
         model, optimizer, extra: as for `snapshot`.
-        sources: iterables of batches. Their attributes, and the states of their random generators, are restored; other
-            objects are ignored.
-        implied: like `extra`, for objects that the caller adds to the user's list.
+        sources: iterables of batches. Their attributes and their random generators are restored; objects without
+            attributes are ignored.
+        implied: like `extra`, for objects that a function of this package adds to the user's list.
 
     Raises TypeError or ValueError if an argument is invalid.
 
@@ -108,7 +108,7 @@ class Saved:
         self._state: list[Undo] = []
         self._random: list[Undo] = []
         with torch.no_grad():
-            if isinstance(model, torch.jit.ScriptModule):  # its attributes do not contain them
+            if isinstance(model, torch.jit.ScriptModule):  # its tensors are not among its attributes
                 self._add([*model.parameters(), *model.buffers()])
             self._add(model)
             self._add(optimizer.state, deep=True)
@@ -116,16 +116,16 @@ class Saved:
             for value in extra:
                 self._add_extra(value)
         for hooks in ("_optimizer_step_pre_hooks", "_optimizer_step_post_hooks"):
-            for hook in getattr(optimizer, hooks, {}).values():  # an object may count in its hook
+            for hook in getattr(optimizer, hooks, {}).values():  # a hook's object may have state, such as a counter
                 self._add_attributes(getattr(hook, "__self__", None), self._state)
         for source in sources:
             self._add_source(source)
         self._random += undo_global_random()
 
     def restore(self, *, random: bool = True) -> None:
-        """Restore everything; with `random=False`, random states and data loaders are left as they are.
+        """Restore everything. Call it as often as you like.
 
-        Call it as often as you like.
+        `random=False` leaves random states and data loaders as they are.
         """
         with torch.no_grad():
             for undo in reversed(self._state):  # extras first: their load_state_dict may change other objects
@@ -138,7 +138,7 @@ class Saved:
         """Restore everything and free the copies."""
         try:
             self.restore()
-        except KeyboardInterrupt:  # Ctrl-C while restoring: restore everything first
+        except KeyboardInterrupt:  # Ctrl-C while restoring: finish that first
             self.restore()
             raise
         finally:
@@ -146,7 +146,7 @@ class Saved:
                 held.clear()
 
     def _add(self, value: Any, *, deep: bool = False) -> None:
-        """Copy a mutable value and everything inside it; `deep` enters objects of any class, not only known ones."""
+        """Copy a mutable value and everything inside it; `deep` also enters objects of unknown classes."""
         if type(value) in _LEAVES or id(value) in self._seen:
             return
         self._seen[id(value)] = value  # keeps it alive, so no other object can get its id
@@ -175,7 +175,7 @@ class Saved:
             self._add(item, deep=deep)
 
     def _add_vars(self, value: object, *, deep: bool = False) -> None:
-        """Copy an object's attributes, except inside its hooks, which are most of a small module."""
+        """Copy an object's attributes, but not inside its hooks, which are most of a small module."""
         held = vars(value)
         self._state.append(undo_dict(held))
         for key, item in tuple(held.items()):

@@ -1,7 +1,4 @@
-"""The optimizer steps with each learning rate, and the loss that they show.
-
-Range tests, and sweeps that try one learning rate after another, both train with this loop.
-"""
+"""The training loop of range tests, and of sweeps that try one learning rate after another."""
 
 from __future__ import annotations
 
@@ -27,18 +24,18 @@ _MAX_SKIPPED = 50  # steps in a row that a gradient scaler may skip; it halves i
 
 @dataclass
 class TrainingSteps:
-    """Takes optimizer steps with the learning rates that the optimizer has at the time, and yields their losses.
+    """Takes optimizer steps at the optimizer's present learning rates, and yields their losses.
 
     Args:
         model, optimizer: what to train.
-        loss_fn: loss_fn(model, batch) -> scalar; None if `train_step` does the whole step.
-        batches: where training batches come from.
-        batches_per_lr: optimizer steps at each learning rate.
+        loss_fn: loss_fn(model, batch) -> scalar tensor; None if `train_step` does the whole step.
+        batches: the iterator of training batches.
+        batches_per_lr: optimizer steps per yielded loss.
         accumulate: batches whose gradients are averaged for one optimizer step.
         train_step: train_step(batch) -> loss, the user's own step, or None.
         scaler: a gradient scaler, or None.
-        agree: returns the loss that all processes agree on, or NaN if one has none; None for a single process.
-        valid, valid_batches: where validation batches come from and how many to use; None for the training loss.
+        agree: returns the number that all processes agree on; NaN if one of them passes NaN. None for one process.
+        valid, valid_batches: the validation batches, and the most to use; `valid` is None for the training loss.
     """
 
     model: nn.Module
@@ -61,9 +58,9 @@ class TrainingSteps:
             self.model.train()
 
     def points(self) -> Iterator[float]:
-        """Yield a loss each time, after the steps with the optimizer's present learning rate, until batches run out.
+        """Take `batches_per_lr` steps and yield a loss, again and again until batches run out.
 
-        It is the mean loss of these steps, or the validation loss. A non-finite loss is yielded at once.
+        The loss is the mean of these steps, or the validation loss. A non-finite loss is yielded at once.
         """
         whole_step = self._whole_step()
         total, taken, skipped = 0.0, 0, 0
@@ -90,13 +87,13 @@ class TrainingSteps:
                 total, taken, skipped = 0.0, 0, 0
 
     def _whole_step(self) -> Callable[[list[Any]], float] | None:
-        """Return a function that takes a whole step, or None for the usual step: gradients, then `optimizer.step()`."""
+        """Return a function that does the whole step, or None for the usual: gradients, then `optimizer.step()`."""
         if self.train_step is not None:
             return self._users_step
         return self._closure_step if _needs_closure(self.optimizer) else None
 
     def _windows(self) -> Iterator[list[Any]]:
-        """Yield the batches of one optimizer step each time, until they have run out on any process."""
+        """Yield the batches of each optimizer step, until any process runs out of them."""
         while True:
             window = list(islice(self.batches, self.accumulate))
             complete = len(window) == self.accumulate
@@ -107,7 +104,7 @@ class TrainingSteps:
             yield window
 
     def _gradients(self, window: list[Any]) -> float:
-        """Put the gradients of a window of batches in place, and return its mean loss."""
+        """Compute the gradients of the batches of one step, and return their mean loss."""
         assert self.loss_fn is not None  # it may only be None with train_step
         share = None if self.scaler is None and self.accumulate == 1 else self._share
         self.optimizer.zero_grad()
@@ -118,7 +115,7 @@ class TrainingSteps:
         return total if self.agree is None else self.agree(total)
 
     def _share(self, loss: Tensor) -> Tensor:
-        """Return a batch's share of the window's loss, scaled if there is a gradient scaler."""
+        """Return a batch's share of the step's loss, scaled if there is a gradient scaler."""
         share: Tensor = loss if self.accumulate == 1 else loss / self.accumulate
         return share if self.scaler is None else self.scaler.scale(share)
 
@@ -153,7 +150,7 @@ class TrainingSteps:
             self.model.eval()
             losses = [scalar(self.loss_fn(self.model, batch)).item() for batch in islice(valid, self.valid_batches)]
         if not losses:
-            raise ValueError("valid is empty: it must have at least one batch")
+            raise ValueError("valid must have at least one batch, got none")
         return self._agreed(sum(losses) / len(losses))
 
     def _agreed(self, loss: float) -> float:
@@ -165,7 +162,7 @@ class _NonFiniteError(Exception):
 
 
 def endless(batches: Iterable[Any]) -> Generator[Any, None, None]:
-    """Yield batches, starting over whenever they end; batches from an iterator end for good."""
+    """Yield batches, starting over when they end, unless they come from an iterator."""
     once = hasattr(batches, "__next__")
     while True:
         empty = True
@@ -173,10 +170,8 @@ def endless(batches: Iterable[Any]) -> Generator[Any, None, None]:
             empty = False
             yield batch
         if empty:
-            raise ValueError(
-                "batches is empty"
-                + (" or used up: an iterator can only be used once, pass a list or a DataLoader" if once else "")
-            )
+            remedy = "; an iterator can only be used once: pass a list or a DataLoader" if once else ""
+            raise ValueError(f"batches must have at least one batch, got none{remedy}")
         if once:
             return
 

@@ -11,9 +11,9 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
-from .._check import choice, integer, number, refuse
+from .._check import integer, number, refuse
 from .._functions import Callback, LossFn, MakeOptimizer
-from ..ensembles._ensemble import Vectorize
+from ..ensembles._ensemble import Vectorize, check_vectorize
 from ._group_rates import ratios_to_first
 from ._snapshot import Saved
 from ._steps import endless
@@ -39,9 +39,9 @@ def lr_sweep(
     """Train from the same state with every learning rate, restore everything, and return the losses as a Sweep.
 
     Every learning rate gets the same weights, random state and batches, and a fresh optimizer. One training run with
-    max(steps) steps gives the loss at every mark in `steps`. If that is possible and faster, all rates are trained side
-    by side, as members of an `Ensemble`; the result's `method` and `reason` say which and why. Everything that
-    `snapshot` covers is restored, even if an exception is raised.
+    max(steps) steps gives the loss at every mark in `steps`. All rates are trained side by side, as members of
+    an `Ensemble`, if that is possible and faster; the result's `method` and `reason` say what was done and why.
+    Everything that `snapshot` covers is restored, even if an exception is raised.
 
     Use it to compare learning rates after some training, not only at the start as a range test does:
     `sweep = lr_sweep(...)`, then look at `sweep.plot()` and `sweep.suggestion`.
@@ -55,17 +55,16 @@ def lr_sweep(
 
     What to measure:
         lrs: learning rates, finite and > 0, in any order.
-        steps: the marks: after how many optimizer steps to measure the loss, increasing integers ≥ 1.
+        steps: the marks, in optimizer steps, at which to measure the loss; increasing integers ≥ 1.
         eval_batches: batches for the mean loss at each mark, in eval mode; None for the mean training loss of all steps
             up to the mark, each taken before its step.
-        stop_above: at each mark, find the lowest learning rate whose loss exceeds `stop_above` times the loss of the
-            untrained model on the same batches, and set its loss and those of higher rates to NaN. A number > 0; None
-            to keep all losses.
+        stop_above: a number > 0, or None to keep all losses. At each mark, a loss above `stop_above` times the loss
+            of the untrained model on the same batches is set to NaN, and so are the losses of all higher rates.
 
     How to train:
         vectorize: "auto" (side by side on an accelerator, and on a CPU for small networks without convolutions), True
             (side by side whenever possible) or False (one after another).
-        chunk: at most how many learning rates to train side by side, an integer ≥ 1, to limit memory; None for all.
+        chunk: the most learning rates to train side by side, an integer ≥ 1, to limit memory; None for all.
 
     Other:
         extra: other objects to restore, as for `snapshot`.
@@ -75,7 +74,7 @@ def lr_sweep(
         TypeError, ValueError: if an argument is invalid, before anything is changed.
         ValueError: if there are too few batches.
 
-    Source: "Diving deep: learning rate" (2020), whose sweep made a new run for every mark.
+    Source: "Diving deep: learning rate" (2020), whose sweep trained again for every mark.
 
     >>> import torch
     >>> from lrsched import lr_sweep
@@ -91,8 +90,7 @@ def lr_sweep(
     rates, marks = checked_lrs(lrs), checked_steps(steps)
     factor = None if stop_above is None else number("stop_above", stop_above, above=0.0)
     chunk = len(rates) + 1 if chunk is None else integer("chunk", chunk, low=1)
-    if not isinstance(vectorize, bool):
-        choice("vectorize", vectorize, ("auto",))
+    check_vectorize(vectorize)
     _check(model, make_optimizer, loss_fn, batches, eval_batches, callback)
     optimizer = make_optimizer(list(model.parameters()))
     if not isinstance(optimizer, Optimizer):
@@ -100,7 +98,7 @@ def lr_sweep(
     implied = [loss_fn] if isinstance(loss_fn, nn.Module) else []
     saved = Saved(model, optimizer, extra, sources=(batches, eval_batches), implied=implied)
     try:
-        ratios = ratios_to_first(optimizer, "make_optimizer", "give the first group a lr > 0")
+        ratios = ratios_to_first(optimizer, "make_optimizer", "give the first group an lr > 0")
         training, evaluation = _drawn(batches, eval_batches, marks[-1])
         saved.restore()  # drawing batches may have changed random state
         trials = Trials(model, optimizer, make_optimizer, loss_fn, ratios, training, evaluation, marks, saved)
@@ -126,7 +124,7 @@ def _drawn(
         return training, None
     evaluation = list(eval_batches)
     if not evaluation:
-        raise ValueError("eval_batches is empty: it must have at least one batch, or be None")
+        raise ValueError("eval_batches must have at least one batch, got none; pass None to measure the training loss")
     return training, evaluation
 
 

@@ -18,14 +18,14 @@ from ._json import json_text, json_values
 
 @dataclass(frozen=True, eq=False, repr=False, init=False)
 class Sweep:
-    """The losses after certain numbers of steps at each learning rate, all from the same start, and what they suggest.
+    """The losses after training at each learning rate from the same start, and the learning rate that they suggest.
 
-    `lr_sweep` returns a sweep. Attributes have the names of the arguments; arrays are read-only copies.
+    `lr_sweep` returns a sweep. The attributes have the names of the arguments; arrays are read-only copies.
 
     Args:
         lrs: learning rates, finite and > 0, in any order, shape (rates,).
         steps: the marks: numbers of optimizer steps, increasing integers ≥ 1, shape (marks,).
-        losses: the loss of each rate at each mark, shape (rates, marks); NaN if it has diverged or is masked.
+        losses: the loss of each rate at each mark, (rates, marks); NaN if it diverged or is masked by `stop_above`.
         method: how the rates were trained: "side by side" or "one after another".
         reason: why they were trained one after another, or "".
 
@@ -91,20 +91,20 @@ class Sweep:
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Sweep:
-        """Return the sweep that `to_json` wrote; ValueError if the text is not a sweep."""
+        """Return the sweep that `to_json` wrote. Raises ValueError if the text is not a sweep."""
         return cls(**json_values(text, "sweep", ("lrs", "steps", "losses"), ("method", "reason")))
 
 
 def checked_lrs(lrs: object) -> list[float]:
-    """Return the learning rates as floats; TypeError or ValueError unless they are finite and > 0, at least one."""
+    """Return the learning rates as floats, after checking that there is one and that all are finite and > 0."""
     rates = [number(f"lrs[{i}]", lr, above=0.0) for i, lr in enumerate(items("lrs", lrs))]
     if not rates:
-        raise ValueError("lrs is empty: it must have at least one learning rate")
+        raise ValueError("lrs must have at least one learning rate, got none")
     return rates
 
 
 def checked_steps(steps: object) -> list[int]:
-    """Return the numbers of steps as ints; TypeError or ValueError unless they increase from ≥ 1, at least one."""
+    """Return the numbers of steps as ints, after checking that there is one and that they increase from ≥ 1."""
     marks = [integer(f"steps[{i}]", step, low=1) for i, step in enumerate(items("steps", steps))]
     if not marks or any(after <= before for before, after in pairwise(marks)):
         raise ValueError(f"steps must be increasing integers >= 1, at least one, got {marks}")

@@ -1,4 +1,4 @@
-"""The trials of a sweep: train with each learning rate from the same state, side by side or one after another."""
+"""The trials of a sweep: train at each learning rate from the same state, side by side or one after another."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ _DIVERGED_SHARE = 0.1  # dropping diverged members pays off once this share of a
 
 @dataclass
 class Trials:
-    """Trains with learning rates and returns the losses at the marks, NaN after the first non-finite loss.
+    """Trains at learning rates and returns the losses at the marks, NaN after the first non-finite loss.
 
     Args:
-        model, optimizer, make_optimizer, loss_fn: what to train. `optimizer` is the one for trials one after another.
+        model, optimizer, make_optimizer, loss_fn: what to train. `optimizer` is for trials one after another.
         ratios: each param group's learning rate divided by the first group's.
         batches: the training batches, one per step; the same for every learning rate.
         eval_batches: the batches to measure the loss on, or None for the mean training loss so far.
@@ -88,7 +88,7 @@ class Trials:
         return masked(rates, losses[1:], factor * losses[0])
 
     def _rows(self, rates: list[float]) -> Iterator[Array]:
-        """Yield the losses of each learning rate, trained all side by side or, if that fails, one after another."""
+        """Yield the losses of each learning rate, trained side by side or, if that fails, one after another."""
         if not self.reason:
             self.saved.restore()
             try:
@@ -107,11 +107,12 @@ class Trials:
         losses = np.full((len(rates), len(self.marks)), np.nan)
         lrs = np.outer(rates, self.ratios)
         ensemble = Ensemble(self.model, self.make_optimizer, len(rates))
-        members = np.arange(len(rates))  # the learning rate that each remaining member trains with
+        members = np.arange(len(rates))  # the index of each remaining member's learning rate
         total = torch.zeros((), dtype=torch.float64)
 
         def member_losses(batch: Any) -> Tensor:
-            return ensemble.evaluate(self.loss_fn, batch).double()  # type: ignore[no-any-return]
+            found: Tensor = ensemble.evaluate(self.loss_fn, batch)
+            return found.double()
 
         for step, batch in enumerate(self.batches, start=1):
             total = total + ensemble.step(self.loss_fn, batch, lrs[members]).double()
@@ -160,7 +161,7 @@ class Trials:
 
 
 def masked(rates: list[float], losses: Array, limits: Array) -> Array:
-    """Set to NaN, at each mark, the lowest rate whose loss is NaN or above the limit, and all higher rates."""
+    """At each mark, set losses to NaN from the lowest rate whose loss is NaN or above the limit upwards."""
     order = np.argsort(rates, kind="stable")
     above = np.maximum.accumulate(~(losses[order] <= limits), axis=0)
     result = losses.copy()

@@ -1,4 +1,4 @@
-"""How each kind of object is restored: a function takes an object, copies what it needs, and returns the way back."""
+"""How each kind of object is restored: each function copies what it needs, and returns a function that restores it."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def undo_tensor(tensor: Tensor) -> Undo:
 
 
 def undo_state(put: Callable[[Any], object], state: object) -> Undo:
-    """Restore an object by a method of its own, such as `load_state_dict`, that takes its present state."""
+    """Restore an object by a method such as `load_state_dict`, which gets a copy of its present state."""
     return partial(_put_state, put, copy.deepcopy(state))
 
 

@@ -1,4 +1,4 @@
-"""Sequences: pure functions of a position. k goes in, a factor f(k) comes out. numpy and Pillow only, no torch."""
+"""Sequences: pure functions from a position k to a factor f(k). They need numpy and Pillow, but not torch."""
 
 from ._cycles import CycleMode, Sawtooth, Triangular
 from ._decays import Exponential, Geometric, Inverse, InverseSqrt, StepDecay, TimeDecay

@@ -1,4 +1,4 @@
-"""Sequences that rise and fall in cycles: a position goes in, and the height of its cycle comes out as a factor."""
+"""Sequences that repeat in cycles: sawtooth and triangular."""
 
 from __future__ import annotations
 
@@ -20,9 +20,11 @@ class Sawtooth(Sequence):
     formula the envelope drops one position before the tooth ends. `aligned=True` uses ⌊(n−1)/p⌋, so that the envelope
     drops when the next tooth starts.
 
+    `Sawtooth(10).every(batches_per_epoch)` falls for 10 epochs, and then restarts from a lower envelope.
+
     Args:
         period: the number of positions per tooth, an integer ≥ 1.
-        aligned: whether the envelope drops together with the tooth.
+        aligned: whether the envelope drops when the next tooth starts.
 
     Raises TypeError or ValueError if an argument is invalid.
     Source: sequence 4 of Yang & Huang (2019), with p = 10.
@@ -49,8 +51,8 @@ class Sawtooth(Sequence):
 class Triangular(Sequence):
     """Cycles 0 → 1 → 0: with j = k mod (up + down), f(k) = j/up for j ≤ up, then (up + down − j)/down.
 
-    This is the shape of cyclical learning rates. Mode "triangular2" halves the height after each cycle; "exp_range"
-    multiplies f(k) by γᵏ.
+    This is the shape of cyclical learning rates, which `CyclicLR` follows. Mode "triangular2" halves the
+    height after each cycle; "exp_range" multiplies f(k) by γᵏ.
 
     Args:
         up: the number of positions from 0 to 1, > 0.

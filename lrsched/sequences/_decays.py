@@ -1,4 +1,4 @@
-"""Decays that never end: a position goes in, and a factor comes out that falls from 1 at k = 0 (or as documented)."""
+"""Decays that never end. The factor is 1 at k = 0, unless the class says otherwise."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ._sequence import Sequence
 class Inverse(Sequence):
     """Decay as 1/n: f(k) = 1/(k + 1). The literature's n is k + 1.
 
-    `PlateauSequence(optimizer, Inverse(), on="cutoff")` divides the base rate by 2, 3, 4, … as the loss stalls.
+    `PlateauSequence(optimizer, Inverse(), on="cutoff")` divides the base lr by 2, 3, 4, … as the loss stalls.
 
     Source: Robbins & Monro (1951), section 4; sequence 1 of Yang & Huang (2019).
 
@@ -71,12 +71,12 @@ class Geometric(Sequence):
 
 @dataclass(frozen=True)
 class Exponential(Sequence):
-    """Exponential decay at a given rate: f(k) = e^(−d·k). The literature's n is k.
+    """Exponential decay: f(k) = e^(−d·k). The literature's n is k.
 
-    `Exponential(d)` equals `Geometric(e^(−d))`; use it if the decay is known as a rate.
+    `Exponential(d)` equals `Geometric(e^(−d))`; use it if you know the decay rate d.
 
     Args:
-        decay: the rate d per position, ≥ 0.
+        decay: the decay rate d per position, ≥ 0.
 
     Raises TypeError or ValueError if an argument is invalid.
     Source: "Learning rate", Wikipedia, exponential schedule.
@@ -99,8 +99,8 @@ class Exponential(Sequence):
 class StepDecay(Sequence):
     """A drop every `interval` positions: f(k) = d^⌊(1 + k)/r⌋. The literature's n is k.
 
-    This is the textbook's formula: each drop comes one position earlier than in torch's StepLR, and `StepDecay(d, 1)`
-    is d at k = 0. For StepLR, use `Geometric(d).every(r)`.
+    This is the published formula: each drop comes one position earlier than in torch's StepLR, and `StepDecay(d, 1)`
+    is d at k = 0. To drop when StepLR does, use `Geometric(d).every(r)`.
 
     Args:
         drop: the factor d of each drop, 0 < d ≤ 1.
@@ -131,11 +131,11 @@ class StepDecay(Sequence):
 class TimeDecay(Sequence):
     """Time-based decay: f(0) = 1, f(k + 1) = f(k)/(1 + d·k), so f(k) = ∏_{i=1}^{k−1} 1/(1 + d·i).
 
-    The product falls faster than any power of k. It is computed in closed form (Euler–Maclaurin), with a relative error
-    below 1e-8 unless f(k) is too small for a normal float.
+    The product falls faster than any power of k, so choose d small: `TimeDecay(1e-4)`. It is computed in closed form
+    (Euler–Maclaurin), with a relative error below 1e-8 unless f(k) is too small for a normal float.
 
     Args:
-        decay: the decay d, ≥ 0.
+        decay: the decay d per position, ≥ 0.
 
     Raises TypeError or ValueError if an argument is invalid.
     Source: "Learning rate", Wikipedia, time-based schedule.
@@ -158,7 +158,7 @@ class TimeDecay(Sequence):
         return product * math.exp(-_log_sum(self.decay, plain, k - 1))
 
 
-_PLAIN = 32  # TimeDecay multiplies up to here; from here on each term of the expansion is 1/32² of the previous one
+_PLAIN = 32  # TimeDecay multiplies below this k; from here on, each term of the expansion is 1/32² of the one before
 
 
 def _log_sum(d: float, a: int, b: int) -> float:

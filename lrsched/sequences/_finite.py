@@ -1,4 +1,4 @@
-"""Sequences that reach their last value after a given number of positions, and hold it: a position in, a factor out."""
+"""Sequences that reach their last value after a given number of positions, and hold it."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Warmup(Sequence):
 
 @dataclass(frozen=True)
 class Ramp(Sequence):
-    """From `start` to `end` in `steps` positions, by equal ratios ("log") or equal differences ("linear").
+    """A ramp from `start` to `end` in `steps` positions, by equal ratios ("log") or equal differences ("linear").
 
     log: f(k) = start·(end/start)^(k/(steps − 1)); linear: f(k) = start + (end − start)·k/(steps − 1); then end.
     The range test tries the learning rates of a ramp.

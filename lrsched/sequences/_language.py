@@ -1,6 +1,6 @@
-"""The language of schedules: text goes in, a sequence comes out.
+"""The language of schedules: `parse` turns text into a sequence.
 
-The text is what a sequence prints, or the command line's short form. Nothing else in it is ever run.
+The text is what a sequence prints, or the command line's short form. No other code in it is ever run.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ WORDS = {"true": True, "false": False, "none": None}
 def parse(text: str) -> Sequence:
     """Return the sequence that a text describes: an expression, or the short form NAME[:VALUE or KEY=VALUE, ...].
 
-    An expression may hold sequences, their combinators, products and literals. Whatever a sequence prints is an
+    An expression may hold sequences, their combinators, products and literals. What a sequence prints is an
     expression, except for long `Values` and pictures, which print a digest.
 
     Raises TypeError or ValueError if the text is not a schedule, or if an argument is invalid.
@@ -85,7 +85,7 @@ def _short_form(name: str, words: str) -> Sequence:
 
 
 def _value(word: str) -> object:
-    """Return what a word stands for: true, false, none, a number, a list of numbers such as 1/0.5, or the word."""
+    """Return the value of a word: true, false, none, a number, a list of numbers such as 1/0.5, or the word."""
     if word.lower() in WORDS:
         return WORDS[word.lower()]
     if "/" in word:

@@ -1,4 +1,4 @@
-"""Sequences given by a list of factors: a position goes in, and an entry of the list comes out."""
+"""Sequences given by a list of factors, or by a single one."""
 
 from __future__ import annotations
 
@@ -33,6 +33,8 @@ class Constant(Sequence):
 class Values(Sequence):
     """A list of factors, one per position: f(k) = values[min(k, len − 1)].
 
+    Use it for factors that you computed yourself, for example with numpy.
+
     Args:
         values: the factors, at least one, each finite and ≥ 0. The last one holds forever.
 
@@ -66,7 +68,8 @@ class Values(Sequence):
 class Piecewise(Sequence):
     """Constant pieces: f(k) = values[i], where i is the number of boundaries ≤ k.
 
-    `Piecewise([30, 60], [1, 0.1, 0.01])` divides the learning rate by 10 at positions 30 and 60.
+    `Piecewise([30, 60], [1, 0.1, 0.01])` divides the learning rate by 10 at positions 30 and 60, as torch's
+    MultiStepLR does.
 
     Args:
         boundaries: the positions at which the next value starts, integers ≥ 1, strictly increasing.

@@ -1,4 +1,4 @@
-"""Pictures as schedules: a picture goes in, and its pixels become the factors of a sequence. Pillow reads the files."""
+"""Pictures as schedules: the pixels of a picture become the factors of a sequence. Pillow reads the files."""
 
 from __future__ import annotations
 
@@ -26,8 +26,10 @@ Position = TypeVar("Position", int, np.ndarray)  # one position, or an array of 
 class Pixels(Sequence):
     """The pixels of a picture, resized to about `steps` values: f(k) = value/255, in [0, 1].
 
+    `ImageLR` follows this sequence, from one learning rate for black to another for white.
+
     A picture of w × h pixels with c channels ("rgb": c = 3, "gray": c = 1) is resized to w′ × h′: with
-    f = √(w·h·c/steps), w′ = max(1, ⌊w/f⌋) and h′ = max(1, ⌊h/f⌋). The value at (row, col) is that of the nearest pixel,
+    r = √(w·h·c/steps), w′ = max(1, ⌊w/r⌋) and h′ = max(1, ⌊h/r⌋). The value at (row, col) is that of the nearest pixel,
     source[(2·row+1)·h // (2·h′), (2·col+1)·w // (2·w′)]. It is looked up at each step, so memory does not grow with
     `steps`. Values come row by row, and for each pixel in the order R, G, B. After all w′·h′·c values, the last one
     holds. `len(pixels)` is w′·h′·c.
@@ -69,18 +71,18 @@ class Pixels(Sequence):
             source = _gray(source)
         height, width = source.shape[:2]
         number("steps", steps, high=1e15)
-        f = math.sqrt(width * height * (3 if channels == "rgb" else 1) / steps)
+        ratio = math.sqrt(width * height * (3 if channels == "rgb" else 1) / steps)
         self._coerce(
             steps=steps,
             order=order,
             channels=channels,
             sha256=hashlib.sha256(f"{source.dtype} {source.shape}".encode() + source.tobytes()).hexdigest(),
             source=source,
-            _size=(max(1, int(height / f)), max(1, int(width / f))),
+            _size=(max(1, int(height / ratio)), max(1, int(width / ratio))),
         )
 
     def __len__(self) -> int:
-        """Return the number of values, w′·h′·c; after them the last one holds."""
+        """Return the number of values, w′·h′·c."""
         return self._size[0] * self._size[1] * (3 if self.channels == "rgb" else 1)
 
     def __setstate__(self, state: dict[str, object]) -> None:
@@ -122,7 +124,7 @@ _WHITE = {"uint8": 255.0, "uint16": 65535.0}  # 65535 = 257·255
 
 
 def _white(source: np.ndarray) -> float:
-    """Return the value that stands for white in an array of pixels."""
+    """Return the value of white in an array of pixels."""
     return _WHITE.get(source.dtype.name, 1.0)
 
 
@@ -131,7 +133,7 @@ def _read(image: Picture) -> np.ndarray:
     if not isinstance(image, Image.Image) and hasattr(image, "__array__"):
         try:
             array = np.asarray(image)
-        except (RuntimeError, TypeError, ValueError) as error:  # such as a tensor that requires grad, or of bfloat16
+        except (RuntimeError, TypeError, ValueError) as error:  # for example, a tensor that requires grad
             raise TypeError(f"image cannot be converted to an array: {error}") from error
         return _from_array(array)
     if not isinstance(image, (Image.Image, str, os.PathLike)) and not hasattr(image, "read"):
@@ -151,7 +153,7 @@ def _read(image: Picture) -> np.ndarray:
 
 
 def _from_pillow(image: Image.Image) -> np.ndarray:
-    """Return the first frame as an array, and leave the image at the frame at which it was."""
+    """Return the first frame as an array, and put the image back to its present frame."""
     frame = image.tell() if getattr(image, "is_animated", False) else 0
     if frame:
         image.seek(0)

@@ -1,6 +1,6 @@
 """The base class of all sequences, and the combinators that make new sequences from old ones.
 
-A position k = 0, 1, 2, … goes in, and a dimensionless factor comes out. Nothing is remembered between calls.
+A sequence maps a position k = 0, 1, 2, … to a dimensionless factor. It keeps no state between calls.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from .._check import integer, number, real, refuse, shown
 class Sequence(ABC):
     """A schedule as a pure function: position k ≥ 0 → factor f(k) ≥ 0.
 
-    A scheduler multiplies the base learning rate by the factor. Call a sequence to get one factor, and `values` to get
+    A scheduler multiplies the base lr by the factor. Call a sequence to get one factor, and `values` to get
     many. `*` and the methods below combine sequences.
 
-    To add a sequence, write a frozen dataclass that computes f(k) in `_at(k)`, where k is an int ≥ 0. Sequences are
-    immutable, compare and hash by their arguments, pickle, and print as the call that makes them.
+    To add a sequence, write a frozen dataclass that computes f(k) in `_at(k)`, for an int k ≥ 0. Sequences are
+    immutable. They compare and hash by their arguments, pickle, and print as the call that makes them.
 
     >>> from lrsched import Inverse, Warmup
     >>> sequence = Warmup(2, start=0.5).then(Inverse(), at=2)
@@ -70,7 +70,7 @@ class Sequence(ABC):
         if isinstance(other, Sequence):
             return _Product(self, other)
         if callable(other) and hasattr(type(other), "__rmul__"):
-            return NotImplemented  # another library's function, which knows how to be multiplied
+            return NotImplemented  # leave the product to the other library, whose function defines it
         return _Scaled(self, _multiplier(other))
 
     def __rmul__(self, other: float) -> Sequence:

@@ -178,11 +178,11 @@ def test_no_extra_batch_is_taken_and_a_generator_is_not_closed():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (list, "batches is empty$"),
-        (lambda: DataLoader([]), "batches is empty$"),
+        (list, "batches must have at least one batch, got none$"),
+        (lambda: DataLoader([]), "batches must have at least one batch, got none$"),
         (
             lambda: iter(()),
-            "batches is empty or used up: an iterator can only be used once, pass a list or a DataLoader",
+            "batches must have at least one batch, got none; an iterator can only be used once: pass a list",
         ),
     ],
     ids=["list", "loader", "iterator"],

@@ -335,5 +335,5 @@ def test_invalid_validation_batches_are_refused():
         range_test(model, optimizer, mse, pairs(), valid=iter(pairs()))
     with pytest.raises(TypeError, match="valid needs loss_fn: with train_step"):
         range_test(model, optimizer, None, pairs(), train_step=lambda b: 1.0, valid=pairs())
-    with pytest.raises(ValueError, match="valid is empty: it must have at least one batch"):
+    with pytest.raises(ValueError, match="valid must have at least one batch, got none"):
         range_test(model, optimizer, mse, pairs(), valid=[])

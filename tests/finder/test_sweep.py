@@ -99,9 +99,9 @@ def test_too_few_batches_are_refused():
     assert lr_sweep(*arguments, iter(pairs(4)), [0.1], steps=(2, 4)).losses.shape == (1, 2)
     with pytest.raises(ValueError, match="batches ran out: 3 of the 4 that steps asks for; lower steps"):
         lr_sweep(*arguments, iter(pairs(3)), [0.1], steps=(4,))
-    with pytest.raises(ValueError, match="batches is empty"):
+    with pytest.raises(ValueError, match="batches must have at least one batch, got none"):
         lr_sweep(*arguments, [], [0.1], steps=(4,))
-    with pytest.raises(ValueError, match="eval_batches is empty: it must have at least one batch, or be None"):
+    with pytest.raises(ValueError, match="eval_batches must have at least one batch, got none; pass None"):
         lr_sweep(*arguments, pairs(), [0.1], steps=(1,), eval_batches=[])
 
 
@@ -175,7 +175,7 @@ INVALID = [
     ({"loss_fn": None}, TypeError, "loss_fn must be callable"),
     ({"batches": 3}, TypeError, "batches must be an iterable"),
     ({"eval_batches": 3}, TypeError, "eval_batches must be an iterable"),
-    ({"lrs": []}, ValueError, "lrs is empty: it must have at least one"),
+    ({"lrs": []}, ValueError, "lrs must have at least one learning rate, got none"),
     ({"lrs": 0.1}, TypeError, "lrs must be a list"),
     ({"lrs": [0.1, 0.0]}, ValueError, r"lrs\[1\] must be finite, > 0"),
     ({"lrs": [math.nan]}, ValueError, r"lrs\[0\] must be finite"),
@@ -183,7 +183,7 @@ INVALID = [
     ({"steps": (2, 2)}, ValueError, r"steps must be increasing integers >= 1, at least one, got \[2, 2\]"),
     ({"steps": (0,)}, ValueError, r"steps\[0\] must be an integer >= 1"),
     ({"steps": (1.5,)}, TypeError, r"steps\[0\] must be an integer"),
-    ({"vectorize": "always"}, ValueError, "vectorize must be one of 'auto'"),
+    ({"vectorize": "always"}, ValueError, "vectorize must be one of 'auto', True, False, got 'always'"),
     ({"vectorize": 1}, TypeError, "vectorize"),
     ({"stop_above": 0}, ValueError, "stop_above must be finite, > 0"),
     ({"chunk": 0}, ValueError, "chunk must be an integer >= 1"),

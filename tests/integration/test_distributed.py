@@ -129,5 +129,5 @@ def leave(rank, how, finished):
 def test_a_rank_that_stops_is_an_error_on_the_other_within_the_groups_timeout(how, tmp_path):
     (seconds, message, unchanged), _ = in_two_processes(leave, tmp_path, how, tmp_path / "finished")
     assert seconds < 30  # the timeout of this group is 3 s, that of the default group 60 s
-    assert message == "sync='mean': a process of the group did not answer; every process must call"
+    assert message == "sync='mean': a process of the group did not answer; every process must make the same calls"
     assert unchanged

@@ -43,7 +43,7 @@ def test_the_command_writes_its_figures(capsys, monkeypatch, tmp_path):
     monkeypatch.setattr(compare_cost, "ROWS", 100)
     options = ["--tables", "mnist", "--seeds", "1", "--steps", "3", "--turns", "2", "--out", str(tmp_path)]
     assert main(["compare_cost", *options]) == 0
-    assert "ms a step" in capsys.readouterr().out
+    assert "ms per step" in capsys.readouterr().out
     record = json.loads((tmp_path / "compare_cost.json").read_text())
     loop, stacked = record["costs"]
     assert (loop["runs"], stacked["runs"], loop["steps"]) == (1, 14, 4)
