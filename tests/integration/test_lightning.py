@@ -21,6 +21,7 @@ from .task import (
     plateau,
     same,
     sgd,
+    warm_plateau,
 )
 
 L = package("lightning.pytorch")
@@ -73,6 +74,12 @@ def test_a_resumed_run_continues_exactly(make, per, tmp_path):
     trainer.save_checkpoint(tmp_path / "last.ckpt")
     run, _ = fit(Module(make, per), tmp_path, resume=tmp_path / "last.ckpt")
     same(run, plain(make, per), first)
+
+
+def test_a_warm_up_counts_optimizer_steps_not_batches(tmp_path):
+    run, _ = fit(Module(warm_plateau, "metric"), tmp_path, accumulate_grad_batches=2)
+    same(run, plain(warm_plateau, "metric", accumulate=2))
+    assert len(run.rates) == EPOCHS * BATCHES // 2
 
 
 def from_checkpoint(module_class, folder):
