@@ -13,7 +13,7 @@ import torch
 from torch import nn
 from torch.nn.functional import mse_loss
 
-from lrsched import Cutoff, CyclicLR, Geometric, ImageLR, InverseLR, PlateauSequence
+from lrsched import Cosine, Cutoff, CyclicLR, Geometric, ImageLR, InverseLR, PlateauSequence, SequenceLR
 
 BATCHES = 4
 EPOCHS = 6
@@ -56,6 +56,18 @@ def plateau(optimizer: torch.optim.Optimizer) -> PlateauSequence:
 
 def warm_plateau(optimizer: torch.optim.Optimizer, warmup: int = WARM) -> PlateauSequence:
     return PlateauSequence(optimizer, Geometric(0.5), on=Cutoff(relative=0.2, decay=0.1), warmup=warmup)
+
+
+def cosine(epochs: int) -> Callable[..., Any]:
+    """Return what makes a schedule per step that ends after so many epochs, and may be resumed with other settings."""
+    return lambda optimizer: SequenceLR(optimizer, Cosine(epochs * BATCHES), strict=False)
+
+
+def on_the_longer_cosine(first: Run, run: Run) -> None:
+    """Assert that a run of three epochs followed its cosine, and the resumed run a longer one from that position on."""
+    short, long = Cosine(3 * BATCHES), Cosine(EPOCHS * BATCHES)
+    assert [lr for lr, _ in first.rates] == [0.1 * short(k) for k in range(3 * BATCHES)]
+    assert [lr for lr, _ in run.rates] == [0.1 * long(k) for k in range(3 * BATCHES, EPOCHS * BATCHES)]
 
 
 STEPPED: dict[str, tuple[Callable[..., Any], str]] = {

@@ -12,8 +12,10 @@ from .task import (
     EPOCHS,
     TRAIN,
     Run,
+    cosine,
     every_scheduler,
     network,
+    on_the_longer_cosine,
     ours_are_errors,
     package,
     plain,
@@ -71,6 +73,11 @@ def test_a_resumed_run_continues_exactly(make, per, tmp_path):
     first = train(make, per, tmp_path, epochs=3)
     run = train(make, per, tmp_path, epochs=EPOCHS - 3, resume=True)
     same(run, plain(make, per), first)
+
+
+def test_a_run_that_is_resumed_with_a_longer_schedule_continues_at_its_position(tmp_path):
+    first = train(cosine(3), "step", tmp_path, epochs=3)
+    on_the_longer_cosine(first, train(cosine(EPOCHS), "step", tmp_path, epochs=EPOCHS - 3, resume=True))
 
 
 @pytest.mark.parametrize("wrapped", [False, True], ids=["on the optimizer", "on the prepared optimizer"])
