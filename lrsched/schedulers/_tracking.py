@@ -95,6 +95,20 @@ def warn_of_order(optimizer: Optimizer) -> None:
     warnings.warn(f"{message} See {link}", UserWarning, stacklevel=3)
 
 
+def unwrapped(optimizer: Any) -> Any:
+    """Return the optimizer that runs the step hooks, inside any wrapper that has none, such as Accelerate's."""
+    while not hasattr(optimizer, "_optimizer_step_post_hooks") and hasattr(optimizer, "optimizer"):
+        optimizer = optimizer.optimizer
+    return optimizer
+
+
+def watches_of(optimizer: Any) -> list[StepWatch]:
+    """Return the watches that are attached to an optimizer."""
+    hooks = getattr(unwrapped(optimizer), "_optimizer_step_post_hooks", {}).values()
+    holders = [getattr(hook, "__self__", None) for hook in hooks]
+    return [holder for holder in holders if isinstance(holder, StepWatch)]
+
+
 class StepWatch:
     """Notes the optimizer's steps: whether there was one, ever and since the last metric, and those of a warm-up.
 
@@ -113,9 +127,7 @@ class StepWatch:
     def attach(self, optimizer: Optimizer, owner: object) -> None:
         """Have the optimizer note its steps here, as long as the owner lives."""
         self.owner = weakref.ref(owner)
-        hooked: Any = optimizer
-        while not hasattr(hooked, "_optimizer_step_post_hooks") and hasattr(hooked, "optimizer"):
-            hooked = hooked.optimizer  # a wrapper without hooks, such as Accelerate's
+        hooked: Any = unwrapped(optimizer)
         if hasattr(hooked, "_optimizer_step_post_hooks"):
             handle = hooked.register_step_post_hook(self._note)
             weakref.finalize(owner, handle.remove).atexit = False
