@@ -41,6 +41,8 @@ def test_the_example_of_a_plateau_follows_the_loss(capsys):
     scheduler = run("PlateauSequence(optimizer")["scheduler"]
     assert scheduler.last_epoch == 50
     assert scheduler.position >= 1
+    assert scheduler.events[0].epoch * 12 > 30  # the warm-up of 30 steps, 12 an epoch, was over
+    assert scheduler.events[0].old_lrs == [0.1]
     assert scheduler.get_last_lr()[0] < 0.1
     assert capsys.readouterr().out == f"{scheduler}\n"
 
@@ -54,8 +56,10 @@ def test_the_example_of_a_sequence_of_ones_own_can_be_saved_and_resumed(capsys):
 
 
 def test_the_example_of_a_range_test_finds_a_rate(capsys):
-    curve = run("range_test(")["curve"]
+    names = run("range_test(")
+    curve = names["curve"]
     assert 0.02 < curve.suggestion < 0.5
+    assert names["optimizer"].param_groups[0]["lr"] == curve.suggestion
     assert curve.warning is None
     assert f"{curve.suggestion}" in capsys.readouterr().out
 
@@ -184,45 +188,9 @@ def test_the_costs_of_a_step_are_those_measured():
     assert said in " ".join(README.split())
 
 
-def test_which_schedule_says_what_the_digits_gave():
-    page = (ROOT / "docs" / "which_schedule.md").read_text()
-    result = (ROOT / "benchmarks" / "results" / "digits" / "table.md").read_text()
-    quoted = re.findall(r"0\.\d{4} ± 0\.\d{4}", page)
-    assert len(quoted) == 14
-    assert all(value in result for value in quoted)
-    rows = re.findall(r"^\| ([\w-]+) \| ([\d. ]+) \|$", result, re.MULTILINE)
-    seeds = {name: [*map(float, values.split())] for name, values in rows}
-    pairs = [
-        (by_loss, by_epoch)
-        for sequence in ("seq1", "seq2", "seq3", "seq4")
-        for rule in ("cutoff", "oscillate")
-        for by_loss, by_epoch in zip(seeds[f"{sequence}-{rule}"], seeds[f"{sequence}-epoch"], strict=True)
-    ]
-    assert len(pairs) == 40
-    assert sum(a > b for a, b in pairs) == 38
-    assert sum(a == b for a, b in pairs) == 2
-    assert sum(a > b for a, b in zip(seeds["adam"], seeds["seq4-cutoff"], strict=True)) == 4
-
-
-def test_which_schedule_says_what_mnist_gave():
-    result = (ROOT / "benchmarks" / "results" / "mnist" / "table.md").read_text()
-    rows = re.findall(r"^\| ([\w-]+) \| ([\d.* ]+) \|$", result, re.MULTILINE)
-    seeds = {name: [float(value.strip("*")) for value in values.split()] for name, values in rows}
-    ahead = [
-        by_loss - by_epoch
-        for sequence in ("seq1", "seq2", "seq3", "seq4")
-        for rule in ("cutoff", "oscillate")
-        for by_loss, by_epoch in zip(seeds[f"{sequence}-{rule}"], seeds[f"{sequence}-epoch"], strict=True)
-    ]
-    assert len(ahead) == 16
-    assert (round(min(ahead), 3), round(max(ahead), 3)) == (0.001, 0.008)
-    for i, best in enumerate(seeds.pop("adam")):
-        assert best > max(values[i] for values in seeds.values())
-
-
 def test_the_digits_table_is_the_one_that_came_out():
     block = re.search(r"<!-- digits: begin -->(.*?)<!-- digits: end -->", README, re.DOTALL).group(1)
     shown = [line for line in block.splitlines() if line.startswith("|")]
     result = (ROOT / "benchmarks" / "results" / "digits" / "table.md").read_text()
-    assert len(shown) == 16
+    assert len(shown) == 20
     assert "\n".join(shown) in result
