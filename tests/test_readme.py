@@ -163,6 +163,41 @@ def test_the_cosine_row():
     assert theirs[40] > 0.3
 
 
+def plateau_and_warm_up(optimizer, plateau, warmup=None):
+    """Return the rates of 40 steps, each followed by a metric; the loss is flat from the 20th on."""
+    lrs = []
+    for step in range(40):
+        lrs.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        if warmup is not None:
+            warmup.step()
+        plateau.step(1.0 / min(step + 1, 20))
+    return lrs
+
+
+def test_the_rows_of_a_plateau_and_of_a_warm_up_beside_it():
+    optimizers = [torch.optim.SGD([torch.nn.Parameter(torch.ones(1))], lr=LR) for _ in range(2)]
+    plateau = T.ReduceLROnPlateau(optimizers[0], factor=0.5, eps=0)
+    theirs = plateau_and_warm_up(optimizers[0], plateau, T.LinearLR(optimizers[0], 0.25, 1.0, 12))
+    warmup = Warmup(12, 0.25)
+    scheduler = lrsched.PlateauSequence(optimizers[1], Geometric(0.5), on="patience", warmup=warmup)
+    assert plateau_and_warm_up(optimizers[1], scheduler) == pytest.approx(theirs, rel=1e-12)
+    assert theirs[0] == LR / 4
+    assert theirs[12:31] == pytest.approx([LR] * 19)
+    assert theirs[31:] == pytest.approx([LR / 2] * 9)
+
+
+def test_two_schedulers_multiply_as_the_chained_row_says():
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.ones(1))], lr=LR)
+    pair = [SequenceLR(optimizer, Geometric(0.9)), SequenceLR(optimizer, Cosine(20))]
+    for k in range(20):
+        expected = LR * (Geometric(0.9) * Cosine(20))(k)
+        assert optimizer.param_groups[0]["lr"] == pytest.approx(expected, rel=1e-12)
+        optimizer.step()
+        for scheduler in pair:
+            scheduler.step()
+
+
 def test_the_step_decay_row():
     ours = follow(lambda opt: lrsched.StepDecayLR(opt, 0.5, 7))
     theirs = follow(lambda opt: T.StepLR(opt, 7, 0.5))
