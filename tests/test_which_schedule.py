@@ -10,8 +10,10 @@ import pytest
 from scipy.stats import t as student
 
 ROOT = Path(__file__).parent.parent
-PAGE = (ROOT / "docs" / "which_schedule.md").read_text()
 RESULTS = ROOT / "benchmarks" / "results"
+if not (ROOT / "docs").exists() or not RESULTS.exists():
+    pytest.skip("docs/ and results are not part of this copy", allow_module_level=True)
+PAGE = (ROOT / "docs" / "which_schedule.md").read_text()
 SEQUENCES = {"Inverse": "seq1", "InverseSqrt": "seq2", "Geometric(0.9)": "seq3", "Sawtooth": "seq4"}
 
 

@@ -26,13 +26,13 @@ BLOCKS = {
 
 
 def block(title, number, side="+"):
-    """Return the code of a block, before or after the swap."""
+    """Return the code of a block; of a diff, before ("-") or after ("+") the swap."""
+    text = BLOCKS[title][number]
+    if not re.search("^[-+]", text, re.MULTILINE):
+        return text
     dropped = {"-": "+", "+": "-"}[side]
-    return "".join(
-        line[1:] if line[0] in " +-" else line
-        for line in BLOCKS[title][number].splitlines(keepends=True)
-        if not line.startswith(dropped)
-    )
+    lines = [line for line in text.splitlines(keepends=True) if not line.startswith(dropped)]
+    return "".join(line[1:] if line[0] in " +-" else line for line in lines)
 
 
 def run(code, **names):

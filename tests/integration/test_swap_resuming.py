@@ -3,11 +3,11 @@
 import pytest
 import torch
 
-from lrsched import Cosine, GeometricLR
+from lrsched import Cosine, GeometricLR, set_lr
 
 from . import test_accelerate, test_ignite, test_lightning, test_transformers
-from .swap_page import block, loop, run
-from .task import BATCHES, TRAIN, network, ours_are_errors, sgd
+from .swap_page import block, in_skorch, loop, run
+from .task import BATCHES, EPOCHS, TRAIN, network, ours_are_errors, sgd
 
 pytestmark = ours_are_errors
 RESUMING = "Resuming with another rate or more epochs"
@@ -60,6 +60,43 @@ def test_in_the_trainer_a_resumed_run_takes_another_rate(rates, tmp_path):
     trainer = transformers.Trainer(model, arguments, train_dataset=data, optimizers=(optimizer, halving(optimizer)))
     run(block(RESUMING, 2), TrainerCallback=transformers.TrainerCallback, trainer=trainer, optimizer=optimizer)
     assert rates == pytest.approx([0.01, 0.005, 0.0025, 0.00125])
+
+
+def test_in_accelerate_a_prepared_optimizer_takes_another_rate_after_load_state(tmp_path):
+    test_accelerate.train(halving, "epoch", tmp_path, epochs=2)
+    accelerator = test_accelerate.accelerate.Accelerator(cpu=True)
+    model = network()
+    optimizer = sgd(model)
+    scheduler = halving(optimizer)
+    model, prepared, wrapped = accelerator.prepare(model, optimizer, scheduler)
+    accelerator.load_state(tmp_path)
+    set_lr(prepared, 0.01)
+    prepared.step()
+    wrapped.step()
+    assert scheduler.last_epoch == 3
+    assert optimizer.param_groups[0]["lr"] == pytest.approx(0.005)
+
+
+def test_in_ignite_a_run_takes_another_rate_after_load_objects(tmp_path):
+    test_ignite.train(halving, "epoch", tmp_path, epochs=2)
+    model = network()
+    optimizer = sgd(model)
+    parts = {"model": model, "optimizer": optimizer, "scheduler": halving(optimizer)}
+    test_ignite.handlers.Checkpoint.load_objects(parts, checkpoint=tmp_path / "last.pt")
+    set_lr(optimizer, 0.01)
+    optimizer.step()
+    parts["scheduler"].step()
+    assert optimizer.param_groups[0]["lr"] == pytest.approx(0.005)
+
+
+def test_in_skorch_a_run_takes_another_rate_in_the_function_that_resumes(rates, tmp_path):
+    first = in_skorch(block("skorch", 0), tmp_path)
+    code = block("skorch", 1).replace("    return", "    set_lr(optimizer, 0.01)\n    return")
+    rates.clear()
+    again = in_skorch(code, tmp_path, state=first.state_dict())
+    assert again.last_epoch == 2 * EPOCHS
+    assert rates[:BATCHES] == [0.01] * BATCHES
+    assert max(rates) == 0.01
 
 
 def longer(epochs):
