@@ -12,6 +12,7 @@ BENCHMARKS = {
     "mnist": "the same on MNIST, with the published network and columns",
     "cifar10": "the same on CIFAR-10, with its own network and columns",
     "images": "pictures as schedules, beside others, on CIFAR-10 or MNIST",
+    "rules": "which rule of PlateauSequence a steep sequence wants, with and without noise in the metric",
     "step_cost": "the time of one scheduler.step(), ours against torch's",
     "range_test_cost": "the time of a range test against the bare loop, ours and other libraries'",
     "range_test_quality": "how good the suggested learning rates are, on small tasks of many kinds",
