@@ -108,7 +108,7 @@ BENCHMARKS = {"digits": benchmark(digits.AS_RUN), "cifar10": benchmark(cifar10.A
 
 
 def main(argv: list[str]) -> int:
-    parser = argparse.ArgumentParser(add_help=False)
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--dataset", choices=BENCHMARKS, default="digits")
     options, rest = parser.parse_known_args(argv)
     chosen = BENCHMARKS[options.dataset]
