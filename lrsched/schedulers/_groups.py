@@ -109,19 +109,21 @@ def write(optimizer: Optimizer, rates: list[float], marks: Marks | None = None) 
     written, so that fewer marks come back. Looking costs no synchronisation with a GPU: a float must be the very object
     that was written; a tensor must be the same object with the same version counter.
     """
-    groups = optimizer.param_groups
+    rest = zip(optimizer.param_groups, rates, marks or rates)  # noqa: B905  (strict= costs time)
+    new: Marks = []
     if marks is not None:  # the usual case, in one lean pass: every lr is a float that nobody else has written
-        for group, rate, mark in zip(groups, rates, marks):  # noqa: B905  (strict= costs time)
+        for group, rate, mark in rest:
             if group["lr"] is not mark:
                 break
             group["lr"] = rate
         else:
             return rates
-    new: Marks = []
-    for group, rate, mark in zip(groups, rates, marks or rates, strict=True):
+        rest = [(group, rate, mark), *rest]
+        new = rates[: len(rates) - len(rest)]
+    for group, rate, mark in rest:
         lr = group["lr"]
         if type(lr) is float or not isinstance(lr, Tensor):  # the first test is the cheap one
-            if marks is not None and lr is not mark and lr is not rate:  # the lean pass may have written it
+            if marks is not None and lr is not mark:
                 break
             group["lr"] = rate
             new.append(rate)

@@ -16,7 +16,7 @@ from .._check import real
 from ..sequences._sequence import Sequence
 from ._groups import Marks, adopted, heard, read, restamp, stamp, typed, write
 from ._rates import PerGroup, Rates
-from ._state import storable, stored_bases, stored_rates
+from ._state import storable, stored_bases, stored_rates, stored_scales
 
 
 class _Writer(LRScheduler):
@@ -91,7 +91,7 @@ class _Writer(LRScheduler):
         """Return the rates of a state; raise TypeError or ValueError if they do not fit."""
         count = len(self.optimizer.param_groups)
         bases = stored_bases("state: base_lrs", state_dict["base_lrs"], count)
-        scales = stored_rates("state: scales", state_dict["scales"], len(bases))
+        scales = stored_scales("state: scales", state_dict["scales"], len(bases))
         lrs = stored_rates("state: lrs", state_dict["lrs"], count)
         written = stored_rates("state: written_lrs", state_dict["written_lrs"], len(bases))
         return StoredRates(self._rates.with_bases(bases, scales), lrs, written)
