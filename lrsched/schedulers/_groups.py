@@ -166,8 +166,10 @@ def set_lr(optimizer: Optimizer, lr: float | Items[float]) -> None:
         first = number("lr", lr)
         rates = [first * ratio for ratio in _ratios(read(optimizer))]
     write(optimizer, rates)
-    for group, rate in zip(groups, rates, strict=True):
-        group["initial_lr"] = rate
+    scheduled = ["initial_lr" in group for group in groups]
+    for group, rate, known in zip(groups, rates, scheduled, strict=True):
+        if known or not any(scheduled):  # a new group that a scheduler has yet to adopt stays without one
+            group["initial_lr"] = rate
 
 
 def _ratios(present: list[float]) -> list[float]:
