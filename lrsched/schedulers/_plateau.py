@@ -18,7 +18,7 @@ from .._processes import Sync, agree
 from ..sequences import Sequence, Warmup
 from ._follower import Event, Follower, Nonfinite, On
 from ._groups import adopted, base_rates, read, scaled_to_present, stamp, typed
-from ._rates import PerGroup, Rates
+from ._rates import PerGroup, Rates, one_sequence
 from ._rules import Mode, Rule
 from ._state import STATE_VERSION, checked_state, storable, stored
 from ._tracking import StepWatch, uncompiled, was_skipped
@@ -259,7 +259,7 @@ class PlateauSequence(_Writer, ReduceLROnPlateau):
         return struct.pack("d", metric) == struct.pack("d", self._last_metric)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "process_group": None}  # a group cannot be pickled
+        return {**super().__getstate__(), "process_group": None}  # a group cannot be pickled
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -316,7 +316,7 @@ def finite_warmup(warmup: object) -> Sequence:
         return Warmup(steps, start=1.0 / steps)
     if warmup.length is None:
         raise ValueError(f"warmup must be a finite Sequence such as Warmup(500), got {warmup!r}, which never ends")
-    return warmup
+    return one_sequence("warmup", warmup)
 
 
 def length_of(warmup: Sequence) -> int:

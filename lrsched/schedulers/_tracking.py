@@ -104,8 +104,8 @@ def was_skipped(optimizer: Optimizer) -> bool:
 class StepWatch:
     """Notes the optimizer's steps: whether there was one, ever and since the last metric, and those of a warm-up.
 
-    After each step it calls the owner's `_after_optimizer_step(optimizer)`, unless it is muted. It holds the owner weakly, and
-    the optimizer's hook goes when the owner does.
+    After each step it calls the owner's `_after_optimizer_step(optimizer)`, unless it is muted. It holds the owner
+    weakly, and the optimizer's hook goes when the owner does.
     """
 
     muted = False

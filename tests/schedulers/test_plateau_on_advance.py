@@ -48,7 +48,7 @@ def test_its_error_reaches_the_user_after_the_advance():
 
     optimizer, scheduler = make(on="oscillate", on_advance=fails)
     scheduler.step(1.0)
-    with pytest.raises(RuntimeError, match="^at position 1$"):
+    with pytest.raises(RuntimeError, match=r"^at position 1$"):
         scheduler.step(2.0)
     assert (scheduler.position, scheduler.last_epoch, len(scheduler.events)) == (1, 2, 1)
     assert group_lrs(optimizer) == [0.05]

@@ -112,7 +112,8 @@ class Model:
         for i, (lr, last) in enumerate(zip(self.lrs, map(hold, self.last_lrs), strict=True)):
             if lr != last:
                 self.disturbed[i] = True
-            if last == 0.0 != lr and self.initial[i] not in (None, self.bases[i]):
+            initial = self.initial[i]
+            if last == 0.0 != lr and initial is not None and (initial != self.bases[i] or hold(initial) == lr):
                 self.bases[i], self.scales[i] = self.initial[i], 1.0  # by set_lr
             elif lr != last:
                 self.scales[i] *= ratio(lr, last)

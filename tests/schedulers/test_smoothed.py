@@ -67,11 +67,20 @@ def test_on_a_flat_noisy_loss_it_keeps_advancing_at_a_sane_pace(seed):
 
 @pytest.mark.parametrize(
     ("weight", "error"),
-    [(0, ValueError), (0.0, ValueError), (-0.1, ValueError), (1.5, ValueError), (math.nan, ValueError)]
-    + [(math.inf, ValueError), ("0.1", TypeError), (None, TypeError), (True, TypeError)],
+    [
+        (0, ValueError),
+        (0.0, ValueError),
+        (-0.1, ValueError),
+        (1.5, ValueError),
+        (math.nan, ValueError),
+        (math.inf, ValueError),
+        ("0.1", TypeError),
+        (None, TypeError),
+        (True, TypeError),
+    ],
 )
 def test_a_weight_outside_0_to_1_is_refused(weight, error):
-    with pytest.raises(error, match="^weight must be "):
+    with pytest.raises(error, match=r"^weight must be "):
         Smoothed(Patience(3), weight)
 
 

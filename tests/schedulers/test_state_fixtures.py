@@ -53,7 +53,7 @@ def test_a_plateau_state_of_version_1_keeps_loading():
 
 def test_a_plateau_state_of_version_1_had_no_warm_up():
     scheduler = PlateauSequence(make_optimizer([0.1]), Inverse(), Cutoff(0.1), warmup=Warmup(4))
-    with pytest.raises(ValueError, match="'warmup': 'None'.*'warmup': 'Warmup"):
+    with pytest.raises(ValueError, match=r"'warmup': 'None'.*'warmup': 'Warmup"):
         scheduler.load_state_dict(state_of("PlateauSequence", 1))
 
 
