@@ -125,6 +125,11 @@ class CyclicLR(SequenceLR):
         if inside is not None:
             inside.update(copy.deepcopy(parsed["scale_fn"]))
 
+    def _write_own(self) -> None:
+        super()._write_own()
+        if self.cycle_momentum:
+            write_momenta(self.optimizer, self._momenta.at(self.last_epoch))
+
     def _settings(self) -> dict[str, Any]:
         return {**super()._settings(), "cycle_momentum": self.cycle_momentum, **self._momenta.settings()}
 

@@ -8,6 +8,7 @@ torch.compile would trace each of them in a graph of its own.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from collections.abc import Sequence as Items
 from typing import Any
 
@@ -34,10 +35,14 @@ def base_rates(optimizer: Optimizer, first: int = 0) -> list[float]:
     bases = []
     for i, group in enumerate(groups_of(optimizer)[first:], first):
         lr = group["lr"]
-        if isinstance(lr, Tensor) and not lr.is_floating_point():
-            raise TypeError(f"lr of param group {i} must be a tensor of floats, got {lr!r}")
+        _check_dtype(i, lr)
         bases.append(number(f"lr of param group {i}", group.get("initial_lr", lr)))
     return bases
+
+
+def _check_dtype(i: int, lr: object) -> None:
+    if isinstance(lr, Tensor) and not lr.is_floating_point():
+        raise TypeError(f"lr of param group {i} must be a tensor of floats, got {lr!r}")
 
 
 def adopted(optimizer: Optimizer, rates: Rates, k: int, warmup: float = 1.0) -> Rates:
@@ -72,17 +77,19 @@ def scaled_to_present(optimizer: Optimizer, rates: Rates) -> Rates:
 def heard(optimizer: Optimizer, rates: Rates, written: list[float], first: int) -> Rates:
     """Return the rates scaled by what others have made of those written last, from the `first` group on.
 
-    scale ← scale · present / written. If either is 0 there is nothing to scale, unless the group has a new
-    `initial_lr`, as `set_lr` leaves one, which is then its base lr.
+    scale ← scale · present / written. If either is 0 there is nothing to scale. But if the group's `initial_lr` is new
+    or is its lr, as `set_lr` leaves it, that is its base lr.
     """
     bases, scales = list(rates.bases), list(rates.scales)
     for i, group in enumerate(optimizer.param_groups[first:], first):
+        _check_dtype(i, group["lr"])
         present, last = real("lr", group["lr"]), _rounded(written[i], group["lr"])
         base = real("initial_lr", group.get("initial_lr", bases[i]))
-        if last == 0.0 and present != last and base != bases[i]:
+        if last == 0.0 and present != last and (base != bases[i] or present == _rounded(base, group["lr"])):
             bases[i], scales[i] = number(f"initial_lr of param group {i}", base), 1.0
         elif present != last:
-            scales[i] *= _ratio(present, last)
+            scaled = scales[i] * _ratio(present, last)
+            scales[i] = scaled if 0.0 < scaled < math.inf else scales[i]
     return rates.with_bases(bases, scales)
 
 
@@ -109,19 +116,22 @@ def write(optimizer: Optimizer, rates: list[float], marks: Marks | None = None) 
     written, so that fewer marks come back. Looking costs no synchronisation with a GPU: a float must be the very object
     that was written; a tensor must be the same object with the same version counter.
     """
-    groups = optimizer.param_groups
+    triples = zip(optimizer.param_groups, rates, marks or rates)  # noqa: B905  (strict= costs time)
+    new: Marks = []
+    rest: Iterable[tuple[dict[str, Any], float, Any]] = triples
     if marks is not None:  # the usual case, in one lean pass: every lr is a float that nobody else has written
-        for group, rate, mark in zip(groups, rates, marks):  # noqa: B905  (strict= costs time)
+        for group, rate, mark in triples:
             if group["lr"] is not mark:
                 break
             group["lr"] = rate
         else:
             return rates
-    new: Marks = []
-    for group, rate, mark in zip(groups, rates, marks or rates, strict=True):
+        looked_at = [(group, rate, mark), *triples]
+        new, rest = rates[: len(rates) - len(looked_at)], looked_at
+    for group, rate, mark in rest:
         lr = group["lr"]
         if type(lr) is float or not isinstance(lr, Tensor):  # the first test is the cheap one
-            if marks is not None and lr is not mark and lr is not rate:  # the lean pass may have written it
+            if marks is not None and lr is not mark:
                 break
             group["lr"] = rate
             new.append(rate)
@@ -164,8 +174,10 @@ def set_lr(optimizer: Optimizer, lr: float | Items[float]) -> None:
         first = number("lr", lr)
         rates = [first * ratio for ratio in _ratios(read(optimizer))]
     write(optimizer, rates)
-    for group, rate in zip(groups, rates, strict=True):
-        group["initial_lr"] = rate
+    scheduled = ["initial_lr" in group for group in groups]
+    for group, rate, known in zip(groups, rates, scheduled, strict=True):
+        if known or not any(scheduled):  # a new group that a scheduler has yet to adopt stays without one
+            group["initial_lr"] = rate
 
 
 def _ratios(present: list[float]) -> list[float]:

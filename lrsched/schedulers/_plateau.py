@@ -17,11 +17,11 @@ from .._check import choice, flag, integer, real, shown
 from .._processes import Sync, agree
 from ..sequences import Sequence, Warmup
 from ._follower import Event, Follower, Nonfinite, On
-from ._groups import base_rates, read, scaled_to_present, stamp, typed
-from ._rates import PerGroup, Rates
+from ._groups import adopted, base_rates, read, scaled_to_present, stamp, typed
+from ._rates import PerGroup, Rates, one_sequence
 from ._rules import Mode, Rule
 from ._state import STATE_VERSION, checked_state, storable, stored
-from ._tracking import StepWatch, uncompiled
+from ._tracking import StepWatch, uncompiled, was_skipped
 from ._writer import _Writer
 
 if TYPE_CHECKING:
@@ -159,8 +159,12 @@ class PlateauSequence(_Writer, ReduceLROnPlateau):
         self._follower.check(metric)
         if self._is_repeat(metric):
             return
-        self._adopt_new_groups()
+        k, warmth = self.position, self._warmth()
+        if self._has_new_groups():
+            adopted(self.optimizer, self._rates, k, warmth)  # raises before the rule sees the metric
         reason = self._follower.update(metric)
+        if self._has_new_groups():
+            self._adopt(k, warmth)
         self._step_count += 1
         self._last_metric = metric
         self._steps.since_metric = False
@@ -175,11 +179,12 @@ class PlateauSequence(_Writer, ReduceLROnPlateau):
         if self.on_advance is not None:
             self.on_advance(event)
 
-    def _after_optimizer_step(self) -> None:
-        """Go on with the warm-up: the optimizer's hook calls this."""
-        if self._warmup is None or self._steps.warm >= length_of(self._warmup):
+    def _after_optimizer_step(self, optimizer: Optimizer) -> None:
+        """Continue the warm-up: the optimizer's hook calls this."""
+        if self._warmup is None or self._steps.warm >= length_of(self._warmup) or was_skipped(optimizer):
             return
-        self._adopt_new_groups()
+        if self._has_new_groups():
+            self._adopt(self.position, self._warmth())
         self._steps.warm += 1
         self._write_heard(self.position, self._warmth())
 
@@ -187,9 +192,8 @@ class PlateauSequence(_Writer, ReduceLROnPlateau):
         """Return the warm-up's present factor."""
         return 1.0 if self._warmup is None else float(self._warmup._at(self._steps.warm))
 
-    def _adopt_new_groups(self) -> None:
-        if len(self.optimizer.param_groups) != len(self._last_lr):
-            self._adopt(self.position, self._warmth())
+    def _has_new_groups(self) -> bool:
+        return len(self.optimizer.param_groups) != len(self._last_lr)
 
     @property
     def last_epoch(self) -> int:  # type: ignore[override]
@@ -255,7 +259,7 @@ class PlateauSequence(_Writer, ReduceLROnPlateau):
         return struct.pack("d", metric) == struct.pack("d", self._last_metric)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "process_group": None}  # a group cannot be pickled
+        return {**super().__getstate__(), "process_group": None}  # a group cannot be pickled
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -312,7 +316,7 @@ def finite_warmup(warmup: object) -> Sequence:
         return Warmup(steps, start=1.0 / steps)
     if warmup.length is None:
         raise ValueError(f"warmup must be a finite Sequence such as Warmup(500), got {warmup!r}, which never ends")
-    return warmup
+    return one_sequence("warmup", warmup)
 
 
 def length_of(warmup: Sequence) -> int:

@@ -92,12 +92,13 @@ class Rates:
 
 def _sequences(sequence: Sequence | Items[Sequence], count: int) -> Sequence | list[Sequence]:
     if not isinstance(sequence, (list, tuple)):
-        return _one_sequence("sequence", sequence)
+        return one_sequence("sequence", sequence)
     _check_length("sequence", sequence, count)
-    return [_one_sequence(f"sequence[{i}]", entry) for i, entry in enumerate(sequence)]
+    return [one_sequence(f"sequence[{i}]", entry) for i, entry in enumerate(sequence)]
 
 
-def _one_sequence(name: str, sequence: object) -> Sequence:
+def one_sequence(name: str, sequence: object) -> Sequence:
+    """Return a sequence as it is; TypeError if it is not one, or if a state could not name it."""
     if isinstance(sequence, Sequence):
         if " at 0x" in repr(sequence):  # a state names its sequence by its print
             raise TypeError(

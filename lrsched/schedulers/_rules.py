@@ -58,7 +58,7 @@ class Rule(ABC):
         Raises TypeError or ValueError, and changes nothing, if a name is missing or unknown, or if the current value is
         a number, a string, a list or a dict and the new one is not.
         """
-        rules = copy.deepcopy(self._rules())
+        rules = self._rules()
         check_keys(f"state of {self!r}", state_dict, (*self.state_fields, *rules))
         checked: dict[str, Any] = {}
         for name in self.state_fields:
@@ -67,17 +67,20 @@ class Rule(ABC):
             checked[name] = stored(f"state: {name}", value, 0.0 if present is None and is_number else present)
             if isinstance(present, int) and is_number:
                 integer(f"state: {name}", value)
+        for name, rule in copy.deepcopy(rules).items():  # copies first: if one refuses its state, nothing has changed
+            rule.load_state_dict(state_dict[name])
         for name, rule in rules.items():
             rule.load_state_dict(state_dict[name])
-        self.__dict__.update(copy.deepcopy(checked) | rules)
+        self.__dict__.update(copy.deepcopy(checked))
 
     def _rules(self) -> dict[str, Rule]:
-        """Return the rules that this one holds as attributes, by name."""
-        return {
-            name: value
-            for name, value in vars(self).items()
-            if isinstance(value, Rule) and name not in self.state_fields
-        }
+        """Return the rules that this one holds as attributes, or in lists or tuples, by name."""
+        held: dict[str, object] = {}
+        for name, value in vars(self).items():
+            if name not in self.state_fields:
+                entries = enumerate(value) if isinstance(value, (list, tuple)) else ()
+                held |= {name: value, **{f"{name}[{i}]": entry for i, entry in entries}}
+        return {name: value for name, value in held.items() if isinstance(value, Rule)}
 
     def __or__(self, other: Rule) -> Rule:
         return _Either(self, other) if isinstance(other, Rule) else NotImplemented

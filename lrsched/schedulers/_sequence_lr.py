@@ -159,7 +159,11 @@ class SequenceLR(_Writer):
         state = checked_state(state_dict, self.state_dict(), strict and self._strict)
         self._restore(self._parsed(state))
         if state["settings"] != self._settings() and self.last_epoch >= 0:
-            self._write(self._rates.at(self.last_epoch))
+            self._write_own()
+
+    def _write_own(self) -> None:
+        """Write what the scheduler's own settings give at the position of a state that has others."""
+        self._write(self._rates.at(self.last_epoch))
 
     def _parsed(self, state_dict: dict[str, Any]) -> dict[str, Any]:
         """Return the checked values of a state; changes nothing."""
@@ -174,7 +178,7 @@ class SequenceLR(_Writer):
         self._restore_rates(parsed["rates"])
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_opt_called": has_stepped(self.optimizer)}
+        return {**super().__getstate__(), "_opt_called": has_stepped(self.optimizer)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         stepped = state.pop("_opt_called")

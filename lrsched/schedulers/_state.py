@@ -98,6 +98,11 @@ def stored_rates(name: str, values: Any, count: int) -> list[float]:
     return [real(name, restored(rate)) for rate in rates]
 
 
+def stored_scales(name: str, values: Any, count: int) -> list[float]:
+    """Return the scales of a state dict; TypeError or ValueError unless there are `count`, finite and > 0."""
+    return [number(name, scale, above=0.0) for scale in stored_rates(name, values, count)]
+
+
 def stored_bases(name: str, values: Any, count: int) -> list[float]:
     """Return the base lrs of a state dict, at most `count`: groups that were not adopted yet have none."""
     bases = _stored_list(name, values)

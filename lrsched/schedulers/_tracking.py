@@ -109,11 +109,17 @@ def watches_of(optimizer: Any) -> list[StepWatch]:
     return [holder for holder in holders if isinstance(holder, StepWatch)]
 
 
+def was_skipped(optimizer: Optimizer) -> bool:
+    """Return, in a step hook, whether a GradScaler let a fused optimizer skip its step because of inf gradients."""
+    found_inf = getattr(optimizer, "found_inf", None)
+    return found_inf is not None and bool(found_inf)
+
+
 class StepWatch:
     """Notes the optimizer's steps: whether there was one, ever and since the last metric, and those of a warm-up.
 
-    After each step it calls the owner's `_after_optimizer_step()`, unless it is muted. It holds the owner weakly, and
-    the optimizer's hook goes when the owner does.
+    After each step it calls the owner's `_after_optimizer_step(optimizer)`, unless it is muted. It holds the owner
+    weakly, and the optimizer's hook goes when the owner does.
     """
 
     muted = False
@@ -132,11 +138,11 @@ class StepWatch:
             handle = hooked.register_step_post_hook(self._note)
             weakref.finalize(owner, handle.remove).atexit = False
 
-    def _note(self, *_: object) -> None:
+    def _note(self, optimizer: Optimizer, *_: object) -> None:
         self.ever = self.since_metric = True
         owner = self.owner()
         if owner is not None and not self.muted:
-            owner._after_optimizer_step()
+            owner._after_optimizer_step(optimizer)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state as plain Python."""

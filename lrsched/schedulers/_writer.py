@@ -16,7 +16,7 @@ from .._check import real
 from ..sequences._sequence import Sequence
 from ._groups import Marks, adopted, heard, read, restamp, stamp, typed, write
 from ._rates import PerGroup, Rates
-from ._state import storable, stored_bases, stored_rates
+from ._state import storable, stored_bases, stored_rates, stored_scales
 
 
 class _Writer(LRScheduler):
@@ -61,8 +61,10 @@ class _Writer(LRScheduler):
         """Write the learning rates of position k, scaled by what others have made of those written last."""
         rates = self._rates.at(k, warmup)
         marks = write(self.optimizer, rates, self._marks)
-        if len(marks) < len(rates):
-            self._rates = heard(self.optimizer, self._rates, self._last_lr, first=len(marks))
+        done = len(marks)
+        if done < len(rates):
+            self._marks, self._last_lr = marks + self._marks[done:], rates[:done] + self._last_lr[done:]
+            self._rates = heard(self.optimizer, self._rates, self._last_lr, first=done)
             rates = self._rates.at(k, warmup)
             marks = write(self.optimizer, rates)
         self._marks, self._last_lr = marks, rates
@@ -74,6 +76,9 @@ class _Writer(LRScheduler):
         new = self.optimizer.param_groups[len(self._last_lr) :]
         self._marks = self._marks + [group["lr"] for group in new]
         self._last_lr = self._last_lr + [real("lr", group["lr"]) for group in new]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_marks": [None] * len(self._marks)}  # a copied tensor counts its versions afresh
 
     def _rates_state(self) -> dict[str, Any]:
         """Return the rates' part of a state: bases, scales, the optimizer's current rates, and those written last."""
@@ -91,7 +96,7 @@ class _Writer(LRScheduler):
         """Return the rates of a state; raise TypeError or ValueError if they do not fit."""
         count = len(self.optimizer.param_groups)
         bases = stored_bases("state: base_lrs", state_dict["base_lrs"], count)
-        scales = stored_rates("state: scales", state_dict["scales"], len(bases))
+        scales = stored_scales("state: scales", state_dict["scales"], len(bases))
         lrs = stored_rates("state: lrs", state_dict["lrs"], count)
         written = stored_rates("state: written_lrs", state_dict["written_lrs"], len(bases))
         return StoredRates(self._rates.with_bases(bases, scales), lrs, written)

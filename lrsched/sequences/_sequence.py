@@ -9,7 +9,8 @@ import inspect
 import math
 from abc import ABC, abstractmethod
 from bisect import bisect_right
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import SupportsIndex
 
 import numpy as np
@@ -178,17 +179,22 @@ class _Product(Sequence):
 
 @dataclass(frozen=True, repr=False)
 class _Chain(Sequence):
-    """Sequences one after another: parts[i] begins at starts[i] with its own position 0. Flat, whatever its length."""
+    """Sequences one after another: parts[i] begins at starts[i] with its own position 0. Flat, whatever its length.
+
+    A part that starts before earlier ones cuts them off: at k, the last part with a start ≤ k counts.
+    """
 
     parts: tuple[Sequence, ...]
     starts: tuple[int, ...]
+    _least: tuple[int, ...] = field(init=False, compare=False)  # the least of each start and those after it
+
+    def __post_init__(self) -> None:
+        self._coerce(_least=tuple(accumulate(reversed(self.starts), min))[::-1])
 
     @classmethod
     def of(cls, first: Sequence, second: Sequence, at: int) -> Sequence:
         """Return the chain of two sequences, or of all their parts if they are chains themselves."""
         parts, starts = (first.parts, first.starts) if isinstance(first, _Chain) else ((first,), (0,))
-        if at < starts[-1]:  # the second cuts off parts of the first
-            parts, starts = (first,), (0,)
         more, later = (second.parts, second.starts) if isinstance(second, _Chain) else ((second,), (0,))
         return cls(parts + more, starts + tuple(at + start for start in later))
 
@@ -202,7 +208,7 @@ class _Chain(Sequence):
         return None if last is None else self.starts[-1] + last
 
     def _at(self, k: int) -> float:
-        i = bisect_right(self.starts, k) - 1
+        i = bisect_right(self._least, k) - 1
         return self.parts[i]._at(k - self.starts[i])
 
 

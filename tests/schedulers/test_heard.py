@@ -21,7 +21,6 @@ from torch.optim.lr_scheduler import (
 import lrsched
 from lrsched import (
     Cosine,
-    Exponential,
     Geometric,
     GeometricLR,
     Inverse,
@@ -29,10 +28,7 @@ from lrsched import (
     Patience,
     PlateauSequence,
     Rule,
-    Sawtooth,
     SequenceLR,
-    StepDecay,
-    TimeDecay,
     Values,
     Warmup,
     set_lr,
@@ -54,7 +50,7 @@ def rates(optimizer):
 
 # ---------------------------------------------------------------- every class beside every chainable one
 
-OURS = {  # class → how to make it, and its sequence, worked out here by a loop of ratios as torch's MultiplicativeLR does
+OURS = {  # class → how to make it, and its sequence, written out by hand
     "SequenceLR": (lambda o: SequenceLR(o, InverseSqrt()), lambda k: 1 / math.sqrt(k + 1)),
     "InverseLR": (lrsched.InverseLR, lambda k: 1 / (k + 1)),
     "InverseSqrtLR": (lrsched.InverseSqrtLR, lambda k: (k + 1) ** -0.5),
@@ -124,9 +120,7 @@ def train(first, second, bases, kind, swapped):
 def test_two_schedulers_multiply_as_torchs_do(ours, theirs, kind, groups, rel, ours_first, swapped):
     make, factor = OURS[ours]
     pairs = [(make, THEIRS[theirs]), (torchs(factor), pair_of_torch(theirs))]
-    found, expected = (
-        train(*(pair if ours_first else pair[::-1]), BASES[groups], kind, swapped) for pair in pairs
-    )
+    found, expected = (train(*(pair if ours_first else pair[::-1]), BASES[groups], kind, swapped) for pair in pairs)
     np.testing.assert_allclose(found, expected, rtol=rel, atol=0)
 
 
@@ -142,7 +136,9 @@ def test_alone_the_closed_form_holds_bit_for_bit(ours):
 
 def test_three_in_torchs_chain_multiply():
     optimizer = optimizer_of([0.4])
-    chain = ChainedScheduler([GeometricLR(optimizer, 0.5), ExponentialLR(optimizer, 0.9), SequenceLR(optimizer, Inverse())])
+    chain = ChainedScheduler(
+        [GeometricLR(optimizer, 0.5), ExponentialLR(optimizer, 0.9), SequenceLR(optimizer, Inverse())]
+    )
     for k in range(1, 6):
         optimizer.step()
         chain.step()
@@ -438,9 +434,11 @@ def test_set_lr_refuses_what_is_no_rate_and_changes_nothing(lr, error, message):
 
 def test_set_lr_needs_a_ratio():
     optimizer = optimizer_of([0.0, 0.1])
-    with pytest.raises(ValueError, match="^lr must be a list with one rate per param group if the first group's lr is 0"):
+    with pytest.raises(
+        ValueError, match=r"^lr must be a list with one rate per param group if the first group's lr is 0"
+    ):
         set_lr(optimizer, 0.1)
-    with pytest.raises(TypeError, match="^optimizer must be an Optimizer"):
+    with pytest.raises(TypeError, match=r"^optimizer must be an Optimizer"):
         set_lr([optimizer], 0.1)
 
 
