@@ -11,7 +11,7 @@ from typing import Any
 from lrsched import Run
 
 from ..commands import BenchmarkError
-from . import cifar10, digits, images, mnist, rules
+from . import cifar10, digits, images, mnist
 from .benchmark import WRITTEN, Benchmark
 from .datasets import size
 from .settings import Setting
@@ -19,10 +19,10 @@ from .table_rows import Heading, Row, length, summary
 from .verdicts import Judgement
 
 RUN = (mnist.BENCHMARK, cifar10.BENCHMARK, images.BENCHMARK, images.MNIST, digits.BENCHMARK)
-TABLES = (*RUN, *(benchmark.as_written for benchmark in RUN if benchmark.as_written), *rules.BENCHMARKS.values())
+TABLES = RUN + tuple(benchmark.as_written for benchmark in RUN if benchmark.as_written)
 BENCHMARKS = {benchmark.name: benchmark for benchmark in TABLES}
 STAND_IN = "digits"  # for MNIST
-STUDIES = ("functions", "lr_scan")  # folders whose names begin with these hold records of studies, not runs of a table
+STUDIES = ("functions", "lr_scan", "rules")  # folders whose names begin with these answer no claim about a table
 OWN = ("optimizer", "scheduler", "per")  # the entries of a configuration that belong to its setting alone
 
 

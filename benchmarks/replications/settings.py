@@ -97,5 +97,6 @@ def by_strategy(sequences: Mapping[str, Mapping[str, Sequence]], previous: float
 
 FOURTEEN = by_strategy({"epoch": AS_RUN, "cutoff": AS_RUN, "oscillate": AS_RUN}, previous=0.0)
 EITHER = by_strategy({"either": AS_RUN}, previous=0.0)
-SETTINGS = FOURTEEN | EITHER  # "by either" was not published: it is PlateauSequence's own default
+SETTINGS = FOURTEEN | EITHER
+ADDED = tuple(name for name in EITHER if name not in FOURTEEN)  # not published: they are PlateauSequence's default rule
 AS_WRITTEN = by_strategy({"epoch": TERMS, "cutoff": HELD, "oscillate": HELD}, previous=None)
