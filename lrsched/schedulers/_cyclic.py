@@ -1,4 +1,4 @@
-"""CyclicLR: limits of learning rates and momenta go in, and cycles of both are written, against each other."""
+"""CyclicLR: cycles the learning rate between two limits, and the momentum the opposite way."""
 
 from __future__ import annotations
 
@@ -87,8 +87,15 @@ class CyclicLR(SequenceLR):
         """The upper limit of each param group."""
         return [*self._rates.highs]
 
+    def _advance(self) -> None:
+        super()._advance()
+        self._write_momenta()
+
     def _update_lr(self, epoch: int | None = None) -> None:
         super()._update_lr(epoch)
+        self._write_momenta()
+
+    def _write_momenta(self) -> None:
         if self.cycle_momentum:
             write_momenta(self.optimizer, self._momenta.at(self.last_epoch))
 

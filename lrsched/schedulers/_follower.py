@@ -1,4 +1,4 @@
-"""The follower: metrics go in, a rule decides, and the position and the events come out. No optimizer."""
+"""The follower: asks a rule about each metric, counts the position, and describes advances as events. No optimizer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Param groups: learning rates and momenta go into an optimizer's groups, and come out of them.
+"""Param groups: reading and writing an optimizer's learning rates and momenta, and hearing who else wrote them.
 
 No other module touches a group, and no group is kept: `add_param_group` and `optimizer.load_state_dict` may replace it.
 Functions that a scheduler's step calls take the optimizer, not its groups, and name no module of torch. Otherwise
@@ -8,8 +8,9 @@ torch.compile would trace each of them in a graph of its own.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from collections.abc import Sequence as Items
+from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import torch
@@ -20,7 +21,16 @@ from .._check import number, real
 from ._rates import Rates
 
 Groups = list[dict[str, Any]]
-Marks = list[Any]  # what each group's lr was when it was written: the float itself, or a tensor and its version
+Marks = list[Any]  # what each group's lr was when it was written: the float itself, or a TensorMark
+
+
+@dataclass(slots=True)
+class TensorMark:
+    """A tensor lr as it was written; not a tuple, since torch.compile would look for tensors in one, and trace."""
+
+    lr: Tensor
+    version: int
+    rate: float
 
 
 def groups_of(optimizer: Optimizer) -> Groups:
@@ -110,36 +120,46 @@ def read(optimizer: Optimizer) -> list[float]:
 
 
 def write(optimizer: Optimizer, rates: list[float], marks: Marks | None = None) -> Marks:
-    """Write learning rates, one per group; fill a tensor lr in place. Return a mark of each.
+    """Write learning rates into the first groups; fill a tensor lr in place. Return a mark of each.
 
     With the marks of the last write, looks before it writes, and stops at the first group that somebody else may have
     written, so that fewer marks come back. Looking costs no synchronisation with a GPU: a float must be the very object
     that was written; a tensor must be the same object with the same version counter.
     """
+    if marks is None:
+        return _write_each(optimizer, rates)
+    triples = zip(optimizer.param_groups, rates, marks)  # noqa: B905  (strict= costs time, and each step comes here)
+    for group, rate, mark in triples:  # the usual case: every lr is a float that nobody else has written
+        if group["lr"] is not mark:
+            break
+        group["lr"] = rate
+    else:
+        return rates
+    written = len(rates) - 1 - len(list(triples))
+    return _write_each(optimizer, rates, marks, written)
+
+
+def _write_each(optimizer: Optimizer, rates: list[float], marks: Marks | None = None, written: int = 0) -> Marks:
+    """Write learning rates, tensors included, after the groups that are written already; stop as `write` does."""
+    new: Marks = rates[:written]
     triples = zip(optimizer.param_groups, rates, marks or rates)  # noqa: B905  (strict= costs time)
-    new: Marks = []
-    rest: Iterable[tuple[dict[str, Any], float, Any]] = triples
-    if marks is not None:  # the usual case, in one lean pass: every lr is a float that nobody else has written
-        for group, rate, mark in triples:
-            if group["lr"] is not mark:
-                break
-            group["lr"] = rate
-        else:
-            return rates
-        looked_at = [(group, rate, mark), *triples]
-        new, rest = rates[: len(rates) - len(looked_at)], looked_at
-    for group, rate, mark in rest:
+    for group, rate, mark in islice(triples, written, None) if written else triples:
         lr = group["lr"]
-        if type(lr) is float or not isinstance(lr, Tensor):  # the first test is the cheap one
-            if marks is not None and lr is not mark:
+        if type(mark) is TensorMark and mark.lr is lr:  # the tensor that was written last
+            if mark.version != lr._version:
                 break
+            if mark.rate != rate:
+                lr.fill_(rate)
+                mark.version, mark.rate = lr._version, rate
+            new.append(mark)
+        elif marks is not None and lr is not mark:
+            break
+        elif isinstance(lr, Tensor):
+            lr.fill_(rate)
+            new.append(TensorMark(lr, lr._version, rate))
+        else:
             group["lr"] = rate
             new.append(rate)
-        else:
-            if marks is not None and not (type(mark) is tuple and mark[0] is lr and mark[1] == lr._version):
-                break
-            lr.fill_(rate)
-            new.append((lr, lr._version))
     return new
 
 
@@ -197,7 +217,7 @@ def read_momenta(optimizer: Optimizer) -> list[float]:
 
 def write_momenta(optimizer: Optimizer, momenta: list[float]) -> None:
     """Write momenta, one per group: as `betas[0]` if a group has betas."""
-    for group, momentum in zip(optimizer.param_groups, momenta, strict=True):
+    for group, momentum in zip(optimizer.param_groups, momenta):  # noqa: B905  (strict= costs time)
         if "betas" in group:
             group["betas"] = (momentum, *group["betas"][1:])
         else:

@@ -1,4 +1,4 @@
-"""Named classes: the arguments of one sequence go in, and a SequenceLR that follows it comes out."""
+"""Named classes: SequenceLR with a sequence of its own, made from the sequence's arguments."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""PlateauSequence: validation losses go in, and at each advance the sequence's next learning rates are written."""
+"""PlateauSequence: follows the validation loss, and writes the sequence's next learning rates at each advance."""
 
 from __future__ import annotations
 
@@ -173,7 +173,7 @@ class PlateauSequence(_Writer, ReduceLROnPlateau):
 
     def _advance(self, metric: float, reason: str) -> None:
         old = read(self.optimizer)
-        self._write_heard(self.position, self._warmth())
+        self._write_next(self.position, self._warmth())
         event = Event(self._follower.epoch, metric, reason, self.position, old, list(self._last_lr))
         self._events.append(event)
         if self.on_advance is not None:
@@ -186,7 +186,7 @@ class PlateauSequence(_Writer, ReduceLROnPlateau):
         if self._has_new_groups():
             self._adopt(self.position, self._warmth())
         self._steps.warm += 1
-        self._write_heard(self.position, self._warmth())
+        self._write_next(self.position, self._warmth())
 
     def _warmth(self) -> float:
         """Return the warm-up's present factor."""

@@ -1,4 +1,4 @@
-"""Rules: metrics go in one at a time, and the reason to advance comes out, or None. No torch, no learning rates."""
+"""Rules: watch a metric and return the reason to advance, or None. No torch, no learning rates."""
 
 from __future__ import annotations
 

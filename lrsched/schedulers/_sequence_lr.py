@@ -1,4 +1,4 @@
-"""SequenceLR: a sequence and an optimizer go in; each `step()` writes the learning rates of the next position.
+"""SequenceLR: each `step()` writes the learning rates of the sequence's next position into the optimizer.
 
 The position is `last_epoch`, and `get_lr()` is a pure closed form of it. So every subclass can be resumed, rebuilt and
 put into torch's SequentialLR, although it is simpler to compose sequences than schedulers.
@@ -84,7 +84,7 @@ class SequenceLR(_Writer):
         track_steps(optimizer, last_epoch)
         self.optimizer = optimizer
         self._rates = rates
-        self._marks, self._last_lr = [], []
+        self._marks, self._last_lr = None, []
         self.last_epoch = last_epoch
         self._initial_step()
 
@@ -96,10 +96,22 @@ class SequenceLR(_Writer):
         if epoch is not None:
             epoch = _position(epoch)
             warnings.warn(EPOCH_DEPRECATION_WARNING, UserWarning, stacklevel=2)
-        self._update_lr(epoch)
+        if epoch is None and self.last_epoch >= 0 and not self._users_get_lr:
+            self._advance()
+        else:
+            self._update_lr(epoch)
         self._step_count += 1
 
+    def _advance(self) -> None:
+        """Write the learning rates of the next position: the usual step, which is timed."""
+        if len(self.optimizer.param_groups) != len(self._rates.highs):
+            self._adopt(self.last_epoch)
+        k = self.last_epoch + 1
+        self._write_next(k)
+        self.last_epoch = k
+
     def _update_lr(self, epoch: int | None = None) -> None:
+        """Write the first learning rates, or those of position `epoch`; torch's SequentialLR calls this too."""
         if len(self.optimizer.param_groups) != len(self._rates.highs):
             self._adopt(max(self.last_epoch, 0))
         if self._users_get_lr:
@@ -107,11 +119,8 @@ class SequenceLR(_Writer):
             self._last_lr = read(self.optimizer)
             return
         k = self.last_epoch + 1 if epoch is None else epoch
-        if epoch is None and k > 0 and self._marks and not self._rates.limits:
-            self._write_heard(k)
-        else:
-            self._rescale(started=epoch is None and k == 0)
-            self._write(self._rates.at(k))
+        self._rescale(started=epoch is None and k == 0)
+        self._write(self._rates.at(k))
         self.last_epoch = k
 
     def _rescale(self, started: bool) -> None:

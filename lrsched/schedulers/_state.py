@@ -1,4 +1,4 @@
-"""State dicts: plain values go in, and come out checked, so that a damaged or foreign state changes nothing."""
+"""State dicts: makes plain values of a state, and checks those of a loaded one before anything changes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The writer: learning rates go into an optimizer's param groups, and the scheduler remembers what it wrote last.
+"""What all schedulers share: writing learning rates into an optimizer, and remembering what was written last.
 
 Every scheduler writes here, at each step or event and when a state is loaded.
 """
@@ -25,7 +25,7 @@ class _Writer(LRScheduler):
     optimizer: Optimizer
     _rates: Rates
     _last_lr: list[float]  # type: ignore[assignment]
-    _marks: Marks
+    _marks: Marks | None  # None before the first write, which looks at nothing
 
     @property
     def sequence(self) -> Sequence | list[Sequence]:
@@ -57,28 +57,38 @@ class _Writer(LRScheduler):
         """Write learning rates, one per param group, whatever is there, and remember them."""
         self._marks, self._last_lr = write(self.optimizer, rates), rates
 
-    def _write_heard(self, k: int, warmup: float = 1.0) -> None:
+    def _write_next(self, k: int, warmup: float = 1.0) -> None:
         """Write the learning rates of position k, scaled by what others have made of those written last."""
         rates = self._rates.at(k, warmup)
         marks = write(self.optimizer, rates, self._marks)
+        if marks is not rates and len(marks) < len(rates):
+            marks, rates = self._write_heard(marks, rates, k, warmup)
+        self._marks, self._last_lr = marks, rates
+
+    def _write_heard(self, marks: Marks, rates: list[float], k: int, warmup: float) -> tuple[Marks, list[float]]:
+        """Write the rates again after somebody else was heard; return the marks and the rates.
+
+        Classes with limits own their rates: they write them whatever is there.
+        """
         done = len(marks)
-        if done < len(rates):
-            self._marks, self._last_lr = marks + self._marks[done:], rates[:done] + self._last_lr[done:]
+        if not self._rates.limits:
+            self._marks = marks + (self._marks or [])[done:]
+            self._last_lr = rates[:done] + self._last_lr[done:]
             self._rates = heard(self.optimizer, self._rates, self._last_lr, first=done)
             rates = self._rates.at(k, warmup)
-            marks = write(self.optimizer, rates)
-        self._marks, self._last_lr = marks, rates
+        return write(self.optimizer, rates), rates
 
     def _adopt(self, k: int, warmup: float = 1.0) -> None:
         """Schedule the param groups that were added since position k was written."""
         self._rates = adopted(self.optimizer, self._rates, k, warmup)
         stamp(self.optimizer, self._rates.bases)
         new = self.optimizer.param_groups[len(self._last_lr) :]
-        self._marks = self._marks + [group["lr"] for group in new]
+        self._marks = (self._marks or []) + [None] * len(new)  # so that the next write compares their values
         self._last_lr = self._last_lr + [real("lr", group["lr"]) for group in new]
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_marks": [None] * len(self._marks)}  # a copied tensor counts its versions afresh
+        forgotten = [None] * len(self._marks or [])  # a copied tensor counts its versions afresh
+        return {**self.__dict__, "_marks": forgotten}
 
     def _rates_state(self) -> dict[str, Any]:
         """Return the rates' part of a state: bases, scales, the optimizer's current rates, and those written last."""

@@ -322,6 +322,19 @@ def test_a_plateau_leaves_a_new_group_alone_until_it_advances():
     assert rates(optimizer) == pytest.approx([1e-4, 1e-5], rel=1e-12)
 
 
+def test_an_edit_in_place_between_adoption_and_the_next_event_is_heard():
+    optimizer = optimizer_of([0.1], "tensor")
+    scheduler = PlateauSequence(optimizer, Geometric(0.5), on=Patience(0))
+    lr = torch.tensor(0.4)
+    optimizer.add_param_group(later(lr))
+    optimizer.step()
+    scheduler.step(1.0)
+    lr.fill_(0.8)
+    optimizer.step()
+    scheduler.step(2.0)
+    assert rates(optimizer) == pytest.approx([0.05, 0.4], rel=1e-6)
+
+
 # ---------------------------------------------------------------- a plateau
 
 
