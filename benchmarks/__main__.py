@@ -8,13 +8,14 @@ import sys
 from .commands import BenchmarkError
 
 REPLICATIONS = {
-    "digits": "the 14 published settings on scikit-learn's 8x8 digits; one to two minutes",
+    "digits": "the 14 published settings and 4 more on scikit-learn's 8x8 digits; one to two minutes",
     "mnist": "the same on MNIST, with the published network and columns",
     "cifar10": "the same on CIFAR-10, with its own network and columns",
     "images": "pictures as schedules, compared with others, on CIFAR-10 or MNIST",
     "functions": "the best learning rates for six simple functions, before and after training (claims C1 to C5, C7)",
     "lr_scan": "the best learning rates for an image network, 1 to 128 batches ahead (claim C6)",
     "range_noise": "does the bump in a range-test curve vanish with more data per rate? (claim E1)",
+    "rules": "which rule of PlateauSequence suits a steep sequence, with and without noise in the metric",
     "claims": "a verdict on every published claim, from the results so far",
 }
 COSTS = {

@@ -57,11 +57,13 @@ from .schedulers import (
     SawtoothLR,
     ScaleMode,
     SequenceLR,
+    Smoothed,
     StepDecayLR,
     Sync,
     ThresholdMode,
     TimeDecayLR,
     preview,
+    set_lr,
 )
 from .sequences import (
     Channels,
@@ -138,6 +140,7 @@ __all__ = [
     "Sequence",
     "SequenceLR",
     "Setting",
+    "Smoothed",
     "StepDecay",
     "StepDecayLR",
     "StopReason",
@@ -154,6 +157,7 @@ __all__ = [
     "lr_sweep",
     "preview",
     "range_test",
+    "set_lr",
     "snapshot",
 ]
 

@@ -22,7 +22,7 @@ RUN = (mnist.BENCHMARK, cifar10.BENCHMARK, images.BENCHMARK, images.MNIST, digit
 TABLES = RUN + tuple(benchmark.as_written for benchmark in RUN if benchmark.as_written)
 BENCHMARKS = {benchmark.name: benchmark for benchmark in TABLES}
 STAND_IN = "digits"  # for MNIST
-STUDIES = ("functions", "lr_scan")  # folders whose names begin with these hold records of studies, not runs of a table
+STUDIES = ("functions", "lr_scan", "rules")  # folders whose names begin with these answer no claim about a table
 OWN = ("optimizer", "scheduler", "per")  # the entries of a configuration that belong to its setting alone
 
 

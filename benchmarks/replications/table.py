@@ -186,7 +186,7 @@ def origin(rows: list[Row]) -> dict[str, object]:
 
 
 def table_parser(benchmark: Benchmark) -> argparse.ArgumentParser:
-    parser = option_parser(benchmark.name, benchmark.title)
+    parser = option_parser(benchmark.words[0], benchmark.title)
     add_seeds(parser, benchmark.seeds)
     parser.add_argument("--epochs", type=count, default=benchmark.epochs, help="epochs per run (default: %(default)s)")
     parser.add_argument("--settings", metavar="A,B,C", help=f"only these: {', '.join(benchmark.settings)}")

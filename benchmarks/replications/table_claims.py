@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from . import settings
 from .benchmark import WRITTEN
 from .collected import STAND_IN, Answer, Collected, Found, Table
-from .settings import SETTINGS
 from .stats import differences, mean_interval
 from .verdicts import REPRODUCED, Judgement, Values, against, alike, best, missing, nearly_all, qualified, weakest
 
 Judge = Callable[[Table], Judgement]
 
-FOURTEEN = tuple(SETTINGS)
+FOURTEEN = tuple(settings.FOURTEEN)
 FIXED, SCHEMES = FOURTEEN[:2], FOURTEEN[2:]
 CUTOFF = ("seq1-cutoff", "seq2-cutoff", "seq3-cutoff", "seq4-cutoff")
 TWINS = ("seq3-cutoff", "seq4-cutoff", "seq3-oscillate", "seq4-oscillate")

@@ -14,6 +14,7 @@ import torch
 from .._check import first_line
 from ._cohort import Cohort
 from ._runs import Pair
+from ._scheduler_text import comparable
 
 PAUSE = 10.0  # the shortest time between two checkpoints, in seconds
 SHARE = 20  # and at least this many times the time that writing the last one took
@@ -30,9 +31,13 @@ class Checkpoint:
 
     def pairs(self, configs: Mapping[str, Any]) -> list[Pair]:
         """Return the runs that the checkpoint holds, or none if their configurations have changed."""
-        if self.held and any(self.held["configs"][name] != configs.get(name) for name, _ in self.held["pairs"]):
+        if self.held and any(not self._fits(name, configs) for name, _ in self.held["pairs"]):
             self.held = None
         return [*self.held["pairs"]] if self.held else []
+
+    def _fits(self, name: str, configs: Mapping[str, Any]) -> bool:
+        assert self.held is not None
+        return name in configs and comparable(self.held["configs"][name]) == comparable(configs[name])
 
     def resume(self, cohort: Cohort) -> None:
         """Restore the cohort's state if the checkpoint holds it. Only the first cohort can be resumed."""

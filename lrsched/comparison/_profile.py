@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,6 +16,7 @@ from ..ensembles._ensemble import Ensemble, Vectorize
 from ..ensembles._equivalence import obstacle, unprofitable
 from ..ensembles._optimizers import kind, options, transplant, unfit
 from ._batches import TensorBatches
+from ._scheduler_text import scheduler_text
 from ._setting import Scheduler, Setting
 from ._task import Task
 
@@ -145,11 +145,9 @@ def _remade(optimizer: Optimizer, parameters: list[nn.Parameter], others: list[n
 
 def _description(setting: Setting, optimizer: Optimizer, scheduler: Scheduler | None) -> dict[str, str]:
     """Return what identifies a setting. Finished runs are found by it, so its format must not change."""
-    state = {} if scheduler is None else scheduler.state_dict()
-    text = json.dumps(state, default=lambda value: type(value).__qualname__)
     return {
         "optimizer": " ".join(repr(optimizer).split()),
-        "scheduler": "None" if scheduler is None else f"{type(scheduler).__qualname__} {text}",
+        "scheduler": scheduler_text(scheduler),
         "per": setting.per,
     }
 

@@ -12,6 +12,7 @@ from typing import IO, Any, Literal
 
 from ..ensembles._ensemble import Method
 from ._json_lines import append_lines, plain, read_lines
+from ._scheduler_text import comparable
 
 try:
     import fcntl
@@ -122,6 +123,7 @@ class RunFile:
         self.path = path
         self.configs: dict[str, dict[str, Any]] = plain(dict(configs))
         self.runs: dict[Pair, Run] = {}
+        self._wanted = {name: comparable(config) for name, config in self.configs.items()}
         if path is None:
             return
         try:
@@ -134,7 +136,7 @@ class RunFile:
     def _take(self, number: int, line: bytes) -> None:
         try:
             record = json.loads(line)
-            if record["config"] == self.configs.get(record["setting"]):
+            if comparable(record["config"]) == self._wanted.get(record["setting"]):
                 run = Run(**record, finished=True)
                 self.runs[run.setting, run.seed] = run
         except (ValueError, KeyError, TypeError, AttributeError) as error:

@@ -15,6 +15,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 from torch.utils.data import DataLoader, Sampler
 
+from ..schedulers._tracking import StepWatch, unwrapped
 from ._undo import RANDOM, Undo, undo_dict, undo_global_random, undo_items, undo_random, undo_state, undo_tensor
 
 _LEAVES = frozenset({type(None), bool, int, float, str, bytes, torch.dtype, torch.device})
@@ -29,11 +30,12 @@ def snapshot(model: nn.Module, optimizer: Optimizer, extra: Iterable[object] = (
 
     - of the model: parameters, their gradients, all buffers, and the modes (train or eval) and plain attributes of all
       modules;
-    - of the optimizer: its state and param groups;
+    - of the optimizer: its state and param groups, and the count and rates of a `PlateauSequence` in its warm-up;
     - the global random state of torch (on all devices in use), numpy and Python;
     - the objects in `extra`.
 
-    Hooks are not restored. Copies of all tensors stay in memory until the block ends.
+    Hooks are not restored. To step a scheduler within the block, add it to `extra`. Copies of all tensors stay in
+    memory until the block ends.
 
     Args:
         model: any module. A lazy module must have seen one batch.
@@ -115,9 +117,8 @@ class Saved:
             self._add_vars(optimizer)
             for value in extra:
                 self._add_extra(value)
-        for hooks in ("_optimizer_step_pre_hooks", "_optimizer_step_post_hooks"):
-            for hook in getattr(optimizer, hooks, {}).values():  # a hook's object may have state, such as a counter
-                self._add_attributes(getattr(hook, "__self__", None), self._state)
+        for hooked in (optimizer, *(value for value in extra if isinstance(value, Optimizer))):
+            self._add_step_hooks(hooked)
         for source in sources:
             self._add_source(source)
         self._random += undo_global_random()
@@ -193,6 +194,16 @@ class Saved:
             self._state.append(undo_state(value.set_state, value.get_state()))
         else:
             self._add(value)
+
+    def _add_step_hooks(self, optimizer: object) -> None:
+        """Copy the attributes of objects that an optimizer's step hooks may change, as a warm-up does."""
+        hooked = unwrapped(optimizer)
+        for hooks in ("_optimizer_step_pre_hooks", "_optimizer_step_post_hooks"):
+            for hook in getattr(hooked, hooks, {}).values():
+                holder = getattr(hook, "__self__", None)
+                self._add_attributes(holder, self._state)
+                if isinstance(holder, StepWatch):
+                    self._add_attributes(holder.owner(), self._state)
 
     def _add_attributes(self, value: object, undo: list[Undo]) -> None:
         if hasattr(value, "__dict__"):

@@ -16,6 +16,7 @@ from torch.optim import Optimizer
 
 from .._check import real
 from .._functions import LossFn, backward, modes_kept, scalar
+from ..schedulers._tracking import watches_of
 
 TrainStep = Callable[[Any], Tensor | float]
 
@@ -51,7 +52,12 @@ class TrainingSteps:
     valid_batches: int = 10
 
     def prepare(self, force_train: bool) -> None:
-        """Put the optimizer, and the model if `force_train`, in train mode."""
+        """Put the optimizer, and the model if `force_train`, in train mode, and stop warm-ups from writing rates.
+
+        Restoring the `Saved` that was made before ends all of this.
+        """
+        for watch in watches_of(self.optimizer):
+            watch.muted = True
         if hasattr(self.optimizer, "train"):  # schedule-free optimizers only step in train mode
             self.optimizer.train()
         if force_train:

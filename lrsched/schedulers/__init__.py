@@ -3,6 +3,7 @@
 from .._processes import Sync
 from ._cyclic import CyclicLR, ScaleMode
 from ._follower import Event, Nonfinite, On, preview
+from ._groups import set_lr
 from ._named import (
     ExponentialDecayLR,
     GeometricLR,
@@ -14,7 +15,7 @@ from ._named import (
     TimeDecayLR,
 )
 from ._plateau import PlateauSequence, Repeats
-from ._rules import Cutoff, Mode, Oscillation, Patience, Rule, ThresholdMode
+from ._rules import Cutoff, Mode, Oscillation, Patience, Rule, Smoothed, ThresholdMode
 from ._sequence_lr import SequenceLR
 
 __all__ = [
@@ -37,9 +38,11 @@ __all__ = [
     "SawtoothLR",
     "ScaleMode",
     "SequenceLR",
+    "Smoothed",
     "StepDecayLR",
     "Sync",
     "ThresholdMode",
     "TimeDecayLR",
     "preview",
+    "set_lr",
 ]

@@ -1,4 +1,4 @@
-"""CyclicLR: limits of learning rates and momenta go in, and cycles of both are written, against each other."""
+"""CyclicLR: cycles the learning rate between two limits, and the momentum the opposite way."""
 
 from __future__ import annotations
 
@@ -87,14 +87,21 @@ class CyclicLR(SequenceLR):
         """The upper limit of each param group."""
         return [*self._rates.highs]
 
+    def _advance(self) -> None:
+        super()._advance()
+        self._write_momenta()
+
     def _update_lr(self, epoch: int | None = None) -> None:
         super()._update_lr(epoch)
+        self._write_momenta()
+
+    def _write_momenta(self) -> None:
         if self.cycle_momentum:
             write_momenta(self.optimizer, self._momenta.at(self.last_epoch))
 
-    def _adopt(self) -> None:
-        momenta = adopted(self.optimizer, self._momenta)
-        super()._adopt()
+    def _adopt(self, k: int, warmup: float = 1.0) -> None:
+        momenta = adopted(self.optimizer, self._momenta, k)
+        super()._adopt(k)
         self._momenta = momenta
 
     def state_dict(self) -> dict[str, Any]:
@@ -111,7 +118,7 @@ class CyclicLR(SequenceLR):
         scale_fn = state_dict["scale_fn"]
         return {
             **parsed,
-            "momentum_rates": self._momenta.with_bases(parsed["rates"].bases),
+            "momentum_rates": self._momenta.with_bases(parsed["rates"].rates.bases, parsed["rates"].rates.scales),
             "momenta": stored_rates("state: momenta", state_dict["momenta"], count),
             "scale_fn": {} if scale_fn is None else stored("state: scale_fn", scale_fn, {}),
         }
@@ -124,6 +131,11 @@ class CyclicLR(SequenceLR):
         inside = _attributes(self._scale_fn)
         if inside is not None:
             inside.update(copy.deepcopy(parsed["scale_fn"]))
+
+    def _write_own(self) -> None:
+        super()._write_own()
+        if self.cycle_momentum:
+            write_momenta(self.optimizer, self._momenta.at(self.last_epoch))
 
     def _settings(self) -> dict[str, Any]:
         return {**super()._settings(), "cycle_momentum": self.cycle_momentum, **self._momenta.settings()}

@@ -1,20 +1,20 @@
-"""The follower: metrics go in, a rule decides, and the position and the events come out. No optimizer."""
+"""The follower: asks a rule about each metric, counts the position, and describes advances as events. No optimizer."""
 
 from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any, Literal, SupportsFloat, get_args
 
 from .._check import choice, integer, items, number, real, shown
 from ..sequences._sequence import Sequence
 from ._rates import Rates
-from ._rules import Cutoff, Mode, Oscillation, Rule, ask
-from ._state import check_keys, storable, stored
+from ._rules import Cutoff, Mode, Oscillation, Patience, Rule, ask
+from ._state import EVENT, check_keys, storable, stored
 
-On = Literal["cutoff", "oscillate"]
+On = Literal["either", "cutoff", "oscillate", "patience"]
 Nonfinite = Literal["hold", "advance", "raise"]
 
 
@@ -48,7 +48,7 @@ class Event:
     @classmethod
     def from_state_dict(cls, state_dict: dict[str, Any]) -> Event:
         """Return the event of a `state_dict()`; raise TypeError or ValueError if it is not one."""
-        check_keys("state: event", state_dict, [field.name for field in fields(cls)])
+        check_keys("state: event", state_dict, EVENT)
         values = dict(state_dict)
         for name in ("epoch", "position"):
             values[name] = integer(f"state: event: {name}", values[name])
@@ -60,12 +60,19 @@ class Event:
             raise ValueError(f"state: event: old_lrs and new_lrs must have the same length, got {state_dict}")
         return cls(**values)
 
+    @classmethod
+    def from_row(cls, row: Any) -> Event:
+        """Return the event whose entries stand in a list, as in a scheduler's state; raise as `from_state_dict`."""
+        if not isinstance(row, list) or len(row) != len(EVENT):
+            raise ValueError(f"state: event must be a list of {', '.join(EVENT)}, got {shown(row)}")
+        return cls.from_state_dict(dict(zip(EVENT, row, strict=True)))
+
 
 class Follower:
     """Ask a rule about every finite metric, and count the metrics (`epoch`) and the advances (`position`).
 
     Args:
-        on: "cutoff", "oscillate", or a rule, which is copied.
+        on: "either", "cutoff", "oscillate", "patience", or a rule, which is copied.
         mode: "min" if a lower metric is better, "max" if a higher one is.
         nonfinite: "hold" counts a metric that is NaN or infinite without advancing, "advance" advances, and "raise"
             raises ValueError. The rule does not see it.
@@ -158,6 +165,16 @@ def _rule(on: On | Rule) -> Rule:
     if isinstance(on, Rule):
         return copy.deepcopy(on)
     if isinstance(on, str) and on in get_args(On):
-        return Cutoff() if on == "cutoff" else Oscillation()
+        return _RULES[on]()
     kind = ValueError if isinstance(on, str) else TypeError
-    raise kind(f"on must be {' or '.join(map(repr, get_args(On)))}, or a Rule such as Patience(), got {shown(on)}")
+    raise kind(
+        f"on must be one of {', '.join(map(repr, get_args(On)))}, or a Rule such as Patience(3), got {shown(on)}"
+    )
+
+
+_RULES: dict[str, Callable[[], Rule]] = {
+    "either": lambda: Cutoff() | Oscillation(),
+    "cutoff": Cutoff,
+    "oscillate": Oscillation,
+    "patience": Patience,
+}

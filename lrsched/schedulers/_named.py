@@ -1,4 +1,4 @@
-"""Named classes: the arguments of one sequence go in, and a SequenceLR that follows it comes out."""
+"""Named classes: SequenceLR with a sequence of its own, made from the sequence's arguments."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class InverseLR(SequenceLR):
     """Decay the learning rate as 1/n: lr = base lr / (k + 1), with n = k + 1.
 
     Args:
-        optimizer, min_lr, last_epoch: see `SequenceLR`.
+        optimizer, min_lr, last_epoch, strict: see `SequenceLR`.
 
     Raises TypeError or ValueError if an argument is invalid.
     Source: sequence 1 of Yang & Huang (2019).
@@ -39,15 +39,17 @@ class InverseLR(SequenceLR):
     (None, None, [0.5])
     """
 
-    def __init__(self, optimizer: Optimizer, *, min_lr: PerGroup = 0.0, last_epoch: int = -1) -> None:
-        super().__init__(optimizer, Inverse(), min_lr=min_lr, last_epoch=last_epoch)
+    def __init__(
+        self, optimizer: Optimizer, *, min_lr: PerGroup = 0.0, last_epoch: int = -1, strict: bool = True
+    ) -> None:
+        super().__init__(optimizer, Inverse(), min_lr=min_lr, last_epoch=last_epoch, strict=strict)
 
 
 class InverseSqrtLR(SequenceLR):
     """Decay the learning rate as 1/√n: lr = base lr / √(k + 1), with n = k + 1.
 
     Args:
-        optimizer, min_lr, last_epoch: see `SequenceLR`.
+        optimizer, min_lr, last_epoch, strict: see `SequenceLR`.
 
     Raises TypeError or ValueError if an argument is invalid.
     Source: sequence 2 of Yang & Huang (2019).
@@ -60,8 +62,10 @@ class InverseSqrtLR(SequenceLR):
     (None, None, [0.7071067811865475])
     """
 
-    def __init__(self, optimizer: Optimizer, *, min_lr: PerGroup = 0.0, last_epoch: int = -1) -> None:
-        super().__init__(optimizer, InverseSqrt(), min_lr=min_lr, last_epoch=last_epoch)
+    def __init__(
+        self, optimizer: Optimizer, *, min_lr: PerGroup = 0.0, last_epoch: int = -1, strict: bool = True
+    ) -> None:
+        super().__init__(optimizer, InverseSqrt(), min_lr=min_lr, last_epoch=last_epoch, strict=strict)
 
 
 class GeometricLR(SequenceLR):
@@ -69,7 +73,7 @@ class GeometricLR(SequenceLR):
 
     Args:
         gamma: γ, 0 < γ ≤ 1.
-        optimizer, min_lr, last_epoch: see `SequenceLR`.
+        optimizer, min_lr, last_epoch, strict: see `SequenceLR`.
 
     Raises TypeError or ValueError if an argument is invalid.
     Source: sequence 3 of Yang & Huang (2019).
@@ -83,9 +87,15 @@ class GeometricLR(SequenceLR):
     """
 
     def __init__(
-        self, optimizer: Optimizer, gamma: float = 0.9, *, min_lr: PerGroup = 0.0, last_epoch: int = -1
+        self,
+        optimizer: Optimizer,
+        gamma: float = 0.9,
+        *,
+        min_lr: PerGroup = 0.0,
+        last_epoch: int = -1,
+        strict: bool = True,
     ) -> None:
-        super().__init__(optimizer, Geometric(gamma), min_lr=min_lr, last_epoch=last_epoch)
+        super().__init__(optimizer, Geometric(gamma), min_lr=min_lr, last_epoch=last_epoch, strict=strict)
 
 
 class SawtoothLR(SequenceLR):
@@ -94,7 +104,7 @@ class SawtoothLR(SequenceLR):
     Args:
         period: p, the steps in a tooth, an integer ≥ 1.
         aligned: whether the envelope drops together with the tooth, rather than one step earlier; see `Sawtooth`.
-        optimizer, min_lr, last_epoch: see `SequenceLR`.
+        optimizer, min_lr, last_epoch, strict: see `SequenceLR`.
 
     Raises TypeError or ValueError if an argument is invalid.
     Source: sequence 4 of Yang & Huang (2019).
@@ -115,8 +125,9 @@ class SawtoothLR(SequenceLR):
         *,
         min_lr: PerGroup = 0.0,
         last_epoch: int = -1,
+        strict: bool = True,
     ) -> None:
-        super().__init__(optimizer, Sawtooth(period, aligned), min_lr=min_lr, last_epoch=last_epoch)
+        super().__init__(optimizer, Sawtooth(period, aligned), min_lr=min_lr, last_epoch=last_epoch, strict=strict)
 
 
 class ExponentialDecayLR(SequenceLR):
@@ -124,7 +135,7 @@ class ExponentialDecayLR(SequenceLR):
 
     Args:
         decay: d per step, ≥ 0.
-        optimizer, min_lr, last_epoch: see `SequenceLR`.
+        optimizer, min_lr, last_epoch, strict: see `SequenceLR`.
 
     Raises TypeError or ValueError if an argument is invalid.
     Source: "Learning rate", Wikipedia, exponential schedule.
@@ -137,8 +148,10 @@ class ExponentialDecayLR(SequenceLR):
     (None, None, [0.9048374180359595])
     """
 
-    def __init__(self, optimizer: Optimizer, decay: float, *, min_lr: PerGroup = 0.0, last_epoch: int = -1) -> None:
-        super().__init__(optimizer, Exponential(decay), min_lr=min_lr, last_epoch=last_epoch)
+    def __init__(
+        self, optimizer: Optimizer, decay: float, *, min_lr: PerGroup = 0.0, last_epoch: int = -1, strict: bool = True
+    ) -> None:
+        super().__init__(optimizer, Exponential(decay), min_lr=min_lr, last_epoch=last_epoch, strict=strict)
 
 
 class StepDecayLR(SequenceLR):
@@ -149,7 +162,7 @@ class StepDecayLR(SequenceLR):
     Args:
         drop: d, 0 < d ≤ 1.
         interval: r, the steps between drops, an integer ≥ 1.
-        optimizer, min_lr, last_epoch: see `SequenceLR`.
+        optimizer, min_lr, last_epoch, strict: see `SequenceLR`.
 
     Raises TypeError or ValueError if an argument is invalid.
     Source: "Learning rate", Wikipedia, step-based schedule.
@@ -163,9 +176,16 @@ class StepDecayLR(SequenceLR):
     """
 
     def __init__(
-        self, optimizer: Optimizer, drop: float, interval: int, *, min_lr: PerGroup = 0.0, last_epoch: int = -1
+        self,
+        optimizer: Optimizer,
+        drop: float,
+        interval: int,
+        *,
+        min_lr: PerGroup = 0.0,
+        last_epoch: int = -1,
+        strict: bool = True,
     ) -> None:
-        super().__init__(optimizer, StepDecay(drop, interval), min_lr=min_lr, last_epoch=last_epoch)
+        super().__init__(optimizer, StepDecay(drop, interval), min_lr=min_lr, last_epoch=last_epoch, strict=strict)
 
 
 class TimeDecayLR(SequenceLR):
@@ -173,7 +193,7 @@ class TimeDecayLR(SequenceLR):
 
     Args:
         decay: d, ≥ 0.
-        optimizer, min_lr, last_epoch: see `SequenceLR`.
+        optimizer, min_lr, last_epoch, strict: see `SequenceLR`.
 
     Raises TypeError or ValueError if an argument is invalid.
     Source: "Learning rate", Wikipedia, time-based schedule.
@@ -189,8 +209,10 @@ class TimeDecayLR(SequenceLR):
     [0.5]
     """
 
-    def __init__(self, optimizer: Optimizer, decay: float, *, min_lr: PerGroup = 0.0, last_epoch: int = -1) -> None:
-        super().__init__(optimizer, TimeDecay(decay), min_lr=min_lr, last_epoch=last_epoch)
+    def __init__(
+        self, optimizer: Optimizer, decay: float, *, min_lr: PerGroup = 0.0, last_epoch: int = -1, strict: bool = True
+    ) -> None:
+        super().__init__(optimizer, TimeDecay(decay), min_lr=min_lr, last_epoch=last_epoch, strict=strict)
 
 
 class ImageLR(SequenceLR):

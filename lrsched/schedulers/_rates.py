@@ -1,4 +1,4 @@
-"""The formula: base learning rates, a sequence and a floor go in; the learning rates at a position come out.
+"""The formula: the learning rate of each group at a position, from base rates, scales, a sequence and a floor.
 
 Pure arithmetic: no optimizer and no torch.
 """
@@ -16,7 +16,9 @@ PerGroup = float | Items[float]
 
 
 class Rates:
-    """The learning rates of all param groups at a position: max(low + (high − low)·f(k), min(min_lr, high)).
+    """The learning rates of all param groups at a position: max(low + (scale·high − low)·f(k), min(min_lr, high)).
+
+    A group's scale is the ratio by which others have changed its rate. It is exactly 1.0 until somebody does.
 
     Args:
         bases: the base lr of each group.
@@ -39,7 +41,8 @@ class Rates:
         self.sequence = _sequences(sequence, count)
         self.min_lr = _per_group("min_lr", min_lr, count)
         self.limits = {name: _per_group(name, limit, count) for name, limit in (limits or {}).items()}
-        self._fit(bases)
+        self._one = None if isinstance(self.sequence, list) else self.sequence
+        self._fit(bases, [1.0] * count)
 
     def settings(self) -> dict[str, Any]:
         """Return the settings as plain Python, for a state dict."""
@@ -51,45 +54,63 @@ class Rates:
         """The base lr of each group, or the lower limit if there are limits."""
         return self.lows if self.limits else self.highs
 
-    def at(self, k: int) -> list[float]:
-        """Return the learning rates at position k, one per group."""
+    def factors(self, k: int) -> list[float]:
+        """Return f(k) of each group."""
         if isinstance(self.sequence, list):
-            factors = [float(sequence._at(k)) for sequence in self.sequence]
+            return [float(sequence._at(k)) for sequence in self.sequence]
+        return [float(self.sequence._at(k))] * len(self._spans)
+
+    def at(self, k: int, warmup: float = 1.0) -> list[float]:
+        """Return the learning rates at position k, one per group; `warmup` is a further factor."""
+        spans, factor = self._spans, warmup
+        if self._one is None:
+            spans = [(low, span * f) for (low, span), f in zip(spans, self.factors(k), strict=True)]
         else:
-            factors = [float(self.sequence._at(k))] * len(self._spans)
-        # Each step of a scheduler comes here, and strict= costs time.
-        rates = [low + span * factor for (low, span), factor in zip(self._spans, factors)]  # noqa: B905
+            factor *= self._one._at(k)
+            if type(factor) is not float:  # cheaper than float() at each step
+                factor = float(factor)
+        rates = []
+        for low, span in spans:  # for one group, as usual, a comprehension takes twice as long before Python 3.12
+            rates.append(low + span * factor)
         return rates if self._floors is None else list(map(max, rates, self._floors))
 
-    def with_bases(self, bases: list[float]) -> Rates:
-        """Return the same settings with other base lrs; ValueError if a list does not have one entry per group."""
+    def with_bases(self, bases: list[float], scales: list[float]) -> Rates:
+        """Return the same settings with other base lrs and scales; ValueError if a list does not cover the groups."""
         for name, value in self.settings().items():
             _check_length(name, value, len(bases))
         other = copy.copy(self)
-        other._fit(bases)
+        other._fit(bases, scales)
         return other
 
-    def _fit(self, bases: list[float]) -> None:
+    def _fit(self, bases: list[float], scales: list[float]) -> None:
         """Work out what `at` needs."""
         count = len(bases)
+        self.scales = scales
         if self.limits:
             self.lows, self.highs = (_expanded(limit, count) for limit in self.limits.values())
         else:
             self.lows, self.highs = [0.0] * count, list(bases)
-        self._spans = [(low, high - low) for low, high in zip(self.lows, self.highs, strict=True)]
+        ends = zip(self.lows, self.highs, scales, strict=True)
+        self._spans = [(low, scale * high - low) for low, high, scale in ends]
         floors = list(map(min, _expanded(self.min_lr, count), self.highs))
         self._floors = floors if any(floors) else None
 
 
 def _sequences(sequence: Sequence | Items[Sequence], count: int) -> Sequence | list[Sequence]:
     if not isinstance(sequence, (list, tuple)):
-        return _one_sequence("sequence", sequence)
+        return one_sequence("sequence", sequence)
     _check_length("sequence", sequence, count)
-    return [_one_sequence(f"sequence[{i}]", entry) for i, entry in enumerate(sequence)]
+    return [one_sequence(f"sequence[{i}]", entry) for i, entry in enumerate(sequence)]
 
 
-def _one_sequence(name: str, sequence: object) -> Sequence:
+def one_sequence(name: str, sequence: object) -> Sequence:
+    """Return a sequence as it is; TypeError if it is not one, or if a state could not name it."""
     if isinstance(sequence, Sequence):
+        if " at 0x" in repr(sequence):  # a state names its sequence by its print
+            raise TypeError(
+                f"{name} must print the same after a restart, or it cannot be resumed: make its class a frozen "
+                f"dataclass, or give it a __repr__ without memory addresses; got {sequence!r}"
+            )
         return sequence
     if isinstance(sequence, type) and issubclass(sequence, Sequence):
         called = f"{sequence.__name__}(…)"

@@ -1,4 +1,4 @@
-"""Rules: metrics go in one at a time, and the reason to advance comes out, or None. No torch, no learning rates."""
+"""Rules: watch a metric and return the reason to advance, or None. No torch, no learning rates."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar, Literal, get_args
 
-from .._check import choice, integer, number
+from .._check import choice, integer, number, refuse
 from ._state import check_keys, storable, stored
 
 Mode = Literal["min", "max"]
@@ -48,31 +48,46 @@ class Rule(ABC):
         """
 
     def state_dict(self) -> dict[str, Any]:
-        """Return a copy of the attributes in `state_fields`, as plain Python."""
-        return {name: storable(copy.deepcopy(getattr(self, name))) for name in self.state_fields}
+        """Return a copy of the attributes in `state_fields`, and the states of the rules that this one holds."""
+        own = {name: storable(copy.deepcopy(getattr(self, name))) for name in self.state_fields}
+        return {**own, **{name: rule.state_dict() for name, rule in self._rules().items()}}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restore the attributes in `state_fields`.
+        """Restore the attributes in `state_fields`, and the states of the rules that this one holds.
 
         Raises TypeError or ValueError, and changes nothing, if a name is missing or unknown, or if the current value is
         a number, a string, a list or a dict and the new one is not.
         """
-        check_keys(f"state of {self!r}", state_dict, self.state_fields)
-        checked = {}
-        for name, value in state_dict.items():
-            present = getattr(self, name)
+        rules = self._rules()
+        check_keys(f"state of {self!r}", state_dict, (*self.state_fields, *rules))
+        checked: dict[str, Any] = {}
+        for name in self.state_fields:
+            value, present = state_dict[name], getattr(self, name)
             is_number = name in self._numbers
             checked[name] = stored(f"state: {name}", value, 0.0 if present is None and is_number else present)
             if isinstance(present, int) and is_number:
                 integer(f"state: {name}", value)
+        for name, rule in copy.deepcopy(rules).items():  # copies first: if one refuses its state, nothing has changed
+            rule.load_state_dict(state_dict[name])
+        for name, rule in rules.items():
+            rule.load_state_dict(state_dict[name])
         self.__dict__.update(copy.deepcopy(checked))
+
+    def _rules(self) -> dict[str, Rule]:
+        """Return the rules that this one holds as attributes, or in lists or tuples, by name."""
+        held: dict[str, object] = {}
+        for name, value in vars(self).items():
+            if name not in self.state_fields:
+                entries = enumerate(value) if isinstance(value, (list, tuple)) else ()
+                held |= {name: value, **{f"{name}[{i}]": entry for i, entry in entries}}
+        return {name: value for name, value in held.items() if isinstance(value, Rule)}
 
     def __or__(self, other: Rule) -> Rule:
         return _Either(self, other) if isinstance(other, Rule) else NotImplemented
 
     def _attributes(self) -> list[dict[str, Any]]:
-        """Return the `__dict__` of this rule, or of each rule inside it."""
-        return [vars(self)]
+        """Return the `__dict__` of this rule and of each rule inside it."""
+        return [vars(self), *(attributes for rule in self._rules().values() for attributes in rule._attributes())]
 
     def __repr__(self) -> str:
         return f"{type(self).__qualname__}()"
@@ -85,13 +100,13 @@ class Cutoff(Rule):
 
     Args:
         cutoff, relative: the first c, in units of the metric, ≥ 0. If cutoff is None, the first c is
-            relative · |first finite metric|, with relative ≥ 0.
+            relative · |first finite metric that is not 0|, with relative ≥ 0.
         decay: the factor of c at each advance, 0 < decay ≤ 1.
         min_cutoff: a floor for c after an advance, ≥ 0. Set it to the resolution of the metric, such as 0.004 · loss
             for bfloat16.
         previous: the metric assumed before the first one. If None, the first metric never advances.
 
-    The attribute `cutoff` is the current c (None before the first metric).
+    The attribute `cutoff` is the current c (None before the first metric that is not 0).
     Raises TypeError or ValueError if an argument is invalid.
     Source: "by cutoff" of Yang & Huang (2019), with relative = 0.01, decay = 0.2, previous = 0.
 
@@ -120,9 +135,9 @@ class Cutoff(Rule):
     def update(self, metric: float, mode: Mode) -> str | None:
         """Return the reason if the metric changed by less than the cutoff, in either mode."""
         last, self.last = self.last, metric
-        if self.cutoff is None:
+        if self.cutoff is None and metric != 0.0:
             self.cutoff = self.relative * abs(metric)
-        if last is None or not abs(metric - last) < self.cutoff:
+        if last is None or self.cutoff is None or not abs(metric - last) < self.cutoff:
             return None
         reason = f"cutoff: abs({metric:.15g} - {last:.15g}) < {self.cutoff:.15g}"
         self.cutoff = max(self.cutoff * self.decay, self.min_cutoff)
@@ -229,6 +244,46 @@ class Patience(Rule):
         )
 
 
+class Smoothed(Rule):
+    """Show another rule the exponential average of the metric, so that noise does not advance it.
+
+    The rule sees a_t = s_t / (1 − (1 − w)ᵗ), with s_t = (1 − w)·s_{t−1} + w·m_t and s_0 = 0. This debiased average
+    starts at m_1 and looks back over about 1/w metrics.
+
+    Args:
+        rule: the rule, which is copied.
+        weight: w, 0 < w ≤ 1; with 1 the rule sees the metric itself.
+
+    Raises TypeError or ValueError if an argument is invalid.
+    Source: Kingma & Ba (2015), arXiv:1412.6980, section 3 (the debiased average).
+
+    >>> from lrsched import Oscillation, Smoothed
+    >>> rule = Smoothed(Oscillation(), weight=0.5)
+    >>> [rule.update(metric, "min") for metric in (1.0, 0.7, 0.75, 1.0)]
+    [None, None, None, 'smoothed: oscillation: 0.893333333333333 > 0.771428571428571']
+    """
+
+    state_fields = _numbers = ("average", "seen")
+
+    def __init__(self, rule: Rule, weight: float = 0.1) -> None:
+        if not isinstance(rule, Rule):
+            refuse("rule", "a Rule such as Patience(3)", rule)
+        self.rule = copy.deepcopy(rule)
+        self.weight = number("weight", weight, above=0.0, high=1.0)
+        self.average = 0.0
+        self.seen = 0
+
+    def update(self, metric: float, mode: Mode) -> str | None:
+        """Return the reason of the rule, which sees the average."""
+        self.seen += 1
+        self.average = (1.0 - self.weight) * self.average + self.weight * metric
+        reason = ask(self.rule, self.average / (1.0 - (1.0 - self.weight) ** self.seen), mode)
+        return None if reason is None else f"smoothed: {reason}"
+
+    def __repr__(self) -> str:
+        return f"Smoothed({self.rule!r}, weight={self.weight!r})"
+
+
 class _Either(Rule):
     """Advance when one of two rules does; both see every metric."""
 
@@ -238,19 +293,6 @@ class _Either(Rule):
     def update(self, metric: float, mode: Mode) -> str | None:
         reasons = [ask(rule, metric, mode) for rule in (self.first, self.second)]
         return "; ".join(filter(None, reasons)) or None
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"first": self.first.state_dict(), "second": self.second.state_dict()}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        check_keys(f"state of {self!r}", state_dict, ("first", "second"))
-        first, second = copy.deepcopy(self.first), copy.deepcopy(self.second)
-        first.load_state_dict(state_dict["first"])
-        second.load_state_dict(state_dict["second"])
-        self.first, self.second = first, second
-
-    def _attributes(self) -> list[dict[str, Any]]:
-        return self.first._attributes() + self.second._attributes()
 
     def __repr__(self) -> str:
         second = f"({self.second!r})" if isinstance(self.second, _Either) else repr(self.second)

@@ -1,4 +1,4 @@
-"""State dicts: plain values go in, and come out checked, so that a damaged or foreign state changes nothing."""
+"""State dicts: makes plain values of a state, and checks those of a loaded one before anything changes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import numpy as np
 
 from .._check import integer, number, real, refuse, shown
 
-STATE_VERSION = 1
+STATE_VERSION = 2
+EVENT = ("epoch", "metric", "reason", "position", "old_lrs", "new_lrs")  # the entries of an event in a state
 
 
 def check_keys(name: str, state: object, keys: Items[str]) -> None:
@@ -20,18 +21,40 @@ def check_keys(name: str, state: object, keys: Items[str]) -> None:
         raise ValueError(f"{name} must be a dict with the entries {sorted(keys)}, got {found}")
 
 
-def check_state(state: Any, keys: Items[str], settings: dict[str, Any], strict: bool) -> None:
-    """Raise ValueError unless this package can read the state and, if strict, it was saved with the same settings."""
+def checked_state(state: Any, own: dict[str, Any], strict: bool) -> dict[str, Any]:
+    """Return a state in the present version, with the entries of the scheduler's own one.
+
+    Raises ValueError if this package cannot read it or, if strict, it was saved with other settings.
+    """
     if not isinstance(state, dict) or "version" not in state or "settings" not in state:
         raise ValueError(f"state must be the state_dict() of an lrsched scheduler, got {shown(state)}")
     if integer("state: version", state["version"], low=1) > STATE_VERSION:
         raise ValueError(f"state: version must be <= {STATE_VERSION}, got {state['version']}: update lrsched")
-    check_keys("state", state, keys)
-    if strict and state["settings"] != settings:
+    if state["version"] == 1:
+        state = _from_version_1(state, own)
+    check_keys("state", state, tuple(own))
+    if strict and state["settings"] != own["settings"]:
         raise ValueError(
-            f"state must have this scheduler's settings: it has {state['settings']}, this one {settings}; "
-            "to keep this scheduler's settings, use load_state_dict(state, strict=False)"
+            f"state must have this scheduler's settings: it has {state['settings']}, this one {own['settings']}; "
+            "to keep this scheduler's settings, make it with strict=False, or use load_state_dict(state, strict=False)"
         )
+    checked: dict[str, Any] = state
+    return checked
+
+
+def _from_version_1(state: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+    """Return a state of version 1 with what version 2 added: at that time nobody else was heard, and no warm-up."""
+    bases, lrs = state.get("base_lrs"), state.get("lrs")
+    added: dict[str, Any] = {}
+    if isinstance(bases, list) and isinstance(lrs, list):
+        added = {"scales": [1.0] * len(bases), "written_lrs": lrs[: len(bases)]}
+    if "warmup" in own["settings"] and isinstance(state["settings"], dict):
+        added["settings"] = {**state["settings"], "warmup": "None"}
+        added["steps"] = {**state["steps"], "warm": 0} if isinstance(state.get("steps"), dict) else None
+        events = state.get("events")
+        if isinstance(events, list) and all(isinstance(event, dict) for event in events):
+            added["events"] = [[event.get(name) for name in EVENT] for event in events]
+    return {**state, **added}
 
 
 def storable(value: Any) -> Any:
@@ -73,6 +96,11 @@ def stored_rates(name: str, values: Any, count: int) -> list[float]:
     if len(rates) != count:
         _refuse_length(name, rates, count)
     return [real(name, restored(rate)) for rate in rates]
+
+
+def stored_scales(name: str, values: Any, count: int) -> list[float]:
+    """Return the scales of a state dict; TypeError or ValueError unless there are `count`, finite and > 0."""
+    return [number(name, scale, above=0.0) for scale in stored_rates(name, values, count)]
 
 
 def stored_bases(name: str, values: Any, count: int) -> list[float]:

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from .._check import integer
 from ._state import check_keys, stored
 
 AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Any])
@@ -94,31 +95,69 @@ def warn_of_order(optimizer: Optimizer) -> None:
     warnings.warn(f"{message} See {link}", UserWarning, stacklevel=3)
 
 
-class StepWatch:
-    """Whether the optimizer has stepped: ever since the scheduler was made, and since the last metric."""
+def unwrapped(optimizer: Any) -> Any:
+    """Return the optimizer that runs the step hooks, inside any wrapper that has none, such as Accelerate's."""
+    while not hasattr(optimizer, "_optimizer_step_post_hooks") and hasattr(optimizer, "optimizer"):
+        optimizer = optimizer.optimizer
+    return optimizer
 
-    def __init__(self, ever: bool = False, since_metric: bool = False) -> None:
+
+def watches_of(optimizer: Any) -> list[StepWatch]:
+    """Return the watches that are attached to an optimizer."""
+    hooks = getattr(unwrapped(optimizer), "_optimizer_step_post_hooks", {}).values()
+    holders = [getattr(hook, "__self__", None) for hook in hooks]
+    return [holder for holder in holders if isinstance(holder, StepWatch)]
+
+
+def was_skipped(optimizer: Optimizer) -> bool:
+    """Return, in a step hook, whether a GradScaler let a fused optimizer skip its step because of inf gradients."""
+    found_inf = getattr(optimizer, "found_inf", None)
+    return found_inf is not None and bool(found_inf)
+
+
+class StepWatch:
+    """Notes the optimizer's steps: whether there was one, ever and since the last metric, and those of a warm-up.
+
+    After each step it calls the owner's `_after_optimizer_step(optimizer)`, unless it is muted. It holds the owner
+    weakly, and the optimizer's hook goes when the owner does.
+    """
+
+    muted = False
+
+    def __init__(self, ever: bool = False, since_metric: bool = False, warm: int = 0) -> None:
         self.ever = ever
         self.since_metric = since_metric
+        self.warm = warm
+        self.owner: Callable[[], Any] = lambda: None
 
     def attach(self, optimizer: Optimizer, owner: object) -> None:
         """Have the optimizer note its steps here, as long as the owner lives."""
-        hooked: Any = optimizer
-        while not hasattr(hooked, "_optimizer_step_post_hooks") and hasattr(hooked, "optimizer"):
-            hooked = hooked.optimizer  # a wrapper without hooks, such as Accelerate's
+        self.owner = weakref.ref(owner)
+        hooked: Any = unwrapped(optimizer)
         if hasattr(hooked, "_optimizer_step_post_hooks"):
             handle = hooked.register_step_post_hook(self._note)
             weakref.finalize(owner, handle.remove).atexit = False
 
-    def _note(self, *_: object) -> None:
+    def _note(self, optimizer: Optimizer, *_: object) -> None:
         self.ever = self.since_metric = True
+        owner = self.owner()
+        if owner is not None and not self.muted:
+            owner._after_optimizer_step(optimizer)
 
-    def state_dict(self) -> dict[str, bool]:
+    def state_dict(self) -> dict[str, Any]:
         """Return the state as plain Python."""
-        return {"ever": self.ever, "since_metric": self.since_metric}
+        return {"ever": self.ever, "since_metric": self.since_metric, "warm": self.warm}
+
+    def restore(self, other: StepWatch) -> None:
+        """Take the state of another watch; the optimizer's hook holds this very object."""
+        self.ever, self.since_metric, self.warm = other.ever, other.since_metric, other.warm
 
     @classmethod
     def from_state_dict(cls, state_dict: dict[str, Any]) -> StepWatch:
         """Return the watch of a `state_dict()`; raise TypeError or ValueError if it is not one."""
-        check_keys("state: steps", state_dict, ("ever", "since_metric"))
-        return cls(**{name: stored(f"state: {name}", value, False) for name, value in state_dict.items()})
+        check_keys("state: steps", state_dict, ("ever", "since_metric", "warm"))
+        ever, since_metric = (stored(f"state: {name}", state_dict[name], False) for name in ("ever", "since_metric"))
+        return cls(ever, since_metric, integer("state: warm", state_dict["warm"]))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "owner": None}  # a weak reference cannot be pickled; `attach` sets it again

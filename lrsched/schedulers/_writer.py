@@ -1,4 +1,4 @@
-"""The writer: learning rates go into an optimizer's param groups, and the scheduler remembers what it wrote last.
+"""What all schedulers share: writing learning rates into an optimizer, and remembering what was written last.
 
 Every scheduler writes here, at each step or event and when a state is loaded.
 """
@@ -6,16 +6,17 @@ Every scheduler writes here, at each step or event and when a state is loaded.
 from __future__ import annotations
 
 import copy
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from .._check import real
 from ..sequences._sequence import Sequence
-from ._groups import restamp, typed, write
+from ._groups import Marks, adopted, heard, read, restamp, stamp, typed, write
 from ._rates import PerGroup, Rates
-from ._state import stored_bases, stored_rates
+from ._state import storable, stored_bases, stored_rates, stored_scales
 
 
 class _Writer(LRScheduler):
@@ -24,6 +25,7 @@ class _Writer(LRScheduler):
     optimizer: Optimizer
     _rates: Rates
     _last_lr: list[float]  # type: ignore[assignment]
+    _marks: Marks | None  # None before the first write, which looks at nothing
 
     @property
     def sequence(self) -> Sequence | list[Sequence]:
@@ -44,31 +46,84 @@ class _Writer(LRScheduler):
     def base_lrs(self, bases: list[float | Tensor]) -> None:
         if self._rates.limits:
             raise AttributeError(f"base_lrs of a {type(self).__name__} are set by its base_lr")
-        self._rates = self._rates.with_bases(stored_rates("base_lrs", list(bases), len(self._rates.bases)))
+        rates = stored_rates("base_lrs", list(bases), len(self._rates.bases))
+        self._rates = self._rates.with_bases(rates, self._rates.scales)
 
     def get_last_lr(self) -> list[float | Tensor]:
         """Return the learning rates written last, one per param group; a new tensor if the group's lr is a tensor."""
         return typed(self.optimizer, self._last_lr)
 
-    def _write(self, rates: list[float], first: int = 0) -> None:
-        """Write learning rates, one per param group from the `first` on, and remember them."""
-        write(self.optimizer, rates, first)
-        self._last_lr = self._last_lr[:first] + rates if first else rates
+    def _write(self, rates: list[float]) -> None:
+        """Write learning rates, one per param group, whatever is there, and remember them."""
+        self._marks, self._last_lr = write(self.optimizer, rates), rates
+
+    def _write_next(self, k: int, warmup: float = 1.0) -> None:
+        """Write the learning rates of position k, scaled by what others have made of those written last."""
+        rates = self._rates.at(k, warmup)
+        marks = write(self.optimizer, rates, self._marks)
+        if marks is not rates and len(marks) < len(rates):
+            marks, rates = self._write_heard(marks, rates, k, warmup)
+        self._marks, self._last_lr = marks, rates
+
+    def _write_heard(self, marks: Marks, rates: list[float], k: int, warmup: float) -> tuple[Marks, list[float]]:
+        """Write the rates again after somebody else was heard; return the marks and the rates.
+
+        Classes with limits own their rates: they write them whatever is there.
+        """
+        done = len(marks)
+        if not self._rates.limits:
+            self._marks = marks + (self._marks or [])[done:]
+            self._last_lr = rates[:done] + self._last_lr[done:]
+            self._rates = heard(self.optimizer, self._rates, self._last_lr, first=done)
+            rates = self._rates.at(k, warmup)
+        return write(self.optimizer, rates), rates
+
+    def _adopt(self, k: int, warmup: float = 1.0) -> None:
+        """Schedule the param groups that were added since position k was written."""
+        self._rates = adopted(self.optimizer, self._rates, k, warmup)
+        stamp(self.optimizer, self._rates.bases)
+        new = self.optimizer.param_groups[len(self._last_lr) :]
+        self._marks = (self._marks or []) + [None] * len(new)  # so that the next write compares their values
+        self._last_lr = self._last_lr + [real("lr", group["lr"]) for group in new]
+
+    def __getstate__(self) -> dict[str, Any]:
+        forgotten = [None] * len(self._marks or [])  # a copied tensor counts its versions afresh
+        return {**self.__dict__, "_marks": forgotten}
+
+    def _rates_state(self) -> dict[str, Any]:
+        """Return the rates' part of a state: bases, scales, the optimizer's current rates, and those written last."""
+        return {
+            "base_lrs": list(self._rates.bases),
+            "scales": list(self._rates.scales),
+            "lrs": storable(read(self.optimizer)),
+            "written_lrs": storable(self._last_lr),
+        }
 
     def _settings(self) -> dict[str, Any]:
         return {"class": type(self).__name__, **self._rates.settings()}
 
-    def _stored_rates(self, state_dict: dict[str, Any]) -> tuple[Rates, list[float]]:
-        """Return the rates and the learning rates of a state; raise TypeError or ValueError if they do not fit."""
+    def _stored_rates(self, state_dict: dict[str, Any]) -> StoredRates:
+        """Return the rates of a state; raise TypeError or ValueError if they do not fit."""
         count = len(self.optimizer.param_groups)
         bases = stored_bases("state: base_lrs", state_dict["base_lrs"], count)
+        scales = stored_scales("state: scales", state_dict["scales"], len(bases))
         lrs = stored_rates("state: lrs", state_dict["lrs"], count)
-        return self._rates.with_bases(bases), lrs
+        written = stored_rates("state: written_lrs", state_dict["written_lrs"], len(bases))
+        return StoredRates(self._rates.with_bases(bases, scales), lrs, written)
 
-    def _restore_rates(self, rates: Rates, lrs: list[float]) -> None:
-        """Take what `_stored_rates` returned; groups beyond the rates are adopted at the next write."""
-        self._rates = rates
-        if not rates.limits:
-            restamp(self.optimizer, rates.bases)
-        self._last_lr = lrs[: len(rates.bases)]
-        write(self.optimizer, lrs)
+    def _restore_rates(self, stored: StoredRates) -> None:
+        """Take the rates of a state, and write them; groups beyond them are adopted at the next write."""
+        self._rates, self._last_lr = stored.rates, stored.written
+        if not stored.rates.limits:
+            restamp(self.optimizer, stored.rates.bases)
+        marks = write(self.optimizer, stored.lrs)[: len(stored.written)]
+        same = zip(marks, stored.lrs, stored.written, strict=False)
+        self._marks = [mark if lr == last else None for mark, lr, last in same]  # None: somebody has changed it
+
+
+class StoredRates(NamedTuple):
+    """What a state says of learning rates: how to compute them, what they were, and what was written last."""
+
+    rates: Rates
+    lrs: list[float]
+    written: list[float]

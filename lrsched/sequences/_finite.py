@@ -37,6 +37,10 @@ class Warmup(Sequence):
     def __post_init__(self) -> None:
         self._coerce(steps=integer("steps", self.steps, low=1), start=number("start", self.start, high=1.0))
 
+    @property
+    def length(self) -> int:
+        return self.steps
+
     def _at(self, k: int) -> float:
         return self.start + (1.0 - self.start) * k / self.steps if k < self.steps else 1.0
 
@@ -78,6 +82,10 @@ class Ramp(Sequence):
         if logarithmic:
             number("end/start", self.end / self.start, above=0.0)
 
+    @property
+    def length(self) -> int:
+        return self.steps
+
     def _at(self, k: int) -> float:
         x = k / (self.steps - 1)
         if x >= 1.0:
@@ -111,6 +119,10 @@ class Cosine(Sequence):
     def __post_init__(self) -> None:
         self._coerce(steps=integer("steps", self.steps, low=1), end=number("end", self.end))
 
+    @property
+    def length(self) -> int:
+        return self.steps
+
     def _at(self, k: int) -> float:
         return _descent(self.end, (1.0 + math.cos(math.pi * min(k, self.steps) / self.steps)) / 2.0)
 
@@ -138,6 +150,10 @@ class Linear(Sequence):
 
     def __post_init__(self) -> None:
         self._coerce(steps=integer("steps", self.steps, low=1), end=number("end", self.end))
+
+    @property
+    def length(self) -> int:
+        return self.steps
 
     def _at(self, k: int) -> float:
         return _descent(self.end, 1.0 - min(k, self.steps) / self.steps)
@@ -172,6 +188,10 @@ class Polynomial(Sequence):
             power=number("power", self.power, above=0.0),
             end=number("end", self.end),
         )
+
+    @property
+    def length(self) -> int:
+        return self.steps
 
     def _at(self, k: int) -> float:
         return _descent(self.end, (1.0 - min(k, self.steps) / self.steps) ** self.power)

@@ -56,6 +56,10 @@ class Values(Sequence):
         digest = hashlib.sha256(np.array(self.factors).tobytes()).hexdigest()
         return f"Values(<{len(self.factors)} factors, sha256 {digest}>)"
 
+    @property
+    def length(self) -> int:
+        return len(self.factors)
+
     def _at(self, k: int) -> float:
         return self.factors[k] if k < len(self.factors) else self.factors[-1]
 
@@ -94,6 +98,10 @@ class Piecewise(Sequence):
 
     def __repr__(self) -> str:
         return f"Piecewise({list(self.boundaries)!r}, {list(self.factors)!r})"
+
+    @property
+    def length(self) -> int:
+        return self.boundaries[-1] if self.boundaries else 0
 
     def _at(self, k: int) -> float:
         return self.factors[bisect_right(self.boundaries, k)]

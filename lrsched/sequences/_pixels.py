@@ -94,6 +94,10 @@ class Pixels(Sequence):
         picture = f"<{len(self)} factors of a {width}x{height} picture, sha256 {self.sha256}>"
         return f"Pixels({picture}, steps={self.steps}, order={self.order!r}, channels={self.channels!r})"
 
+    @property
+    def length(self) -> int:
+        return len(self)
+
     def _at(self, k: int) -> float:
         return float(self._look_up(min(k, len(self) - 1)))
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 import inspect
 import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from bisect import bisect_right
+from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import SupportsIndex
 
 import numpy as np
@@ -38,6 +40,11 @@ class Sequence(ABC):
         for name in inspect.get_annotations(cls):
             if hasattr(Sequence, name):
                 raise TypeError(f"{cls.__name__}: the field {name!r} hides Sequence.{name}; rename the field")
+
+    @property
+    def length(self) -> int | None:
+        """The number of positions until a finite sequence holds its last value; None if it never ends."""
+        return None
 
     @abstractmethod
     def _at(self, k: int) -> float:
@@ -79,7 +86,9 @@ class Sequence(ABC):
         >>> Values([1.0]).then(Values([0.5, 0.25]), at=2).values(4).tolist()
         [1.0, 1.0, 0.5, 0.25]
         """
-        return _Then(self, other, at)
+        if not isinstance(other, Sequence):
+            refuse("other", "a Sequence", other)
+        return _Chain.of(self, other, integer("at", at))
 
     def scaled(self, c: float) -> Sequence:
         """Return c·f(k). Raises TypeError or ValueError unless c is a finite number ≥ 0.
@@ -159,26 +168,48 @@ class _Product(Sequence):
     def __repr__(self) -> str:
         return f"{self.left!r} * {_operand(self.right)}"
 
+    @property
+    def length(self) -> int | None:
+        lengths = self.left.length, self.right.length
+        return None if lengths[0] is None or lengths[1] is None else max(lengths[0], lengths[1])
+
     def _at(self, k: int) -> float:
         return self.left._at(k) * self.right._at(k)
 
 
 @dataclass(frozen=True, repr=False)
-class _Then(Sequence):
-    first: Sequence
-    second: Sequence
-    at: int
+class _Chain(Sequence):
+    """Sequences one after another: parts[i] begins at starts[i] with its own position 0. Flat, whatever its length.
+
+    A part that starts before earlier ones cuts them off: at k, the last part with a start ≤ k counts.
+    """
+
+    parts: tuple[Sequence, ...]
+    starts: tuple[int, ...]
+    _least: tuple[int, ...] = field(init=False, compare=False)  # the least of each start and those after it
 
     def __post_init__(self) -> None:
-        if not isinstance(self.second, Sequence):
-            refuse("other", "a Sequence", self.second)
-        self._coerce(at=integer("at", self.at))
+        self._coerce(_least=tuple(accumulate(reversed(self.starts), min))[::-1])
+
+    @classmethod
+    def of(cls, first: Sequence, second: Sequence, at: int) -> Sequence:
+        """Return the chain of two sequences, or of all their parts if they are chains themselves."""
+        parts, starts = (first.parts, first.starts) if isinstance(first, _Chain) else ((first,), (0,))
+        more, later = (second.parts, second.starts) if isinstance(second, _Chain) else ((second,), (0,))
+        return cls(parts + more, starts + tuple(at + start for start in later))
 
     def __repr__(self) -> str:
-        return f"{_operand(self.first)}.then({self.second!r}, at={self.at})"
+        rest = zip(self.parts[1:], self.starts[1:], strict=True)
+        return _operand(self.parts[0]) + "".join(f".then({part!r}, at={start})" for part, start in rest)
+
+    @property
+    def length(self) -> int | None:
+        last = self.parts[-1].length
+        return None if last is None else self.starts[-1] + last
 
     def _at(self, k: int) -> float:
-        return self.first._at(k) if k < self.at else self.second._at(k - self.at)
+        i = bisect_right(self._least, k) - 1
+        return self.parts[i]._at(k - self.starts[i])
 
 
 @dataclass(frozen=True, repr=False)
@@ -191,6 +222,10 @@ class _Scaled(Sequence):
 
     def __repr__(self) -> str:
         return f"{_operand(self.inner)}.scaled({self.c!r})"
+
+    @property
+    def length(self) -> int | None:
+        return self.inner.length
 
     def _at(self, k: int) -> float:
         return self.c * self.inner._at(k)
@@ -210,6 +245,10 @@ class _Clipped(Sequence):
     def __repr__(self) -> str:
         high = "" if self.high == math.inf else f", high={self.high!r}"
         return f"{_operand(self.inner)}.clipped(low={self.low!r}{high})"
+
+    @property
+    def length(self) -> int | None:
+        return self.inner.length
 
     def _at(self, k: int) -> float:
         return min(max(self.inner._at(k), self.low), self.high)
@@ -241,6 +280,10 @@ class _Delayed(Sequence):
     def __repr__(self) -> str:
         return f"{_operand(self.inner)}.delayed({self.m})"
 
+    @property
+    def length(self) -> int | None:
+        return None if self.inner.length is None else self.m + self.inner.length
+
     def _at(self, k: int) -> float:
         return self.inner._at(max(0, k - self.m))
 
@@ -255,6 +298,10 @@ class _Every(Sequence):
 
     def __repr__(self) -> str:
         return f"{_operand(self.inner)}.every({self.m})"
+
+    @property
+    def length(self) -> int | None:
+        return None if self.inner.length is None else self.m * self.inner.length
 
     def _at(self, k: int) -> float:
         return self.inner._at(k // self.m)

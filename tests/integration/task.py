@@ -13,10 +13,11 @@ import torch
 from torch import nn
 from torch.nn.functional import mse_loss
 
-from lrsched import Cutoff, CyclicLR, Geometric, ImageLR, InverseLR, PlateauSequence
+from lrsched import Cosine, Cutoff, CyclicLR, Geometric, ImageLR, InverseLR, PlateauSequence, SequenceLR
 
 BATCHES = 4
 EPOCHS = 6
+WARM = 15  # optimizer steps; a run that is resumed after three epochs, 12 steps, is in the middle of them
 PICTURE = (np.arange(24) * 37 % 256).astype(np.uint8).reshape(4, 6)
 
 # Warnings of the frameworks are ignored. Those of torch and this package about the order of calls are errors.
@@ -53,13 +54,30 @@ def plateau(optimizer: torch.optim.Optimizer) -> PlateauSequence:
     return PlateauSequence(optimizer, Geometric(0.5), on=Cutoff(relative=0.2, decay=0.1))
 
 
+def warm_plateau(optimizer: torch.optim.Optimizer, warmup: int = WARM) -> PlateauSequence:
+    return PlateauSequence(optimizer, Geometric(0.5), on=Cutoff(relative=0.2, decay=0.1), warmup=warmup)
+
+
+def cosine(epochs: int) -> Callable[..., Any]:
+    """Return what makes a schedule per step that ends after so many epochs, and may be resumed with other settings."""
+    return lambda optimizer: SequenceLR(optimizer, Cosine(epochs * BATCHES), strict=False)
+
+
+def on_the_longer_cosine(first: Run, run: Run) -> None:
+    """Assert that a run of three epochs followed its cosine, and the resumed run a longer one from that position on."""
+    short, long = Cosine(3 * BATCHES), Cosine(EPOCHS * BATCHES)
+    assert [lr for lr, _ in first.rates] == [0.1 * short(k) for k in range(3 * BATCHES)]
+    assert [lr for lr, _ in run.rates] == [0.1 * long(k) for k in range(3 * BATCHES, EPOCHS * BATCHES)]
+
+
 STEPPED: dict[str, tuple[Callable[..., Any], str]] = {
     "InverseLR per step": (InverseLR, "step"),
     "InverseLR per epoch": (InverseLR, "epoch"),
     "ImageLR": (lambda optimizer: ImageLR(optimizer, PICTURE, 20, 0.01, 0.2, channels="gray"), "step"),
     "CyclicLR": (lambda optimizer: CyclicLR(optimizer, 0.01, 0.2, step_size_up=3), "step"),
 }
-MAKERS = {**STEPPED, "PlateauSequence": (plateau, "metric")}
+PLATEAUS = {"PlateauSequence": (plateau, "metric"), "PlateauSequence with a warm-up": (warm_plateau, "metric")}
+MAKERS = {**STEPPED, **PLATEAUS}
 every_scheduler = pytest.mark.parametrize(("make", "per"), MAKERS.values(), ids=MAKERS)
 
 
@@ -96,18 +114,19 @@ def val_loss(model: nn.Module) -> torch.Tensor:
         return mse_loss(model(VALID[0]), VALID[1])
 
 
-def plain(make: Callable[..., Any], per: str, epochs: int = EPOCHS) -> Run:
-    """Train in a loop without a framework."""
+def plain(make: Callable[..., Any], per: str, epochs: int = EPOCHS, accumulate: int = 1) -> Run:
+    """Train in a loop without a framework, with gradients accumulated over so many batches."""
     run, model = Run(), network()
     optimizer = run.watch(sgd(model))
     run.scheduler = scheduler = make(optimizer)
     for _ in range(epochs):
-        for inputs, targets in batches():
-            optimizer.zero_grad()
-            mse_loss(model(inputs), targets).backward()
-            optimizer.step()
-            if per == "step":
-                scheduler.step()
+        for i, (inputs, targets) in enumerate(batches(), start=1):
+            (mse_loss(model(inputs), targets) / accumulate).backward()
+            if i % accumulate == 0:
+                optimizer.step()
+                optimizer.zero_grad()
+                if per == "step":
+                    scheduler.step()
         if per == "epoch":
             scheduler.step()
         elif per == "metric":

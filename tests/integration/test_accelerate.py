@@ -1,5 +1,6 @@
 """Accelerate: `prepare` wraps a scheduler, and the wrapper steps it once for each process."""
 
+import pytest
 from torch.nn.functional import mse_loss
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -11,8 +12,10 @@ from .task import (
     EPOCHS,
     TRAIN,
     Run,
+    cosine,
     every_scheduler,
     network,
+    on_the_longer_cosine,
     ours_are_errors,
     package,
     plain,
@@ -20,28 +23,36 @@ from .task import (
     same,
     sgd,
     val_loss,
+    warm_plateau,
 )
 
 accelerate = package("accelerate")
 pytestmark = ours_are_errors
 
 
-def train(make, per, folder, epochs=EPOCHS, resume=False, prepare=True, **options):
-    """Train, each process on its part of every batch of 8; save the state in the folder, or resume from it."""
+def train(make, per, folder, epochs=EPOCHS, resume=False, prepare=True, wrapped=False, **options):
+    """Train, each process on its part of every batch of 8; save the state in the folder, or resume from it.
+
+    The scheduler is made before the optimizer is prepared or, if `wrapped`, afterwards.
+    """
     accelerator = accelerate.Accelerator(cpu=True, **options)
     run, model = Run(), network()
     optimizer = run.watch(sgd(model))
-    run.scheduler = make(optimizer)
+    if not wrapped:
+        run.scheduler = make(optimizer)
     loader = DataLoader(TensorDataset(*TRAIN), 8 // accelerator.num_processes)
     model, optimizer, loader = accelerator.prepare(model, optimizer, loader)
+    if wrapped:
+        run.scheduler = make(optimizer)
     scheduler = accelerator.prepare(run.scheduler) if prepare else run.scheduler
     if resume:
         accelerator.load_state(folder)
     for _ in range(epochs):
         for inputs, targets in loader:
-            optimizer.zero_grad()
-            accelerator.backward(mse_loss(model(inputs), targets))
-            optimizer.step()
+            with accelerator.accumulate(model):
+                accelerator.backward(mse_loss(model(inputs), targets))
+                optimizer.step()
+                optimizer.zero_grad()
             if per == "step":
                 scheduler.step()
         if per == "epoch":
@@ -64,10 +75,24 @@ def test_a_resumed_run_continues_exactly(make, per, tmp_path):
     same(run, plain(make, per), first)
 
 
+def test_a_run_that_is_resumed_with_a_longer_schedule_continues_at_its_position(tmp_path):
+    first = train(cosine(3), "step", tmp_path, epochs=3)
+    on_the_longer_cosine(first, train(cosine(EPOCHS), "step", tmp_path, epochs=EPOCHS - 3, resume=True))
+
+
+@pytest.mark.parametrize("wrapped", [False, True], ids=["on the optimizer", "on the prepared optimizer"])
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_a_warm_up_counts_optimizer_steps_not_batches(accumulate, wrapped, tmp_path):
+    run = train(warm_plateau, "metric", tmp_path, wrapped=wrapped, gradient_accumulation_steps=accumulate)
+    same(run, plain(warm_plateau, "metric", accumulate=accumulate))
+    assert len(run.rates) == EPOCHS * BATCHES // accumulate
+
+
 def on_a_rank(rank, folder):
     runs = {
         "prepared": train(plateau, "metric", folder),
         "not prepared": train(plateau, "metric", folder, prepare=False),
+        "warm-up": train(warm_plateau, "metric", folder),
         "per step": train(InverseLR, "step", folder, step_scheduler_with_optimizer=False),
     }
     return {name: (run.rates, run.events, run.scheduler.last_epoch) for name, run in runs.items()}
@@ -75,7 +100,10 @@ def on_a_rank(rank, folder):
 
 def test_two_processes_advance_as_often_as_one(tmp_path):
     ranks = in_two_processes(on_a_rank, tmp_path, tmp_path / "state")
-    expected = plain(plateau, "metric")
-    per_metric = expected.rates, expected.events, EPOCHS
+    plain_run = plain(plateau, "metric")
+    per_metric = plain_run.rates, plain_run.events, EPOCHS
+    warm = plain(warm_plateau, "metric")
+    per_warm = warm.rates, warm.events, EPOCHS
     per_step = plain(InverseLR, "step").rates, [], EPOCHS * BATCHES
-    assert ranks == 2 * [{"prepared": per_metric, "not prepared": per_metric, "per step": per_step}]
+    expected = {"prepared": per_metric, "not prepared": per_metric, "warm-up": per_warm, "per step": per_step}
+    assert ranks == [expected, expected]

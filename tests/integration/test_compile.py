@@ -7,7 +7,7 @@ from torch._dynamo.exc import RecompileError
 from torch._dynamo.testing import CompileCounter
 from torch.optim.lr_scheduler import CyclicLR as TorchCyclicLR
 
-from lrsched import CyclicLR, InverseLR
+from lrsched import CyclicLR, Geometric, InverseLR, Patience, PlateauSequence
 from tests.helpers import group_lrs
 from tests.schedulers.cases import KINDS, step
 
@@ -15,9 +15,15 @@ STEPS = 40
 compiles = pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
 cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="CUDA graphs need a GPU")
 
+
+def warming(optimizer, warmup=STEPS // 2):
+    return PlateauSequence(optimizer, Geometric(0.5), on=Patience(2), warmup=warmup)
+
+
 MAKERS = {name: case.make for name, case in KINDS.items()}
 # A cycled momentum is a Python number: torch compiles again when it changes, with its own CyclicLR too.
 MAKERS["CyclicLR"] = lambda optimizer: KINDS["CyclicLR"].make(optimizer, cycle_momentum=False)
+MAKERS["PlateauSequence with a warm-up"] = warming
 every_scheduler = pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
 
 
@@ -78,6 +84,17 @@ def test_a_compiled_step_with_a_tensor_lr_is_compiled_once(make, inside, counter
 @where
 def test_a_compiled_step_with_a_float_lr_is_compiled_twice(inside, counter):
     assert graphs(InverseLR, inside, counter, tensor=False) == 2
+
+
+@compiles
+@pytest.mark.parametrize("tensor", [False, True], ids=["float", "tensor"])
+@where
+def test_a_warm_up_costs_no_graph(inside, tensor, counter):
+    warm, plain = (
+        graphs(lambda optimizer, warmup=warmup: warming(optimizer, warmup), inside, counter, tensor=tensor)
+        for warmup in (STEPS // 2, None)
+    )
+    assert warm <= plain
 
 
 @compiles

@@ -1,6 +1,7 @@
 """Two processes that train together, each with its own validation data."""
 
 import datetime
+import functools
 import math
 import time
 from contextlib import nullcontext
@@ -12,7 +13,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-from lrsched import Geometric, Patience, PlateauSequence
+from lrsched import Geometric, Patience, PlateauSequence, Warmup
 
 from .processes import in_two_processes
 
@@ -73,6 +74,39 @@ def test_learning_rates_events_and_weights_stay_the_same_on_both_ranks(tmp_path)
         assert (lrs, weight, events, state) == (ours1[sync][0], *ours1[sync][2:])
         assert len(events) >= 3
         assert lrs[-1] == 0.1 * 0.5 ** len(events)
+
+
+def warm_up(rank):
+    """Train in a warm-up, and resume after four of its steps; return the rates of both trainings."""
+    join()
+    runs = []
+    for synced in (None, "mean"):
+        make = functools.partial(ours, warmup=7, sync=synced)
+        lrs, _, _, scheduler = train(rank, make)
+        state = train(rank, make, epochs=4)[-1].state_dict()
+
+        def resumed(optimizer, make=make, state=state):
+            scheduler = make(optimizer)
+            scheduler.load_state_dict(state)
+            return scheduler
+
+        runs.append((lrs, [(event.epoch, event.position) for event in scheduler.events]))
+        rest, _, _, scheduler = train(rank, resumed, epochs=3)
+        runs.append((rest, scheduler._steps.warm))
+    dist.destroy_process_group()
+    return runs
+
+
+def test_a_warm_up_is_the_same_on_both_ranks_and_when_resumed(tmp_path):
+    ranks = in_two_processes(warm_up, tmp_path)
+    warmth = Warmup(7, start=1 / 7)
+    for alone, resumed_alone, synced, resumed in ranks:
+        for lrs, events in (alone, synced):
+            positions = [sum(epoch <= k for epoch, _ in events) for k in range(1, EPOCHS + 1)]
+            assert lrs == pytest.approx([0.1 * warmth(k) * 0.5**p for k, p in enumerate(positions, start=1)], rel=1e-12)
+        assert resumed_alone[1] == resumed[1] == 7
+    assert ranks[0][2:] == ranks[1][2:]
+    assert ranks[0][0] != ranks[1][0]  # without sync each rank follows its own loss
 
 
 def one_nan(rank):

@@ -13,14 +13,17 @@ from .task import (
     TRAIN,
     VALID,
     Run,
+    cosine,
     every_scheduler,
     network,
+    on_the_longer_cosine,
     ours_are_errors,
     package,
     plain,
     plateau,
     same,
     sgd,
+    warm_plateau,
 )
 
 L = package("lightning.pytorch")
@@ -73,6 +76,19 @@ def test_a_resumed_run_continues_exactly(make, per, tmp_path):
     trainer.save_checkpoint(tmp_path / "last.ckpt")
     run, _ = fit(Module(make, per), tmp_path, resume=tmp_path / "last.ckpt")
     same(run, plain(make, per), first)
+
+
+def test_a_warm_up_counts_optimizer_steps_not_batches(tmp_path):
+    run, _ = fit(Module(warm_plateau, "metric"), tmp_path, accumulate_grad_batches=2)
+    same(run, plain(warm_plateau, "metric", accumulate=2))
+    assert len(run.rates) == EPOCHS * BATCHES // 2
+
+
+def test_a_run_that_is_resumed_with_a_longer_schedule_continues_at_its_position(tmp_path):
+    first, trainer = fit(Module(cosine(3), "step"), tmp_path, epochs=3)
+    trainer.save_checkpoint(tmp_path / "last.ckpt")
+    run, _ = fit(Module(cosine(EPOCHS), "step"), tmp_path, resume=tmp_path / "last.ckpt")
+    on_the_longer_cosine(first, run)
 
 
 def from_checkpoint(module_class, folder):

@@ -1,4 +1,4 @@
-"""docs/swap.md: every block runs, before and after the swap, and is a diff of a few lines."""
+"""docs/swap.md: every diff is short and runs, before and after the swap; `test_swap_*.py` run its recipes."""
 
 import csv
 import re
@@ -6,56 +6,28 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch.nn.functional import mse_loss
 from torch.utils.data import DataLoader, TensorDataset
 
-import lrsched
 from lrsched import InverseLR, PlateauSequence, Sawtooth
 
-from .task import BATCHES, EPOCHS, TRAIN, VALID, batches, network, ours_are_errors, package, sgd, val_loss
-from .test_lightning import Module, fit
-from .test_transformers import Model, examples
+from .swap_page import (
+    BLOCKS,
+    FRAMEWORKS,
+    block,
+    in_accelerate,
+    in_ignite,
+    in_lightning,
+    in_skorch,
+    in_trainer,
+    loop,
+    run,
+    train,
+)
+from .task import BATCHES, EPOCHS, TRAIN, network, ours_are_errors, package, sgd, val_loss
+from .test_lightning import Module
 
-PAGE = Path(__file__).parents[2] / "docs" / "swap.md"
-if not PAGE.exists():
-    pytest.skip("docs/ is not part of this copy", allow_module_level=True)
-BLOCKS = {
-    title: re.findall(r"```(?:diff|python)\n(.*?)```", text, re.DOTALL)
-    for title, text in re.findall(r"^## ([^\n]+)\n(.*?)(?=^## |\Z)", PAGE.read_text(), re.DOTALL | re.MULTILINE)
-}
 pytestmark = ours_are_errors
 sides = pytest.mark.parametrize("side", ["-", "+"], ids=["before", "after"])
-
-
-def block(title, number, side="+"):
-    """Return the code of a block, before or after the swap."""
-    dropped = {"-": "+", "+": "-"}[side]
-    return "".join(
-        line[1:] if line[0] in " +-" else line
-        for line in BLOCKS[title][number].splitlines(keepends=True)
-        if not line.startswith(dropped)
-    )
-
-
-def run(code, **names):
-    """Run a block with the names that it leaves to its reader."""
-    names = {"torch": torch, **vars(lrsched), "epochs": EPOCHS, **names}
-    exec(code, names)
-    return names
-
-
-def train(model, optimizer, loader=None):
-    """Train for an epoch."""
-    for inputs, targets in batches() if loader is None else loader:
-        optimizer.zero_grad()
-        mse_loss(model(inputs), targets).backward()
-        optimizer.step()
-
-
-def loop(code, **names):
-    """Run a block that trains in its own loop."""
-    model = network()
-    return run(code, **{"model": model, "optimizer": sgd(model), "train": train, "validate": val_loss, **names})
 
 
 def swapped(scheduler, side, calls=EPOCHS):
@@ -75,6 +47,8 @@ def test_every_framework_has_a_diff_and_every_diff_two_to_four_lines():
         "Accelerate": 1,
         "Ignite": 2,
         "skorch": 1,
+        "Warm-up": 1,
+        "Resuming with another rate or more epochs": 1,
         "Several processes": 1,
         "torch.compile and CUDA graphs": 1,
     }
@@ -83,97 +57,43 @@ def test_every_framework_has_a_diff_and_every_diff_two_to_four_lines():
 
 
 @sides
-def test_pytorch(side):
-    for number in range(2):
-        swapped(loop(block("PyTorch", number, side))["scheduler"], side)
-
-
-def test_warm_up_with_plateau_sequence():
-    model, lrs = network(), []
-    optimizer = sgd(model)
-
-    def train_step(model, optimizer, batch):
-        lrs.append(optimizer.param_groups[0]["lr"])
-        optimizer.step()
-
-    losses = iter([1.0, 0.5, 0.5, 0.5, 0.5])
-    names = {"model": model, "optimizer": optimizer, "loader": range(300), "epochs": 4}
-    run(block("PyTorch", 2), train_step=train_step, validate=lambda model: next(losses), **names)
-    assert lrs[:500] == pytest.approx([0.1 * (0.002 + 0.998 * k / 500) for k in range(500)])
-    assert lrs[500:900] == pytest.approx([0.1] * 400)
-    assert lrs[900:] == pytest.approx([0.09] * 300)  # the second position of Sawtooth()
-
-
-class Base(Module):
-    def __init__(self):
-        super().__init__(None, "metric")
+@pytest.mark.parametrize("number", [0, 1])
+def test_pytorch(number, side, tmp_path):
+    swapped(FRAMEWORKS["PyTorch"](block("PyTorch", number, side), tmp_path), side)
 
 
 @sides
 @pytest.mark.parametrize("number", [0, 1])
 def test_lightning(number, side, tmp_path):
-    code = block("Lightning", number, side)
-    if number == 0:  # the method by itself
-        code = "class Model(Base):\n" + re.sub("^", "    ", code, flags=re.MULTILINE)
-    _, trainer = fit(run(code, Base=Base)["Model"](), tmp_path)
-    swapped(trainer.lr_scheduler_configs[0].scheduler, "+" if number else side)
+    swapped(in_lightning(block("Lightning", number, side), tmp_path), "+" if number else side)
 
 
 @sides
 def test_hugging_face_trainer(side, tmp_path):
-    transformers = package("transformers")
-    model = Model()
-    settings = {"output_dir": str(tmp_path), "report_to": "none", "disable_tqdm": True, "use_cpu": True}
-    settings |= {"save_strategy": "no", "num_train_epochs": EPOCHS, "per_device_train_batch_size": 8}
-    data = {"train_dataset": examples(TRAIN), "eval_dataset": examples(VALID)}
-    names = {"model": model, "settings": settings, "data": data}
-    names |= {name: getattr(transformers, name) for name in ("Trainer", "TrainingArguments")}
-    done = run(block("Hugging Face Trainer", 0, side), **names)
-    swapped(done["scheduler"], side, EPOCHS if side == "+" else 0)  # without these arguments it is never stepped
+    scheduler = in_trainer(block("Hugging Face Trainer", 0, side), tmp_path)
+    swapped(scheduler, side, EPOCHS if side == "+" else 0)  # without these arguments it is never stepped
 
 
 @sides
-def test_accelerate(side):
-    accelerator = package("accelerate").Accelerator(cpu=True)
-    loader = DataLoader(TensorDataset(*TRAIN), 8)
-    done = loop(block("Accelerate", 0, side), accelerator=accelerator, loader=loader)
-    swapped(done["scheduler"].scheduler, side)
+def test_accelerate(side, tmp_path):
+    swapped(in_accelerate(block("Accelerate", 0, side), tmp_path), side)
 
 
 @sides
-def test_ignite(side):
-    engines, handlers, metrics = (package(f"ignite.{name}") for name in ("engine", "handlers", "metrics"))
-    for number in range(2):
-        model = network()
-        optimizer = sgd(model)
-        trainer = engines.create_supervised_trainer(model, optimizer, torch.nn.MSELoss())
-        evaluator = engines.create_supervised_evaluator(model, {"loss": metrics.Loss(torch.nn.MSELoss())})
-        names = {"optimizer": optimizer, "trainer": trainer, "evaluator": evaluator, "valid": [VALID]}
-        names |= {name: getattr(handlers, name) for name in ("LRScheduler", "ReduceLROnPlateauScheduler")}
-        done = run(block("Ignite", number, side), Events=engines.Events, **names)
-        trainer.run(list(batches()), max_epochs=EPOCHS)
-        if side == "+":
-            swapped(done["scheduler"], side, EPOCHS * (BATCHES if number else 1))
+@pytest.mark.parametrize("number", [0, 1])
+def test_ignite(number, side, tmp_path):
+    scheduler = in_ignite(block("Ignite", number, side), tmp_path)
+    if side == "+":
+        swapped(scheduler, side, EPOCHS * (BATCHES if number else 1))
 
 
 @sides
-def test_skorch(side):
-    skorch = package("skorch")
-    callbacks, helper = package("skorch.callbacks"), package("skorch.helper")
-    valid = helper.predefined_split(skorch.dataset.Dataset(*VALID))
-    settings = {"criterion": torch.nn.MSELoss, "max_epochs": EPOCHS, "batch_size": 8, "train_split": valid}
-    names = {"module": network(), "settings": {**settings, "verbose": 0, "lr": 0.1}}
-    names |= {"LRScheduler": callbacks.LRScheduler, "NeuralNetRegressor": skorch.NeuralNetRegressor}
-    scheduler = trained(run(block("skorch", 0, side), **names))
+def test_skorch(side, tmp_path):
+    scheduler = in_skorch(block("skorch", 0, side), tmp_path)
     swapped(scheduler, side)
     if side == "+":
-        resumed = trained(run(block("skorch", 1), state=scheduler.state_dict(), **names))
+        resumed = in_skorch(block("skorch", 1), tmp_path, state=scheduler.state_dict())
         assert resumed.last_epoch == 2 * EPOCHS
-
-
-def trained(names):
-    net = names["net"].fit(*TRAIN)
-    return dict(net.callbacks_)["LRScheduler"].lr_scheduler_
 
 
 def test_several_processes_and_compilation():

@@ -2,7 +2,9 @@
 
 import pytest
 
-from .task import BATCHES, EPOCHS, STEPPED, plain, plateau
+from lrsched import Warmup
+
+from .task import BATCHES, EPOCHS, STEPPED, WARM, plain, plateau, warm_plateau
 
 
 def test_the_plain_loop_by_hand():
@@ -16,3 +18,17 @@ def test_the_plain_loop_by_hand():
 
 def test_the_validation_loss_stalls_more_than_once_but_not_always():
     assert 2 <= len(plain(plateau, "metric").events) <= EPOCHS - 2
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_the_warm_up_by_hand(accumulate):
+    run = plain(warm_plateau, "metric", accumulate=accumulate)
+    warmth, steps = Warmup(WARM, start=1 / WARM), BATCHES // accumulate
+    positions = [sum(epoch <= k // steps for epoch, _ in run.events) for k in range(EPOCHS * steps)]
+    assert [lr for lr, _ in run.rates] == [0.1 * (warmth(k) * 0.5**position) for k, position in enumerate(positions)]
+
+
+def test_the_warm_up_advances_before_and_after_a_run_is_resumed():
+    epochs = [epoch for epoch, _ in plain(warm_plateau, "metric").events]
+    assert min(epochs) <= 3 < max(epochs)
+    assert 3 * BATCHES < WARM < EPOCHS * BATCHES

@@ -13,7 +13,9 @@ from .task import (
     TRAIN,
     VALID,
     Run,
+    cosine,
     network,
+    on_the_longer_cosine,
     ours_are_errors,
     package,
     plain,
@@ -78,6 +80,11 @@ def test_a_resumed_run_continues_exactly(name, tmp_path):
     first = train(INTERVALS[name][0], tmp_path, epochs=3)
     run = train(INTERVALS[name][0], tmp_path, resume=str(tmp_path / f"checkpoint-{3 * BATCHES}"))
     same(run, plain(*MAKERS[name]), first)
+
+
+def test_a_run_that_is_resumed_with_a_longer_schedule_continues_at_its_position(tmp_path):
+    first = train(cosine(3), tmp_path, epochs=3)
+    on_the_longer_cosine(first, train(cosine(EPOCHS), tmp_path, resume=str(tmp_path / f"checkpoint-{3 * BATCHES}")))
 
 
 def test_each_evaluation_counts_once(tmp_path):

@@ -2,19 +2,48 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
+from torch.nn.functional import mse_loss
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 import lrsched
-from lrsched import Cutoff, CyclicLR, Event, Inverse, InverseLR, Oscillation, PlateauSequence, Rule, Sequence, Warmup
+from lrsched import (
+    Curve,
+    Cutoff,
+    CyclicLR,
+    Event,
+    Inverse,
+    InverseLR,
+    Oscillation,
+    Patience,
+    PlateauSequence,
+    Report,
+    Rule,
+    Sequence,
+    SequenceLR,
+    Setting,
+    Smoothed,
+    Warmup,
+    compare,
+    range_test,
+    set_lr,
+    snapshot,
+)
+
+Batch = tuple[torch.Tensor, torch.Tensor]
 
 
+@dataclass(frozen=True)
 class Constantly(Sequence):
-    """A sequence that a user wrote."""
+    """A sequence that a user wrote; a frozen dataclass prints the same after a restart."""
+
+    factor: float = 1.0
 
     def _at(self, k: int) -> float:
-        return 1.0
+        return self.factor
 
 
 class Every(Rule):
@@ -25,39 +54,88 @@ class Every(Rule):
     def __init__(self, n: int) -> None:
         self.n, self.seen = n, 0
 
-    def update(self, metric: float, mode: str) -> str | None:
+    def update(self, metric: float, mode: lrsched.Mode) -> str | None:
         """Advance at every n-th metric."""
         self.seen += 1
         return None if self.seen % self.n else f"every {self.n}"
+
+    def __repr__(self) -> str:
+        return f"Every({self.n})"
 
 
 def schedule(optimizer: torch.optim.Optimizer, by_loss: bool) -> LRScheduler:
     """Return a scheduler for a training loop."""
     if by_loss:
-        return PlateauSequence(optimizer, Warmup(5) * Inverse(), on=Cutoff() | Oscillation() | Every(2))
+        rule: Rule = Smoothed(Cutoff() | Patience(3), weight=0.2) | Oscillation() | Every(2)
+        return PlateauSequence(optimizer, Constantly() * Inverse(), on=rule, warmup=5)
     return InverseLR(optimizer, min_lr=1e-3)
+
+
+def model_fn() -> torch.nn.Module:
+    """Return a model."""
+    return torch.nn.Linear(2, 1)
+
+
+def loss_fn(model: torch.nn.Module, batch: Batch) -> torch.Tensor:
+    """Return the loss of a batch."""
+    return mse_loss(model(batch[0]), batch[1])
+
+
+def find(model: torch.nn.Module, optimizer: torch.optim.Optimizer, batches: list[Batch]) -> Curve:
+    """Find a learning rate, take it, and leave no other trace."""
+    with snapshot(model, optimizer) as saved:
+        optimizer.step()
+        saved.restore()
+    curve = range_test(model, optimizer, loss_fn, batches, sync=None, scale="log")
+    repeats, points = curve.all_losses.shape
+    suggestion: float | None = curve.suggestion
+    bounds: tuple[float, float] | None = curve.range
+    print(repeats, points, bounds, curve.reason, curve.warning)
+    set_lr(optimizer, suggestion or 0.1)
+    set_lr(optimizer, [0.1])
+    return curve
+
+
+def compared(data: Batch) -> Report:
+    """Compare two schedules."""
+    settings = {
+        "fixed": Setting(lambda parameters: torch.optim.SGD(parameters, lr=0.1)),
+        "1/n": Setting(lambda parameters: torch.optim.SGD(parameters, lr=0.1), InverseLR, per="batch"),
+    }
+    return compare(settings, model_fn, loss_fn, data, data, epochs=1, batch_size=8, seeds=1)
 
 
 def main() -> list[Event]:
     """Use the names of the README as their types allow."""
-    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.1, momentum=0.9)
+    torch.manual_seed(0)
+    model = model_fn()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
     scheduler: LRScheduler = schedule(optimizer, by_loss=False)
     cyclic: LRScheduler = CyclicLR(optimizer, 0.1, 0.2, step_size_up=5)
     optimizer.step()
     scheduler.step()
     cyclic.step()
-    plateau: ReduceLROnPlateau = PlateauSequence(optimizer, Constantly(), on="oscillate", sync="mean")
+    plateau: ReduceLROnPlateau = PlateauSequence(optimizer, Constantly(), on="oscillate", sync="mean", strict=False)
     plateau.step(0.1)
     plateau.step(torch.tensor(0.2), epoch=1)
     rates: list[float | torch.Tensor] = plateau.get_last_lr()
-    ours = PlateauSequence(optimizer, Inverse().then(Warmup(3), at=2), on=Every(1))
+    seen: list[Event] = []
+    ours = PlateauSequence(
+        optimizer, Inverse().then(Warmup(3), at=2), on=Every(1), warmup=Warmup(4, start=0.25), on_advance=seen.append
+    )
     ours.step(metrics=np.float64(0.3))
-    ours.load_state_dict(ours.state_dict())
+    ours.load_state_dict(ours.state_dict(), strict=False)
+    longer = SequenceLR(optimizer, [Constantly(0.5)], min_lr=[1e-4], strict=False)
     values: np.ndarray = Inverse().values(3)
     factor: float = Inverse()(3)
+    length: int | None = Warmup(3).length
     events: list[Event] = lrsched.preview(Inverse(), "cutoff", [1.0, 1.0])
-    print(rates, values, factor, ours.position, ours.rule, events[0].reason)
-    return ours.events
+    inputs = torch.randn(64, 2)
+    targets = inputs.sum(1, keepdim=True)
+    curve = find(model, optimizer, [(inputs[i : i + 8], targets[i : i + 8]) for i in range(0, 64, 8)])
+    runs = compared((inputs, targets)).runs
+    print(rates, values, factor, length, ours.position, ours.rule, events[0].reason, longer, curve.lrs.shape, len(runs))
+    return seen
 
 
 if __name__ == "__main__":

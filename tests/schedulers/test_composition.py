@@ -151,7 +151,8 @@ def test_in_a_chain_alone_and_before_a_chainable_scheduler(case):
     optimizer = mixed()
     chain = ChainedScheduler([case.make(optimizer), ExponentialLR(optimizer, 0.5)])
     optimizer.step()
-    same(trace(optimizer, chain, 5), [case.lrs(0)] + [[lr / 2 for lr in case.lrs(k)] for k in range(1, 5)])
+    halvings = [min(k, 1) if case.names_limits else k for k in range(5)]  # named limits undo the others' halvings
+    same(trace(optimizer, chain, 5), [[lr * 0.5 ** halvings[k] for lr in case.lrs(k)] for k in range(5)])
 
 
 @every_stepwise_kind

@@ -12,7 +12,7 @@ from torch.optim.lr_scheduler import (
 
 from lrsched import CyclicLR, GeometricLR, InverseLR
 from tests.helpers import group_lrs, make_optimizer
-from tests.schedulers.cases import caught, every_kind, every_stepwise_kind, mixed, quietly, started, step
+from tests.schedulers.cases import BASES, caught, every_kind, every_stepwise_kind, mixed, quietly, started, step
 
 
 @every_kind
@@ -199,27 +199,29 @@ def test_last_epoch_after_a_load_of_the_optimizer(case):
 
 
 @every_stepwise_kind
-def test_a_second_scheduler_on_a_used_optimizer_starts_from_the_base(case):
+def test_a_second_scheduler_on_a_used_optimizer_starts_from_the_present_rate_or_its_limits(case):
     optimizer, scheduler = started(case)
     for _ in range(5):
         scheduler.step()
     case.make(optimizer)
-    assert group_lrs(optimizer) == case.lrs(0)
+    first = [lr / base for lr, base in zip(case.lrs(0), BASES, strict=True)]
+    expected = [lr * factor for lr, factor in zip(case.lrs(5), first, strict=True)]
+    assert group_lrs(optimizer) == pytest.approx(case.lrs(0) if case.names_limits else expected, rel=1e-12)
 
 
 @every_stepwise_kind
-def test_of_two_schedulers_the_last_to_step_writes(case):
+def test_two_schedulers_multiply_but_named_limits_own_the_rate(case):
     optimizer, first = started(case)
     second = GeometricLR(optimizer, gamma=0.5)
-    bases = second.base_lrs
     first.step()
     assert group_lrs(optimizer) == pytest.approx(case.lrs(1), rel=1e-12)
     second.step()
-    assert group_lrs(optimizer) == [base / 2 for base in bases]
+    assert group_lrs(optimizer) == pytest.approx([lr / 2 for lr in case.lrs(1)], rel=1e-12)
     optimizer.param_groups[0]["lr"] = 0.007
     optimizer.param_groups[1]["lr"].fill_(0.007)
     first.step()
-    assert group_lrs(optimizer) == pytest.approx(case.lrs(2), rel=1e-12)
+    expected = [0.007 * after / before for before, after in zip(case.lrs(1), case.lrs(2), strict=True)]
+    assert group_lrs(optimizer) == pytest.approx(case.lrs(2) if case.names_limits else expected, rel=1e-12)
 
 
 def test_a_get_lr_from_a_mixin_decides_and_momentum_keeps_cycling():

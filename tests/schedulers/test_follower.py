@@ -12,11 +12,22 @@ from tests.helpers import make_optimizer
 
 @pytest.mark.parametrize(
     ("on", "rule"),
-    [("cutoff", Cutoff()), ("oscillate", Oscillation()), (Patience(3), Patience(3))],
-    ids=["cutoff", "oscillate", "rule"],
+    [
+        ("either", Cutoff() | Oscillation()),
+        ("cutoff", Cutoff()),
+        ("oscillate", Oscillation()),
+        ("patience", Patience(10)),
+        (Patience(3), Patience(3)),
+    ],
+    ids=["either", "cutoff", "oscillate", "patience", "rule"],
 )
 def test_a_word_stands_for_a_rule(on, rule):
     assert repr(Follower(on).rule) == repr(rule)
+    assert repr(PlateauSequence(make_optimizer((0.1,)), Inverse(), on).rule) == repr(rule)
+
+
+def test_either_is_the_rule_if_none_is_named():
+    assert repr(PlateauSequence(make_optimizer((0.1,)), Inverse()).rule) == repr(Cutoff() | Oscillation())
 
 
 def test_a_rule_is_copied():
@@ -26,11 +37,11 @@ def test_a_rule_is_copied():
 
 @pytest.mark.parametrize(
     ("on", "error"),
-    [("patience", ValueError), (Patience, TypeError), (None, TypeError)],
-    ids=["another word", "a class", "None"],
+    [("plateau", ValueError), ("Either", ValueError), (Patience, TypeError), (None, TypeError)],
+    ids=["another word", "capitals", "a class", "None"],
 )
 def test_anything_else_is_answered_with_the_words_and_an_example_of_a_rule(on, error):
-    wanted = r"^on must be 'cutoff' or 'oscillate', or a Rule such as Patience\(\), got "
+    wanted = r"^on must be one of 'either', 'cutoff', 'oscillate', 'patience', or a Rule such as Patience\(3\), got "
     with pytest.raises(error, match=wanted):
         Follower(on)
     with pytest.raises(error, match=wanted):

@@ -43,8 +43,9 @@ def test_a_named_class_starts_at_a_position(cls, options, sequence):
 @every_name
 def test_help_shows_each_argument(cls, options, sequence):
     parameters = inspect.signature(cls).parameters
-    assert list(parameters) == ["optimizer", *options, "min_lr", "last_epoch"]
-    assert all(parameters[name].kind is inspect.Parameter.KEYWORD_ONLY for name in ("min_lr", "last_epoch"))
+    assert list(parameters) == ["optimizer", *options, "min_lr", "last_epoch", "strict"]
+    assert all(parameters[name].kind is inspect.Parameter.KEYWORD_ONLY for name in ("min_lr", "last_epoch", "strict"))
+    assert parameters["strict"].default is True
 
 
 def test_a_picture_is_read_between_its_limits_whatever_the_groups_rates_are():

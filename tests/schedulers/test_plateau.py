@@ -162,7 +162,7 @@ class TestEvents:
         optimizer.param_groups[0]["lr"] = 0.03
         scheduler.step(2.0)
         assert scheduler.events[0].old_lrs == [0.03]
-        assert scheduler.events[0].new_lrs == [0.05]
+        assert scheduler.events[0].new_lrs == [0.015]
 
     @pytest.mark.parametrize(("history", "kept"), [(0, 0), (1, 1), (3, 3), (1000, 1000)])
     def test_history_is_bounded(self, history, kept):

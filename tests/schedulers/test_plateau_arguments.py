@@ -9,8 +9,10 @@ from torch import nn
 
 from lrsched import (
     Cutoff,
+    Inverse,
     PlateauSequence,
     Values,
+    Warmup,
 )
 from tests.helpers import group_lrs, make_optimizer
 from tests.schedulers.plateau import HALF, make
@@ -55,6 +57,20 @@ from tests.schedulers.plateau import HALF, make
         ({"history": 2.5}, TypeError, "history must.*2.5"),
         ({"history": None}, TypeError, "history must.*None"),
         ({"history": True}, TypeError, "history must.*True"),
+        ({"warmup": 0}, ValueError, "warmup must be an integer >= 1, got 0"),
+        ({"warmup": -3}, ValueError, "warmup must be an integer >= 1, got -3"),
+        ({"warmup": 2.5}, TypeError, "warmup must be a finite Sequence, or the number of .*, got 2.5"),
+        ({"warmup": 5.0}, TypeError, "warmup must be a finite Sequence, or the number of .*, got 5.0"),
+        ({"warmup": True}, TypeError, "warmup must be a finite Sequence, or the number of .*, got True"),
+        ({"warmup": "5"}, TypeError, "warmup must be a finite Sequence, or the number of .*, got '5'"),
+        ({"warmup": [5, 5]}, TypeError, "warmup must be a finite Sequence, or the number of .*, got "),
+        ({"warmup": Warmup}, TypeError, "warmup must be a finite Sequence, or the number of .*, got "),
+        ({"warmup": Inverse()}, ValueError, r"warmup must be a finite Sequence such as Warmup\(500\), got Inverse\(\)"),
+        ({"warmup": Warmup(3).repeated(3)}, ValueError, "warmup must be a finite Sequence .*, which never ends"),
+        ({"on_advance": "print"}, TypeError, "on_advance must be a function of an event, or None, got 'print'"),
+        ({"on_advance": 3}, TypeError, "on_advance must be a function of an event, or None, got 3"),
+        ({"strict": None}, TypeError, "strict must.*None"),
+        ({"strict": 0}, TypeError, "strict must.*0"),
     ],
 )
 def test_bad_arguments_change_nothing(arguments, error, match):
@@ -108,13 +124,16 @@ def test_the_signatures_are_the_documented_ones():
     signature = inspect.signature(PlateauSequence)
     defaults = {name: p.default for name, p in signature.parameters.items() if p.default is not p.empty}
     assert defaults == {
-        "on": "cutoff",
+        "on": "either",
         "mode": "min",
         "min_lr": 0.0,
+        "warmup": None,
         "nonfinite": "hold",
         "repeats": "ignore",
         "sync": None,
         "process_group": None,
         "history": 1000,
+        "on_advance": None,
+        "strict": True,
         "last_epoch": -1,
     }

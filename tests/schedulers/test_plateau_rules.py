@@ -10,6 +10,7 @@ import torch
 from lrsched import (
     Cutoff,
     Oscillation,
+    Patience,
     Rule,
     Values,
     preview,
@@ -28,6 +29,8 @@ class TestRules:
     def test_the_names_of_the_rules(self):
         assert repr(make(on="cutoff")[1].rule) == repr(Cutoff())
         assert repr(make(on="oscillate")[1].rule) == repr(Oscillation())
+        assert repr(make(on="either")[1].rule) == repr(Cutoff() | Oscillation())
+        assert repr(make(on="patience")[1].rule) == repr(Patience())
 
     def test_the_scheduler_owns_a_copy(self):
         rule = Cutoff(0.1)
@@ -108,8 +111,10 @@ class TestRules:
             scheduler.step(2.0)
         assert group_lrs(optimizer) == [0.05, 0.8]
         assert scheduler.base_lrs == [0.1]
+        assert "initial_lr" not in optimizer.param_groups[1]
         scheduler.step(0.5)
-        assert group_lrs(optimizer) == [0.05, 0.4]
+        assert scheduler.base_lrs == [0.1, 0.8]
+        assert group_lrs(optimizer) == [0.05, 0.8]  # Values([0.5]) holds its value, so the new group stays
 
     def test_the_guard_does_not_remember_a_metric_that_failed(self):
         optimizer, scheduler = make(on=FailsAbove(1.0))

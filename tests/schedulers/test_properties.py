@@ -11,15 +11,16 @@ import pickle
 import struct
 from dataclasses import dataclass, field
 
-import numpy as np
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from torch.optim.lr_scheduler import ExponentialLR, LinearLR
 
 import lrsched as ls
 from lrsched import PlateauSequence, SequenceLR, preview
+from tests.schedulers.strategies import metrics, rates, rules, sequences
 
 NIGHTLY = os.environ.get("HYPOTHESIS_PROFILE") == "nightly"
 SETTINGS = settings(
@@ -30,109 +31,162 @@ SETTINGS = settings(
     suppress_health_check=list(HealthCheck),
 )
 
-counts = st.integers(1, 9)
-shares = st.floats(0.0, 1.0, exclude_min=True)
-factors = st.floats(0.0, 4.0)
-rates = st.floats(1e-4, 2.0)
-simple_sequences = st.one_of(
-    st.sampled_from([ls.Constant(), ls.Inverse(), ls.InverseSqrt()]),
-    st.builds(ls.Geometric, shares),
-    st.builds(ls.Sawtooth, counts, st.booleans()),
-    st.builds(ls.Exponential, factors),
-    st.builds(ls.StepDecay, shares, counts),
-    st.builds(ls.TimeDecay, factors),
-    st.builds(ls.Triangular, counts, counts, st.sampled_from(["triangular", "triangular2", "exp_range"]), shares),
-    st.builds(ls.Ramp, rates, rates, st.integers(2, 9), st.sampled_from(["log", "linear"])),
-    st.builds(ls.Cosine, counts, factors),
-    st.builds(ls.Linear, counts, factors),
-    st.builds(ls.Polynomial, counts, rates, factors),
-    st.builds(ls.Warmup, counts, shares),
-    st.builds(lambda first, a, b: ls.Piecewise([first], [a, b]), counts, factors, factors),
-    st.builds(ls.Values, st.lists(factors, min_size=1, max_size=5)),
-    st.builds(lambda seed: ls.Pixels(np.random.default_rng(seed).random((3, 4)), 9), counts),
-)
-sequences = st.recursive(
-    simple_sequences,
-    lambda inner: st.one_of(
-        st.builds(lambda a, b: a * b, inner, inner),
-        st.builds(lambda a, b, at: a.then(b, at=at), inner, inner, counts),
-        st.builds(lambda a, c: a.scaled(c), inner, factors),
-        st.builds(lambda a, low, more: a.clipped(low, low + more), inner, factors, factors),
-        st.builds(lambda a, n: a.repeated(n), inner, counts),
-        st.builds(lambda a, n: a.delayed(n), inner, counts),
-        st.builds(lambda a, n: a.every(n), inner, counts),
-    ),
-    max_leaves=3,
-)
-simple_rules = st.one_of(
-    st.builds(ls.Cutoff, st.none() | factors, factors, shares, factors, st.none() | factors),
-    st.builds(ls.Oscillation, st.none() | factors),
-    st.builds(ls.Patience, st.integers(0, 3), factors, st.sampled_from(["rel", "abs"]), st.integers(0, 2)),
-)
-rules = simple_rules | st.builds(lambda a, b: a | b, simple_rules, simple_rules)
-metrics = st.sampled_from([1.0, 0.5, 0.5 + 1e-9, 0.25, 0.0, -1.0, math.nan, math.inf, -math.inf]) | st.floats(-2.0, 2.0)
-
 
 @dataclass
 class Model:
-    """The expected lr and `initial_lr` of each group, and what is expected of the scheduler."""
+    """The expected lr and `initial_lr` of each group, and what is expected of the scheduler.
+
+    A group is disturbed if somebody else has changed its rate. Only then may its rates differ by rounding.
+    """
 
     lrs: list[float]
     initial: list[float | None]
     bases: list[float] = field(default_factory=list)
+    scales: list[float] = field(default_factory=list)
     last_lrs: list[float] = field(default_factory=list)
+    disturbed: list[bool] = field(default_factory=list)
     position: int = 0
     seen: list[float] = field(default_factory=list)
     stepped_ever: bool = False
     stepped_since: bool = False
 
-    def adopt(self):
-        """Adopt new groups at their own lr; then set `initial_lr` in every group that has lost it."""
+    def adopt(self, factor):
+        """Adopt new groups: they continue from their lr, or are absolute if they have an `initial_lr`."""
         known = len(self.bases)
-        new = zip(self.initial[known:], self.lrs[known:], strict=True)
-        self.bases += [lr if initial is None else initial for initial, lr in new]
+        for initial, lr in zip(self.initial[known:], self.lrs[known:], strict=True):
+            self.bases.append(lr if initial is None else initial)
+            self.scales.append(1.0 if initial is not None else ratio(1.0, factor))
+            self.last_lrs.append(lr)
         if len(self.bases) > known:
-            stamped = zip(self.initial, self.bases, strict=True)
-            self.initial = [base if initial is None else initial for initial, base in stamped]
+            self.stamp()
+
+    def stamp(self):
+        """Set `initial_lr` in every group that has none."""
+        stamped = zip(self.initial, self.bases, strict=True)
+        self.initial = [base if initial is None else initial for initial, base in stamped]
+
+    def hear(self, hold):
+        """Scale by what others have made of the rates written last."""
+        for i, (lr, last) in enumerate(zip(self.lrs, map(hold, self.last_lrs), strict=True)):
+            if lr != last:
+                self.disturbed[i] = True
+            initial = self.initial[i]
+            if last == 0.0 != lr and initial is not None and (initial != self.bases[i] or hold(initial) == lr):
+                self.bases[i], self.scales[i] = self.initial[i], 1.0  # by set_lr
+            elif lr != last:
+                self.scales[i] *= ratio(lr, last)
+
+    def start(self):
+        """Start from the present rates, as a scheduler that is made does."""
+        self.bases = [lr if initial is None else initial for initial, lr in zip(self.initial, self.lrs, strict=True)]
+        self.scales = [ratio(lr, base) for lr, base in zip(self.lrs, self.bases, strict=True)]
+        self.disturbed = [a or b != 1.0 for a, b in zip(self.disturbed, self.scales, strict=True)]
+        self.last_lrs = list(self.lrs)
+        self.stamp()
+        self.position, self.seen, self.stepped_ever, self.stepped_since = 0, [], False, False
+
+
+def ratio(a, b):
+    """Return a/b, or 1 if it is not a positive number."""
+    result = a / b if b else 0.0
+    return result if 0.0 < result < math.inf else 1.0
+
+
+KINDS_OF_LR = {"float": None, "float64": torch.float64, "float32": torch.float32}
 
 
 class Interleavings(RuleBasedStateMachine):
     """The operations that both kinds of schedulers share; a subclass makes the scheduler and steps it."""
 
-    def start(self, lrs, as_tensors, settings):
-        self.as_tensors, self.settings = as_tensors, settings
+    def start(self, lrs, kind, settings):
+        self.dtype, self.settings = KINDS_OF_LR[kind], settings
         self.saved = []
-        self.model = Model(list(lrs), [None] * len(lrs))
+        lrs = [*map(self.hold, lrs)]
+        self.model = Model(lrs, [None] * len(lrs), disturbed=[False] * len(lrs))
         self.optimizer, self.scheduler = self.fresh(lrs)
-        self.model.adopt()
-        self.write(0)
+        self.model.start()
+        self.write()
         self.optimizer_steps()
+
+    def hold(self, rate):
+        """Return a rate as a group holds it."""
+        return float(torch.tensor(rate, dtype=self.dtype)) if self.dtype else rate
 
     def fresh(self, lrs):
         optimizer = torch.optim.SGD([self.group(lr) for lr in lrs])
         return optimizer, self.make(optimizer)
 
-    def group(self, rate):
-        lr = torch.tensor(rate, dtype=torch.float64) if self.as_tensors else rate
-        return {"params": [torch.nn.Parameter(torch.ones(1))], "lr": lr}
+    def group(self, rate, **options):
+        lr = torch.tensor(rate, dtype=self.dtype) if self.dtype else rate
+        return {"params": [torch.nn.Parameter(torch.ones(1))], "lr": lr, **options}
 
-    def write(self, first):
-        """Have the model write its rates into the groups, starting with the given one."""
-        sequence, floor = self.settings["sequence"], self.settings["min_lr"]
-        written = [max(base * sequence(self.model.position), min(floor, base)) for base in self.model.bases]
-        self.model.lrs[first:] = self.model.last_lrs[first:] = written[first:]
+    def factor(self):
+        return self.settings["sequence"](self.model.position)
+
+    def write(self):
+        """Have the model write its rates into the groups."""
+        floor, factor = self.settings["min_lr"], self.factor()
+        scaled = zip(self.model.bases, self.model.scales, strict=True)
+        self.model.last_lrs = [max(base * scale * factor, min(floor, base)) for base, scale in scaled]
+        self.model.lrs = [*map(self.hold, self.model.last_lrs)]
+
+    def sane(self):
+        """Say whether all rates are far from where numbers overflow or lose their bits, if somebody scales them."""
+        least, most = (1e-12, 1e12) if self.dtype == torch.float32 else (1e-100, 1e100)
+        return all(lr == 0.0 or least < lr < most for lr in [*self.model.lrs, *self.model.last_lrs])
 
     @rule()
     def optimizer_steps(self):
         self.optimizer.step()
         self.model.stepped_ever = self.model.stepped_since = True
 
-    @rule(rate=rates)
-    def add_param_group(self, rate):
+    @rule(rate=rates, initial=st.none() | rates)
+    def add_param_group(self, rate, initial):
         if len(self.model.lrs) < 4:
-            self.optimizer.add_param_group(self.group(rate))
-            self.model.lrs.append(rate)
-            self.model.initial.append(None)
+            self.optimizer.add_param_group(self.group(rate, **({} if initial is None else {"initial_lr": initial})))
+            self.model.lrs.append(self.hold(rate))
+            self.model.initial.append(initial)
+            self.model.disturbed.append(initial is None)
+
+    @precondition(sane)
+    @rule(rate=st.just(0.0) | rates, i=st.integers(0, 3))
+    def edit_by_hand(self, rate, i):
+        i %= len(self.model.lrs)
+        group = self.optimizer.param_groups[i]
+        group["lr"] = group["lr"].fill_(rate) if self.dtype else rate
+        self.model.lrs[i] = self.hold(rate)
+
+    @precondition(lambda self: self.sane() and (self.model.lrs[0] > 0.0 or len(set(self.model.lrs)) == 1))
+    @rule(rate=rates)
+    def set_lr(self, rate):
+        ls.set_lr(self.optimizer, rate)
+        model, first = self.model, self.model.lrs[0]
+        equal = len(set(model.lrs)) == 1
+        chosen = [rate if equal else rate * lr / first for lr in model.lrs]
+        model.lrs = [*map(self.hold, chosen)]
+        model.initial = [None if initial is None else lr for initial, lr in zip(model.initial, chosen, strict=True)]
+        model.disturbed = [True] * len(model.lrs)
+
+    @precondition(sane)
+    @rule(kind=st.sampled_from(["exponential", "linear"]))
+    def a_torch_scheduler_beside(self, kind):
+        """Make one of torch's, and step it once: it multiplies the rates by 0.7, or by 0.5 and then 0.75/0.5."""
+        make = {"exponential": lambda o: ExponentialLR(o, 0.7), "linear": lambda o: LinearLR(o, 0.5, 1.0, 2)}[kind]
+        beside = make(self.optimizer)
+        self.optimizer_steps()
+        beside.step()
+        model = self.model
+        initials = zip(model.initial, model.lrs, strict=True)
+        model.initial = [lr if initial is None else initial for initial, lr in initials]
+        model.lrs = [self.hold(lr * (0.7 if kind == "exponential" else 0.75)) for lr in model.lrs]
+        model.disturbed = [True] * len(model.lrs)
+
+    @precondition(sane)
+    @rule()
+    def scheduler_is_made_again(self):
+        self.scheduler = self.make(self.optimizer)
+        self.model.start()
+        self.write()
 
     @rule(through_json=st.booleans())
     def save(self, through_json):
@@ -156,20 +210,24 @@ class Interleavings(RuleBasedStateMachine):
             self.loaded(model)
 
     @precondition(lambda self: self.saved)
-    @rule(data=st.data())
-    def resume(self, data):
+    @rule(data=st.data(), optimizer_too=st.sampled_from([None, "first", "last"]))
+    def resume(self, data, optimizer_too):
         """Load into a new scheduler of a new optimizer that has other learning rates."""
-        state, _, _, model = data.draw(st.sampled_from(self.saved))
+        state, _, optimizer_state, model = data.draw(st.sampled_from(self.saved))
         self.optimizer, self.scheduler = self.fresh([0.3] * len(model.lrs))
         self.optimizer.step()
+        if optimizer_too == "first":
+            self.optimizer.load_state_dict(copy.deepcopy(optimizer_state))
         self.scheduler.load_state_dict(state)
         self.loaded(model)
+        if optimizer_too == "last":
+            self.optimizer.load_state_dict(copy.deepcopy(optimizer_state))
+            self.model.initial = list(model.initial)
 
     def loaded(self, model):
         self.model = copy.deepcopy(model)
         known = len(model.bases)
         self.model.initial = [*model.bases, *[None] * (len(model.lrs) - known)]
-        self.model.last_lrs = model.lrs[:known]
 
     @precondition(lambda self: self.saved)
     @rule(data=st.data())
@@ -178,25 +236,34 @@ class Interleavings(RuleBasedStateMachine):
         if len(model.lrs) == len(self.model.lrs):
             self.optimizer.load_state_dict(copy.deepcopy(state))
             self.model.lrs, self.model.initial = list(model.lrs), list(model.initial)
+            self.model.disturbed = [a or b for a, b in zip(model.disturbed, self.model.disturbed, strict=True)]
 
     @rule(how=st.sampled_from([copy.deepcopy, lambda pair: pickle.loads(pickle.dumps(pair))]))
     def copied(self, how):
         self.optimizer, self.scheduler = how((self.optimizer, self.scheduler))
         assert self.scheduler.optimizer is self.optimizer
 
+    def same(self, found, expected):
+        """Say whether values of the groups are the expected ones: bit for bit in a group that nobody has disturbed."""
+        rel = 1e-4 if self.dtype == torch.float32 else 1e-9
+        triples = zip(found, expected, self.model.disturbed, strict=False)
+        close = [b == (pytest.approx(a, rel=rel, abs=0) if loose and a is not None else a) for b, a, loose in triples]
+        return len(found) == len(expected) and all(close)
+
     @invariant()
     def groups_hold_what_the_model_holds(self):
         groups = self.optimizer.param_groups
-        assert [float(group["lr"]) for group in groups] == self.model.lrs
-        assert [group.get("initial_lr") for group in groups] == self.model.initial
-        assert {isinstance(group["lr"], torch.Tensor) for group in groups} == {self.as_tensors}
+        assert self.same([float(group["lr"]) for group in groups], self.model.lrs)
+        initial = [group.get("initial_lr") for group in groups]
+        assert self.same([float(lr) if isinstance(lr, torch.Tensor) else lr for lr in initial], self.model.initial)
+        assert {isinstance(group["lr"], torch.Tensor) for group in groups} == {self.dtype is not None}
 
     @invariant()
     def the_scheduler_says_so(self):
         last = self.scheduler.get_last_lr()
-        assert [*map(float, last)] == self.model.last_lrs
-        assert not any(lr is group["lr"] for lr in last for group in self.optimizer.param_groups if self.as_tensors)
-        assert self.scheduler.base_lrs == self.model.bases
+        assert self.same([*map(float, last)], [*map(self.hold, self.model.last_lrs)])
+        assert not any(lr is group["lr"] for lr in last for group in self.optimizer.param_groups if self.dtype)
+        assert self.same(self.scheduler.base_lrs, self.model.bases)
 
     @invariant()
     def saved_states_stay_as_they_were(self):
@@ -207,16 +274,16 @@ class Interleavings(RuleBasedStateMachine):
         before = [group["lr"] for group in self.optimizer.param_groups]
         call()
         after = [group["lr"] for group in self.optimizer.param_groups]
-        assert not self.as_tensors or all(a is b for a, b in zip(before, after, strict=True))
+        assert not self.dtype or all(a is b for a, b in zip(before, after, strict=True))
 
 
-starts = {"lrs": st.lists(rates, min_size=1, max_size=2), "as_tensors": st.booleans()}
+starts = {"lrs": st.lists(rates, min_size=1, max_size=2), "kind": st.sampled_from(list(KINDS_OF_LR))}
 
 
 class StepwiseInterleavings(Interleavings):
     @initialize(**starts, settings=st.fixed_dictionaries({"sequence": sequences, "min_lr": st.just(0.0) | rates}))
-    def begin(self, lrs, as_tensors, settings):
-        self.start(lrs, as_tensors, settings)
+    def begin(self, lrs, kind, settings):
+        self.start(lrs, kind, settings)
 
     def make(self, optimizer):
         return SequenceLR(optimizer, **self.settings)
@@ -224,9 +291,21 @@ class StepwiseInterleavings(Interleavings):
     @rule()
     def step(self):
         self.in_place(self.scheduler.step)
-        self.model.adopt()
+        self.model.adopt(self.factor())
+        self.model.hear(self.hold)
         self.model.position += 1
-        self.write(0)
+        self.write()
+
+    @rule(epoch=st.integers(0, 20))
+    def step_to_an_epoch(self, epoch):
+        """It is absolute."""
+        with pytest.warns(UserWarning, match="epoch parameter"):
+            self.in_place(lambda: self.scheduler.step(epoch))
+        model = self.model
+        model.adopt(self.factor())
+        model.scales = [1.0] * len(model.bases)
+        model.position = epoch
+        self.write()
 
     @invariant()
     def it_is_where_the_model_is(self):
@@ -247,8 +326,8 @@ class PlateauInterleavings(Interleavings):
             }
         ),
     )
-    def begin(self, lrs, as_tensors, settings):
-        self.start(lrs, as_tensors, settings)
+    def begin(self, lrs, kind, settings):
+        self.start(lrs, kind, settings)
 
     def make(self, optimizer):
         return PlateauSequence(optimizer, **self.settings)
@@ -264,13 +343,15 @@ class PlateauInterleavings(Interleavings):
         self.in_place(lambda: self.scheduler.step(metric))
         if self.is_repeat(metric):
             return
-        model, known = self.model, len(self.model.bases)
+        model = self.model
+        model.adopt(self.factor())
         model.seen.append(metric)
         model.stepped_since = False
         events = self.previewed()
         advanced, model.position = len(events) > model.position, len(events)
-        model.adopt()
-        self.write(0 if advanced else known)
+        if advanced:
+            model.hear(self.hold)
+            self.write()
 
     def is_repeat(self, metric):
         model = self.model

@@ -35,15 +35,30 @@ def test_the_floor_is_never_above_the_upper_limit():
 
 def test_other_bases_make_other_rates_and_leave_these_alone():
     rates = Rates([1.0], Inverse(), min_lr=0.1)
-    more = rates.with_bases([2.0, 4.0])
+    more = rates.with_bases([2.0, 4.0], [1.0, 1.0])
     assert more.at(1) == [1.0, 2.0]
     assert more.settings() == rates.settings()
     assert rates.at(1) == [0.5]
 
 
+def test_a_scale_multiplies_the_rate_above_the_floor():
+    rates = Rates([1.0, 1.0], Inverse(), min_lr=0.1).with_bases([1.0, 1.0], [0.5, 0.25])
+    assert rates.at(0) == [0.5, 0.25]
+    assert rates.at(1) == [0.25, 0.125]
+    assert rates.at(3) == [0.125, 0.1]
+    assert rates.bases == [1.0, 1.0]
+    assert rates.scales == [0.5, 0.25]
+
+
+def test_a_warm_up_is_a_further_factor():
+    rates = Rates([1.0, 0.5], Inverse(), min_lr=0.01)
+    assert rates.at(1, warmup=0.25) == [0.125, 0.0625]
+    assert rates.at(1, warmup=0.0) == [0.01, 0.01]
+
+
 def test_with_limits_other_bases_only_count_the_groups():
     rates = Rates([0.0], Constant(), limits={"base_lr": 0.1, "max_lr": 0.3})
-    assert rates.with_bases([9.0, 9.0]).at(0) == [0.3, 0.3]
+    assert rates.with_bases([9.0, 9.0], [1.0, 1.0]).at(0) == [0.3, 0.3]
 
 
 @pytest.mark.parametrize(
@@ -57,7 +72,7 @@ def test_with_limits_other_bases_only_count_the_groups():
 )
 def test_a_list_must_cover_every_group(name, rates):
     with pytest.raises(ValueError, match=f"^{name} must have one entry per param group: 2 entries for 3 param groups$"):
-        rates.with_bases([1.0, 1.0, 1.0])
+        rates.with_bases([1.0, 1.0, 1.0], [1.0, 1.0, 1.0])
 
 
 def test_settings_are_plain_python_and_copies():

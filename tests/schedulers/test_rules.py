@@ -39,8 +39,18 @@ class TestCutoff:
         assert fires(Cutoff(0.5, decay=1.0), [1.0, 0.5, 1.0, 0.75, 0.25]) == [3]
         assert fires(Cutoff(0.0), [1.0, 1.0, 1.0]) == []
 
-    def test_a_first_metric_of_zero_gives_a_cutoff_of_zero(self):
-        assert fires(Cutoff(), [0.0, 0.0, 0.0]) == []
+    def test_it_starts_at_the_first_metric_that_is_not_zero(self):
+        rule = Cutoff()
+        assert fires(rule, [0.0, 0.0, 0.0]) == []
+        assert rule.cutoff is None
+        assert rule.update(-0.5, "min") is None
+        assert rule.cutoff == 0.005
+
+    def test_a_score_that_is_zero_at_first_plateaus_as_others_do(self):
+        """F1 or mAP is 0 in the first epoch; cutoffs 0.002, 0.0004, … until 0.002·0.2ⁿ is 0."""
+        later = [0.2, 0.4, 0.5] + [0.6] * 200
+        assert fires(Cutoff(), [0.0, *later], "max") == [1 + i for i in fires(Cutoff(), later, "max")]
+        assert fires(Cutoff(min_cutoff=1e-6), [0.0, *later], "max") == list(range(5, 204))
 
     @pytest.mark.parametrize("mode", ["min", "max"])
     def test_the_first_metric_never_fires(self, mode):

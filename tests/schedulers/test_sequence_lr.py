@@ -51,7 +51,8 @@ def test_every_way_to_a_position_gives_the_same_bits(case):
         assert group_lrs(loaded) == here
         resumed = mixed()
         case.make(resumed)
-        case.make(resumed, last_epoch=k - 1)
+        if k > 0:  # with last_epoch=-1 it would start from the present rate
+            case.make(resumed, last_epoch=k - 1)
         assert group_lrs(resumed) == here
         if not case.names_limits:
             assert here == [base * scheduler.sequence(k) for base in scheduler.base_lrs]

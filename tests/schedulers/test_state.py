@@ -27,31 +27,50 @@ class TestKeys:
 
 
 class TestState:
-    keys = ("version", "settings", "position")
-    state: ClassVar = {"version": 1, "settings": {"mode": "min"}, "position": 3}
+    state: ClassVar = {"version": 2, "settings": {"mode": "min"}, "position": 3}
+
+    def own(self, mode="min"):
+        return {"version": 2, "settings": {"mode": mode}, "position": 0}
 
     def test_accepts_its_own(self):
-        _state.check_state(self.state, self.keys, {"mode": "min"}, strict=True)
+        assert _state.checked_state(self.state, self.own(), strict=True) == self.state
 
     def test_refuses_other_settings_and_shows_both_unless_not_strict(self):
         with pytest.raises(ValueError, match=r"it has \{'mode': 'min'\}, this one \{'mode': 'max'\}.*strict=False"):
-            _state.check_state(self.state, self.keys, {"mode": "max"}, strict=True)
-        _state.check_state(self.state, self.keys, {"mode": "max"}, strict=False)
+            _state.checked_state(self.state, self.own("max"), strict=True)
+        assert _state.checked_state(self.state, self.own("max"), strict=False) == self.state
 
     @pytest.mark.parametrize("strict", [True, False])
     def test_refuses_a_newer_version(self, strict):
-        newer = {**self.state, "version": 2, "more": 1}
-        with pytest.raises(ValueError, match=r"^state: version must be <= 1, got 2"):
-            _state.check_state(newer, self.keys, {"mode": "min"}, strict)
+        newer = {**self.state, "version": 3, "more": 1}
+        with pytest.raises(ValueError, match=r"^state: version must be <= 2, got 3: update lrsched"):
+            _state.checked_state(newer, self.own(), strict)
 
     @pytest.mark.parametrize("state", [None, [], {}, {"version": 1}, {"best": 1.0, "num_bad_epochs": 0}], ids=repr)
     def test_refuses_states_of_other_packages(self, state):
         with pytest.raises(ValueError, match=r"^state must be the state_dict\(\) of an? lrsched scheduler, got "):
-            _state.check_state(state, self.keys, {"mode": "min"}, strict=False)
+            _state.checked_state(state, self.own(), strict=False)
 
     def test_refuses_a_state_without_all_its_entries(self):
         with pytest.raises(ValueError, match=r"^state must be a dict with the entries .*'position'"):
-            _state.check_state({"version": 1, "settings": {"mode": "min"}}, self.keys, {"mode": "min"}, strict=True)
+            _state.checked_state({"version": 2, "settings": {"mode": "min"}}, self.own(), strict=True)
+
+    def test_version_1_gets_a_scale_of_1_and_what_was_written_last_is_what_was_there(self):
+        old = {"version": 1, "settings": {"mode": "min"}, "base_lrs": [0.1, 0.2], "lrs": [0.05, 0.1, 0.7]}
+        own = {**old, "version": 2, "scales": [], "written_lrs": []}
+        found = _state.checked_state(old, own, strict=True)
+        assert found == {**old, "scales": [1.0, 1.0], "written_lrs": [0.05, 0.1]}
+
+    def test_version_1_of_a_plateau_gets_no_warm_up_and_events_as_rows(self):
+        event = {"epoch": 3, "metric": 0.5, "reason": "why", "position": 1, "old_lrs": [0.1], "new_lrs": [0.05]}
+        steps = {"ever": True, "since_metric": False}
+        old = {"version": 1, "settings": {"mode": "min"}, "events": [event], "steps": steps}
+        own = {"version": 2, "settings": {"mode": "min", "warmup": "None"}, "events": [], "steps": {}}
+        found = _state.checked_state(old, own, strict=True)
+        assert found["events"] == [[3, 0.5, "why", 1, [0.1], [0.05]]]
+        assert found["steps"] == {"ever": True, "since_metric": False, "warm": 0}
+        with pytest.raises(ValueError, match=r"'warmup': 'None'.*'warmup': 'Warmup"):
+            _state.checked_state(old, {**own, "settings": {"mode": "min", "warmup": "Warmup(3)"}}, strict=True)
 
 
 class TestStored:

@@ -55,7 +55,7 @@ def test_a_newer_or_wrong_version_is_refused(name):
     target = target_of(name)
     state = target.state_dict()
     for strict in (True, False):
-        refuses(target, {**state, "version": 2}, r"version.*2", strict=strict)
+        refuses(target, {**state, "version": 3}, r"version.*3", strict=strict)
         refuses(target, {**state, "version": 99, "more": 1}, r"version.*99", strict=strict)
         for wrong in (0, -1, "1", None, 1.0, True):
             refuses(target, {**state, "version": wrong}, "version", strict=strict)
@@ -138,11 +138,20 @@ WRONG_VALUES = {
     "last_epoch": ["x", 1.5, -7, None],
     "base_lrs": [[-0.1, 0.7], [math.nan, 0.7], ["nan", 0.7], [0.1, 0.7, 0.2], (0.1, 0.7), {}, []],
     "lrs": [[0.1], [0.1, 0.2, 0.3], ["x", "y"], {}, None],
+    "scales": [[1.0], [1.0, 0.0], [1.0, -1.0], [1.0, math.nan], ["inf", 1.0], ["x", "y"], {}, None, 1.0],
+    "written_lrs": [[0.1], [0.1, 0.2, 0.3], ["x", "y"], {}, None],
     "momenta": [[0.1], [0.1, 0.2, 0.3], ["x", "y"], {}, 0.9],
     "position": [-1, 1.0, True],
-    "events": [{}, [{}], None],
+    "events": [{}, [{}], [[1, 0.5]], None],
     "rule": [{}, None, []],
-    "steps": [{}, None, {"ever": True}],
+    "steps": [
+        {},
+        None,
+        {"ever": True},
+        {"ever": True, "since_metric": True},
+        {"ever": True, "since_metric": True, "warm": -1},
+        {"ever": True, "since_metric": True, "warm": 0.5},
+    ],
     "scale_fn": ["x", 3, [1]],
 }
 

@@ -14,7 +14,12 @@ from tests.helpers import make_optimizer
 
 
 class Owner:
-    """Stand for the scheduler that a watch belongs to."""
+    """Stand for the scheduler that a watch belongs to, and count what the watch tells it."""
+
+    told = 0
+
+    def _after_optimizer_step(self, optimizer):
+        self.told += 1
 
 
 def step_of_scheduler(optimizer):
@@ -104,12 +109,20 @@ class TestStepWatch:
 
     def test_it_notes_a_step_and_forgets_one_part_at_a_metric(self):
         optimizer, watch, owner = self.watched()
-        assert watch.state_dict() == {"ever": False, "since_metric": False}
+        assert watch.state_dict() == {"ever": False, "since_metric": False, "warm": 0}
         optimizer.step()
-        assert watch.state_dict() == {"ever": True, "since_metric": True}
+        assert watch.state_dict() == {"ever": True, "since_metric": True, "warm": 0}
         watch.since_metric = False
-        assert watch.state_dict() == {"ever": True, "since_metric": False}
-        assert owner is not None
+        assert watch.state_dict() == {"ever": True, "since_metric": False, "warm": 0}
+        assert owner.told == 1
+
+    def test_a_muted_watch_tells_its_owner_nothing(self):
+        optimizer, watch, owner = self.watched()
+        watch.muted = True
+        optimizer.step()
+        watch.muted = False
+        optimizer.step()
+        assert owner.told == 1
 
     def test_it_finds_the_optimizer_inside_a_wrapper(self):
         optimizer, watch, owner = self.watched(lambda optimizer: SimpleNamespace(optimizer=optimizer))
@@ -132,12 +145,24 @@ class TestStepWatch:
         assert not watch.ever
 
     def test_its_state_comes_back(self):
-        again = StepWatch.from_state_dict(StepWatch(ever=True).state_dict())
-        assert again.state_dict() == {"ever": True, "since_metric": False}
+        again = StepWatch.from_state_dict(StepWatch(ever=True, warm=3).state_dict())
+        assert again.state_dict() == {"ever": True, "since_metric": False, "warm": 3}
 
-    @pytest.mark.parametrize("state", [None, {}, {"ever": True}, {"ever": 1, "since_metric": False}], ids=str)
+    @pytest.mark.parametrize(
+        "state",
+        [
+            None,
+            {},
+            {"ever": True},
+            {"ever": True, "since_metric": False},
+            {"ever": 1, "since_metric": False, "warm": 0},
+            {"ever": True, "since_metric": False, "warm": -1},
+            {"ever": True, "since_metric": False, "warm": 1.0},
+        ],
+        ids=str,
+    )
     def test_a_damaged_state_is_refused(self, state):
-        with pytest.raises((TypeError, ValueError), match=r"^state: (steps|ever) must be "):
+        with pytest.raises((TypeError, ValueError), match=r"^state: (steps|ever|warm) must be "):
             StepWatch.from_state_dict(state)
 
 

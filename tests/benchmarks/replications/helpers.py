@@ -5,6 +5,7 @@ from dataclasses import asdict
 
 from benchmarks.replications import claims
 from benchmarks.replications.collected import BENCHMARKS, collect
+from benchmarks.replications.settings import ADDED
 from lrsched import Run
 
 DATA = {
@@ -41,7 +42,7 @@ def put(results, benchmark, accuracies, epochs=50):
 
 def levels(benchmark="mnist", seeds=LEVEL, **others):
     """Return the series of all settings, at 0.9 except for those given; `seeds` is what each seed adds."""
-    names = BENCHMARKS[benchmark].settings
+    names = [name for name in BENCHMARKS[benchmark].settings if name not in ADDED]
     final = dict.fromkeys(names, 0.9) | {name.replace("_", "-"): value for name, value in others.items()}
     return {name: [series(value + seed, 20) for seed in seeds] for name, value in final.items()}
 

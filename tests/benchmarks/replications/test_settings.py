@@ -9,7 +9,7 @@ from torch import nn
 
 from benchmarks.replications import cifar10, digits, mnist
 from benchmarks.replications.metrics import stands_still
-from benchmarks.replications.settings import AS_WRITTEN, SETTINGS
+from benchmarks.replications.settings import ADDED, AS_WRITTEN, FOURTEEN, SETTINGS
 from lrsched import PlateauSequence
 
 RATES = {  # over r₀, after k = 0, 1, … 12 advances
@@ -28,7 +28,7 @@ RATES = {  # over r₀, after k = 0, 1, … 12 advances
         "seq4": [1, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.05, 0.5, 0.45, 0.4],
     },
 }
-TABLES = {"as run": SETTINGS, "as written": AS_WRITTEN}
+TABLES = {"as run": FOURTEEN, "as written": AS_WRITTEN}
 LOSSES = {  # as written, the first loss does not advance; as run, it is compared with 0
     "epoch": [1.0] * 60,
     "oscillate": [1.0 + n for n in range(60)],
@@ -53,6 +53,15 @@ def test_the_fourteen_settings_and_their_names(version):
     strategies = ("epoch", "cutoff", "oscillate")
     names = ["sgd", "adam"] + [f"seq{i}-{how}" for how in strategies for i in (1, 2, 3, 4)]
     assert list(TABLES[version]) == names
+
+
+def test_the_default_rule_of_plateau_sequence_is_added_to_the_settings_as_run():
+    assert ADDED == ("seq1-either", "seq2-either", "seq3-either", "seq4-either")
+    assert list(SETTINGS) == [*FOURTEEN, *ADDED]
+    for row in ("seq1", "seq2", "seq3", "seq4"):
+        assert SETTINGS[f"{row}-either"].sequence == SETTINGS[f"{row}-cutoff"].sequence
+        both = f"{SETTINGS[f'{row}-cutoff'].rule!r} | {SETTINGS[f'{row}-oscillate'].rule!r}"
+        assert repr(SETTINGS[f"{row}-either"].rule) == both
 
 
 @pytest.mark.parametrize("row", ["seq1", "seq2", "seq3", "seq4"])

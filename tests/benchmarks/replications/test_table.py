@@ -133,15 +133,15 @@ def test_an_interrupted_table_ends_as_an_uninterrupted_one(tmp_path, monkeypatch
     assert len(tables) == 1
 
 
-@pytest.mark.parametrize("name", ["digits", "digits-as-written"])
-def test_committed_runs_are_recognised_as_finished(name, tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize(("name", "count"), [("digits", 90), ("digits-as-written", 70), ("rules-digits", 120)])
+def test_committed_runs_are_recognised_as_finished(name, count, tmp_path, monkeypatch, capsys):
     def refuse(self, loss):
         raise AssertionError("this run is trained again")
 
     monkeypatch.setattr(torch.Tensor, "backward", refuse)
     (tmp_path / "runs.jsonl").write_bytes((RESULTS / name / "runs.jsonl").read_bytes())
-    options = ["digits", *(["--as-written"] if name.endswith("written") else []), "--out", str(tmp_path)]
-    assert main(options) == 0
-    assert "70 runs are finished, 0 of them trained now." in capsys.readouterr().out
+    commands = {"digits": ["digits"], "digits-as-written": ["digits", "--as-written"], "rules-digits": ["rules"]}
+    assert main([*commands[name], "--out", str(tmp_path)]) == 0
+    assert f"{count} runs are finished, 0 of them trained now." in capsys.readouterr().out
     assert (tmp_path / "runs.jsonl").read_bytes() == (RESULTS / name / "runs.jsonl").read_bytes()
     assert (tmp_path / "table.md").read_text() == (RESULTS / name / "table.md").read_text()

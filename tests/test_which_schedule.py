@@ -1,0 +1,164 @@
+"""docs/which_schedule.md: every figure is computed here from the records of the runs."""
+
+import json
+import re
+from collections import defaultdict
+from pathlib import Path
+from statistics import fmean, stdev
+
+import pytest
+from scipy.stats import t as student
+
+ROOT = Path(__file__).parent.parent
+RESULTS = ROOT / "benchmarks" / "results"
+if not (ROOT / "docs").exists() or not RESULTS.exists():
+    pytest.skip("docs/ and results are not part of this copy", allow_module_level=True)
+PAGE = (ROOT / "docs" / "which_schedule.md").read_text()
+SEQUENCES = {"Inverse": "seq1", "InverseSqrt": "seq2", "Geometric(0.9)": "seq3", "Sawtooth": "seq4"}
+
+
+def runs(folder):
+    """Return the runs of a table, by setting and seed."""
+    found = defaultdict(dict)
+    for line in (RESULTS / folder / "runs.jsonl").read_text().splitlines():
+        run = json.loads(line)
+        found[run["setting"]][run["seed"]] = run
+    return found
+
+
+def accuracies(folder):
+    """Return each run's accuracy, the mean of the four epochs before the last, by setting and seed."""
+    return {
+        setting: {seed: fmean(run["metrics"]["accuracy"][-5:-1]) for seed, run in by_seed.items()}
+        for setting, by_seed in runs(folder).items()
+    }
+
+
+def half(values):
+    """Return half of the 95 % interval of the mean, by Student's t."""
+    return student.ppf(0.975, len(values) - 1) * stdev(values) / len(values) ** 0.5
+
+
+def said(values):
+    return f"{fmean(values):.4f} ± {half(values):.4f}".replace("-", "−")
+
+
+def paired(found, first, second):
+    """Return the differences of two settings, seed by seed."""
+    return [accuracy - found[second][seed] for seed, accuracy in found[first].items()]
+
+
+def rows(heading):
+    """Return the cells of the table under a row of headings."""
+    (table,) = re.findall(rf"^\| {heading}[^\n]*\n\|[- |]+\n((?:\|.*\n)+)", PAGE, re.MULTILINE)
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()]
+
+
+def test_the_first_table_is_what_the_digits_gave():
+    found = accuracies("digits")
+    table = rows(r"Sequence \| every epoch")
+    assert len(table) == 4
+    for (_, *cells), sequence in zip(table, SEQUENCES.values(), strict=True):
+        rules = ("epoch", "cutoff", "oscillate", "either")
+        assert cells == [said([*found[f"{sequence}-{rule}"].values()]) for rule in rules]
+    assert said([*found["adam"].values()]) in PAGE
+    assert said([*found["sgd"].values()]) in PAGE
+    assert sum(difference > 0 for difference in paired(found, "adam", "seq4-cutoff")) == 4
+
+
+def test_advancing_by_the_loss_is_ahead_on_digits():
+    found = accuracies("digits")
+    pairs = [
+        round(by_loss, 4) - round(by_epoch, 4)
+        for sequence in SEQUENCES.values()
+        for rule in ("cutoff", "oscillate", "either")
+        for by_loss, by_epoch in zip(
+            found[f"{sequence}-{rule}"].values(), found[f"{sequence}-epoch"].values(), strict=True
+        )
+    ]
+    assert [len(pairs), sum(d > 0 for d in pairs), sum(d == 0 for d in pairs), sum(d < 0 for d in pairs)] == [
+        60,
+        56,
+        3,
+        1,
+    ]
+    assert "of 60 pairs of a sequence, a rule and a seed, it was ahead\nin 56, level in 3, and behind in 1" in PAGE
+
+
+def test_advancing_by_the_loss_is_ahead_on_mnist():
+    result = (RESULTS / "mnist" / "table.md").read_text()
+    found = re.findall(r"^\| ([\w-]+) \| ([\d.* ]+) \|$", result, re.MULTILINE)
+    seeds = {name: [float(value.strip("*")) for value in values.split()] for name, values in found}
+    ahead = [
+        by_loss - by_epoch
+        for sequence in SEQUENCES.values()
+        for rule in ("cutoff", "oscillate")
+        for by_loss, by_epoch in zip(seeds[f"{sequence}-{rule}"], seeds[f"{sequence}-epoch"], strict=True)
+    ]
+    assert len(ahead) == 16
+    assert (round(min(ahead), 3), round(max(ahead), 3)) == (0.001, 0.008)
+    for i, best in enumerate(seeds.pop("adam")):
+        assert best > max(values[i] for values in seeds.values())
+
+
+def test_what_the_default_costs_on_digits():
+    found = accuracies("digits")
+    *table, mean = rows(r"Sequence \| either − cutoff")
+    for (_, *cells), sequence in zip(table, SEQUENCES.values(), strict=True):
+        differences = [paired(found, f"{sequence}-either", f"{sequence}-{rule}") for rule in ("cutoff", "oscillate")]
+        assert cells == [said(difference) for difference in differences]
+        assert all(abs(fmean(difference)) < half(difference) for difference in differences)
+    for cell, rule in zip(mean[1:], ("cutoff", "oscillate"), strict=True):
+        columns = [paired(found, f"{sequence}-either", f"{sequence}-{rule}") for sequence in SEQUENCES.values()]
+        means = [fmean(seed) for seed in zip(*columns, strict=True)]
+        assert cell == said(means)
+        assert len(means) == 5
+        assert fmean(means) < -half(means)
+
+
+@pytest.mark.parametrize(("rule", "fewest", "most"), [("either", 5, 17), ("oscillate", 4, 16), ("cutoff", 3, 5)])
+def test_how_often_a_rule_advances_on_digits(rule, fewest, most):
+    advances = [
+        len(run["events"]) for sequence in SEQUENCES.values() for run in runs("digits")[f"{sequence}-{rule}"].values()
+    ]
+    assert (min(advances), max(advances)) == (fewest, most)
+    assert f"{fewest} to {most} times" in PAGE
+
+
+def test_the_default_on_reduced_cifar10():
+    records = runs("cifar10-reduced")
+    found = {  # the column of this table: the last value, to 4 decimals
+        setting: {seed: round(run["metrics"]["accuracy"][-1], 4) for seed, run in by_seed.items()}
+        for setting, by_seed in records.items()
+    }
+    table = rows(r"Sequence, CIFAR-10 \(5,000 images\)")
+    for (_, *cells), sequence in zip(table, SEQUENCES.values(), strict=True):
+        assert [run["final"]["unlearned"] for run in records[f"{sequence}-either"].values()] == [0] * 5
+        cutoff = "seq1-cutoff-0.01" if sequence == "seq1" else f"{sequence}-cutoff"  # from 0.01 of the first loss
+        pairs = [paired(found, f"{sequence}-either", other) for other in (cutoff, f"{sequence}-oscillate")]
+        assert cells == [said(pair) for pair in pairs]
+
+
+def test_what_rules_do_to_a_steep_sequence_on_digits():
+    found = accuracies("rules-digits")
+    table = rows(r"Sequence \| by either")
+    for (_, *cells), (ratio, noise) in zip(
+        table, [("0.5", ""), ("0.5", "-noise"), ("0.1", ""), ("0.1", "-noise")], strict=True
+    ):
+        by = {rule: f"{ratio}-{rule}{noise}" for rule in ("either", "oscillate", "smoothed", "patience")}
+        value = {rule: said([*found[setting].values()]) for rule, setting in by.items()}
+        smoothed, patience = (paired(found, by[rule], by["either"]) for rule in ("smoothed", "patience"))
+        expected = [value["either"], value["oscillate"], value["smoothed"], said(smoothed)]
+        assert cells == [*expected, value["patience"], said(patience)]
+        for difference in (smoothed, patience):
+            assert len(difference) == 5
+            assert (fmean(difference) > half(difference)) == (ratio == "0.1")
+
+
+@pytest.mark.parametrize(("rule", "count"), [("patience", 0), ("patience-3", 2)])
+def test_patience_hardly_ever_advanced_on_digits(rule, count):
+    records = runs("rules-digits")
+    settings = [f"{ratio}-{rule}{noise}" for ratio in ("0.5", "0.1") for noise in ("", "-noise")]
+    advanced = [bool(run["events"]) for setting in settings for run in records[setting].values()]
+    assert len(advanced) == 20
+    assert sum(advanced) == count
