@@ -43,7 +43,7 @@ class Pair:
     calls: tuple[tuple[float, ...], ...] = ((),)  # the arguments of step(), repeated
 
 
-COMMON = dict(zip(KINDS, (0.45, 0.45, 0.40, 0.35, 0.20), strict=True))
+COMMON = dict(zip(KINDS, (0.55, 0.55, 0.45, 0.40, 0.25), strict=True))  # a step looks before it writes
 PAIRS = [
     Pair("InverseLR / LambdaLR", InverseLR, lambda opt: LambdaLR(opt, lambda k: 1 / (k + 1)), COMMON),
     Pair(

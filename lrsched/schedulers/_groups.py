@@ -135,7 +135,8 @@ def write(optimizer: Optimizer, rates: list[float], marks: Marks | None = None) 
         group["lr"] = rate
     else:
         return rates
-    written = len(rates) - 1 - len(list(triples))
+    at_first = group is optimizer.param_groups[0]
+    written = 0 if at_first else len(rates) - 1 - len(list(triples))
     return _write_each(optimizer, rates, marks, written)
 
 

@@ -84,7 +84,7 @@ class Rates:
 
     def _fit(self, bases: list[float], scales: list[float]) -> None:
         """Work out what `at` needs."""
-        count = len(bases)
+        self.count = count = len(bases)
         self.scales = scales
         if self.limits:
             self.lows, self.highs = (_expanded(limit, count) for limit in self.limits.values())

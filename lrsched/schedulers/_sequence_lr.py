@@ -104,7 +104,7 @@ class SequenceLR(_Writer):
 
     def _advance(self) -> None:
         """Write the learning rates of the next position: the usual step, which is timed."""
-        if len(self.optimizer.param_groups) != len(self._rates.highs):
+        if len(self.optimizer.param_groups) != self._rates.count:
             self._adopt(self.last_epoch)
         k = self.last_epoch + 1
         self._write_next(k)
@@ -112,7 +112,7 @@ class SequenceLR(_Writer):
 
     def _update_lr(self, epoch: int | None = None) -> None:
         """Write the first learning rates, or those of position `epoch`; torch's SequentialLR calls this too."""
-        if len(self.optimizer.param_groups) != len(self._rates.highs):
+        if len(self.optimizer.param_groups) != self._rates.count:
             self._adopt(max(self.last_epoch, 0))
         if self._users_get_lr:
             super()._update_lr(epoch)
