@@ -50,7 +50,8 @@ def test_a_known_ratio_is_found(monkeypatch):
 
 def test_the_limits_are_those_claimed():
     limits = {pair.name: pair.limits for pair in step_cost.PAIRS}
-    common = {(1, "float"): 0.45, (10, "float"): 0.45, (1000, "float"): 0.4, (1, "tensor"): 0.35, (1000, "tensor"): 0.2}
+    kinds = (1, "float"), (10, "float"), (1000, "float"), (1, "tensor"), (1000, "tensor")
+    common = dict(zip(kinds, (0.55, 0.55, 0.45, 0.4, 0.25), strict=True))
     assert limits["InverseLR / LambdaLR"] == limits["GeometricLR / ExponentialLR"] == common
     assert set(limits["CyclicLR / CyclicLR"].values()) == {0.6}
     assert limits["StepDecayLR / StepLR"] == {(1000, "tensor"): 0.35}
