@@ -6,6 +6,7 @@ scheduler sees each validation loss times 1 + 0.01·z, with z standard normal; t
 
 from __future__ import annotations
 
+import argparse
 import zlib
 from dataclasses import dataclass, replace
 
@@ -15,7 +16,6 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from lrsched import Cutoff, Geometric, Oscillation, Patience, PlateauSequence, Rule, Sequence, Smoothed
 
-from ..commands import option_parser
 from . import cifar10, digits, table
 from .benchmark import Benchmark
 from .settings import Setting
@@ -83,10 +83,9 @@ BENCHMARK = BENCHMARKS["digits"]
 
 
 def main(argv: list[str]) -> int:
-    parser = option_parser("rules", "rules for a steep sequence")
-    parser.add_argument("--dataset", choices=BENCHMARKS, default="digits")
-    known, _ = parser.parse_known_args([word for word in argv if word not in ("-h", "--help")])
-    chosen = BENCHMARKS[known.dataset]
+    dataset = argparse.ArgumentParser(add_help=False, allow_abbrev=False)  # --data is not short for --dataset
+    dataset.add_argument("--dataset", choices=BENCHMARKS, default="digits")
+    chosen = BENCHMARKS[dataset.parse_known_args(argv)[0].dataset]
     whole = table.table_parser(chosen)
     whole.add_argument("--dataset", choices=BENCHMARKS, default="digits", help="default: %(default)s")
     return table.execute(chosen, whole.parse_args(argv), argv)

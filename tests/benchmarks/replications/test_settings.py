@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from benchmarks.replications import cifar10, digits, mnist
+from benchmarks.commands import BenchmarkError
+from benchmarks.replications import cifar10, digits, mnist, rules
 from benchmarks.replications.metrics import stands_still
 from benchmarks.replications.settings import ADDED, AS_WRITTEN, FOURTEEN, SETTINGS
 from lrsched import PlateauSequence
@@ -53,6 +54,13 @@ def test_the_fourteen_settings_and_their_names(version):
     strategies = ("epoch", "cutoff", "oscillate")
     names = ["sgd", "adam"] + [f"seq{i}-{how}" for how in strategies for i in (1, 2, 3, 4)]
     assert list(TABLES[version]) == names
+
+
+def test_the_rules_of_a_steep_sequence_are_compared_on_either_dataset(tmp_path):
+    assert list(rules.settings())[:2] == ["0.5-cutoff", "0.5-oscillate"]
+    assert len(rules.settings()) == 24
+    with pytest.raises(BenchmarkError, match="is in"):  # --data is not taken for --dataset
+        rules.main(["--dataset", "cifar10", "--data", str(tmp_path), "--out", str(tmp_path / "out")])
 
 
 def test_the_default_rule_of_plateau_sequence_is_added_to_the_settings_as_run():
