@@ -62,7 +62,7 @@ def adopted(optimizer: Optimizer, rates: Rates, k: int, warmup: float = 1.0) -> 
     factor at k is 0, its present rate is its base lr. Raises ValueError if a group is missing, or if a list of the
     settings does not cover the new groups.
     """
-    known, count = len(rates.highs), len(optimizer.param_groups)
+    known, count = rates.count, len(optimizer.param_groups)
     if count == known:
         return rates
     if count < known:

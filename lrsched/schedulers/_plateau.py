@@ -100,7 +100,10 @@ class PlateauSequence(_Writer, ReduceLROnPlateau):
         last_epoch: int = -1,
     ) -> None:
         rates = Rates(base_rates(optimizer), sequence, min_lr)
-        self._warmup = None if warmup is None else finite_warmup(warmup)
+        self._warmup: Sequence | None = None
+        self._warmup_length = 0
+        if warmup is not None:
+            self._warmup, self._warmup_length = finite_warmup(warmup)
         self._follower = Follower(on, mode, nonfinite)
         self.repeats = choice("repeats", repeats, get_args(Repeats))
         self.sync = None if sync is None else choice("sync", sync, get_args(Sync))
@@ -181,7 +184,7 @@ class PlateauSequence(_Writer, ReduceLROnPlateau):
 
     def _after_optimizer_step(self, optimizer: Optimizer) -> None:
         """Continue the warm-up: the optimizer's hook calls this."""
-        if self._warmup is None or self._steps.warm >= length_of(self._warmup) or was_skipped(optimizer):
+        if self._steps.warm >= self._warmup_length or was_skipped(optimizer):
             return
         if self._has_new_groups():
             self._adopt(self.position, self._warmth())
@@ -305,19 +308,16 @@ def _number(metrics: object) -> float:
     return real("metrics", metrics)
 
 
-def finite_warmup(warmup: object) -> Sequence:
-    """Return the warm-up as a finite sequence; an integer n means Warmup(n, start=1/n)."""
+def finite_warmup(warmup: object) -> tuple[Sequence, int]:
+    """Return the warm-up as a finite sequence, and its length; an integer n means Warmup(n, start=1/n)."""
     if not isinstance(warmup, Sequence):
         try:
             steps = integer("warmup", warmup, low=1)
         except TypeError:
             wanted = "warmup must be a finite Sequence, or the number of its optimizer steps as an integer"
             raise TypeError(f"{wanted}, got {shown(warmup)}") from None
-        return Warmup(steps, start=1.0 / steps)
-    if warmup.length is None:
+        return Warmup(steps, start=1.0 / steps), steps
+    length = warmup.length
+    if length is None:
         raise ValueError(f"warmup must be a finite Sequence such as Warmup(500), got {warmup!r}, which never ends")
-    return one_sequence("warmup", warmup)
-
-
-def length_of(warmup: Sequence) -> int:
-    return 0 if warmup.length is None else warmup.length
+    return one_sequence("warmup", warmup), length

@@ -87,7 +87,7 @@ class _Writer(LRScheduler):
         self._last_lr = self._last_lr + [real("lr", group["lr"]) for group in new]
 
     def __getstate__(self) -> dict[str, Any]:
-        forgotten = [None] * len(self._marks or [])  # a copied tensor counts its versions afresh
+        forgotten = None if self._marks is None else [None] * len(self._marks)  # a copied tensor counts versions afresh
         return {**self.__dict__, "_marks": forgotten}
 
     def _rates_state(self) -> dict[str, Any]:
