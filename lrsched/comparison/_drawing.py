@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from .. import plot
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+    from ..plot import Axes
 
 
 def draw_comparison(
