@@ -11,11 +11,15 @@ from abc import ABC, abstractmethod
 from bisect import bisect_right
 from dataclasses import dataclass, field
 from itertools import accumulate
-from typing import SupportsIndex
+from typing import TYPE_CHECKING, SupportsIndex
 
 import numpy as np
 
 from .._check import integer, number, real, refuse, shown
+from ._picture import draw, html_picture, steps_to_show
+
+if TYPE_CHECKING:
+    from ..plot import Axes
 
 
 class Sequence(ABC):
@@ -65,6 +69,37 @@ class Sequence(ABC):
         """
         n = integer("n", n)
         return np.fromiter(map(self._at, range(n)), dtype=np.float64, count=n)
+
+    def plot(
+        self,
+        steps: int | None = None,
+        *,
+        ax: Axes | None = None,
+        log: bool = False,
+        label: str | None = None,
+        title: str = "",
+        xlabel: str = "position k",
+    ) -> Axes:
+        """Draw the factors at positions 0 … steps − 1, jumps as vertical lines, and return matplotlib's axes.
+
+        `steps=None` draws a tenth more than the length of a finite sequence, and as much of an endless one as shows its
+        shape. Of more than 20,000 positions, 20,000 are computed. Sequences drawn into the same `ax` get colours and
+        labels of their own; None makes a new figure. `log` makes the vertical axis logarithmic. `label` stands at the
+        right end: None for the sequence's print, "" for none. Raises ImportError if matplotlib is missing; TypeError or
+        ValueError unless `steps` is an integer from 1 to 1e15.
+
+        >>> from lrsched import Piecewise
+        >>> ax = Piecewise([2], [1, 0.1]).plot(4, xlabel="epoch")
+        >>> ax.lines[0].get_ydata().tolist()
+        [1.0, 1.0, 0.1, 0.1]
+        """
+        steps = steps_to_show(self) if steps is None else integer("steps", steps, low=1)
+        label = repr(self) if label is None else label
+        return draw(self, label, steps, log=log, ax=ax, title=title, xlabel=xlabel)
+
+    def _repr_html_(self) -> str | None:
+        """Return the print and a picture for notebooks; None, so that they show the print alone, if drawing fails."""
+        return html_picture(self)
 
     def __mul__(self, other: Sequence | float) -> Sequence:
         """Return the product f(k)·g(k) if `other` is a sequence g, and c·f(k) if it is a number c ≥ 0."""
