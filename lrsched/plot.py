@@ -217,6 +217,7 @@ def picture(
     image: ArrayLike,
     rates: ArrayLike,
     *,
+    x: ArrayLike | None = None,
     axes: tuple[Axes, Axes] | None = None,
     title: str = "",
     xlabel: str = "step",
@@ -225,8 +226,8 @@ def picture(
     """Draw a picture and, beside it, its learning rates; return both axes.
 
     `image` has shape (h, w), (h, w, 1) or (h, w, 3), unsigned integers or floats in [0, 1]; `rates` has one learning
-    rate per step, shape (n,). More than 1000 are drawn in stretches: a band from the lowest to the highest of each
-    stretch, and a line through the means. Raises ValueError if `rates` is empty.
+    rate per step, shape (n,), or those of the steps `x`, ascending. More than 1000 are drawn in stretches: a band from
+    the lowest to the highest of each stretch, and a line through the means. Raises ValueError if `rates` is empty.
 
     >>> from lrsched import plot
     >>> left, right = plot.picture([[0.0, 1.0]], [1e-5, 1e-2])
@@ -236,6 +237,7 @@ def picture(
     values = np.asarray(rates, dtype=float)
     if not values.size:
         raise ValueError("rates must have at least one entry, got none")
+    steps = np.arange(len(values)) if x is None else np.asarray(x)
     left, right = figure(11, 3.6).subplots(1, 2, width_ratios=(2, 3)) if axes is None else axes
     pixels = np.asarray(image)
     if pixels.dtype.kind == "u":
@@ -244,10 +246,10 @@ def picture(
     left.set_axis_off()
     frame(right, title=title, xlabel=xlabel, ylabel=ylabel)
     if len(values) <= _FEW:
-        right.plot(np.arange(len(values)), values, color=COLOURS[0], linewidth=0.8, drawstyle="steps-post")
+        right.plot(steps, values, color=COLOURS[0], linewidth=0.8, drawstyle="steps-post")
     else:
-        _draw_band(right, values)
-        right.set_xlabel(f"{xlabel} (line: mean of about {len(values) / _STRETCHES:.0f}, band: their range)")
+        _draw_band(right, steps, values)
+        right.set_xlabel(f"{xlabel} (line: mean of about {(steps[-1] + 1) / _STRETCHES:.0f}, band: their range)")
     right.margins(x=0.01)
     right.ticklabel_format(axis="y", scilimits=(-3, 4), useMathText=True)
     return left, right
@@ -292,18 +294,18 @@ def _outline(values: np.ndarray) -> np.ndarray:
     """Return the indices of the first, lowest, highest and last value of each column; of a short line, all of them."""
     if values.size <= 4 * _COLUMNS:
         return np.arange(values.size)
-    kept = set()
+    kept: set[int] = set()
     for start, end in pairwise(np.linspace(0, values.size, _COLUMNS + 1).astype(int).tolist()):
         column = values[start:end]
         kept.update((start, start + int(column.argmin()), start + int(column.argmax()), end - 1))
     return np.array(sorted(kept))
 
 
-def _draw_band(ax: Axes, values: np.ndarray) -> None:
+def _draw_band(ax: Axes, x: np.ndarray, values: np.ndarray) -> None:
     """Draw the lowest, mean and highest value of each stretch."""
     edges = np.linspace(0, len(values), _STRETCHES + 1).astype(int)
     starts = edges[:-1]
-    middles = (starts + edges[1:] - 1) / 2
+    middles = (x[starts] + x[edges[1:] - 1]) / 2
     low, high = np.minimum.reduceat(values, starts), np.maximum.reduceat(values, starts)
     means = np.add.reduceat(values, starts) / np.diff(edges)
     ax.fill_between(middles, low, high, color=COLOURS[0], alpha=0.2, linewidth=0)

@@ -22,9 +22,9 @@ class Drawable(Protocol):
     """What a picture needs to know of a sequence."""
 
     @property
-    def length(self) -> int | None: ...  # noqa: D102
+    def length(self) -> int | None: ...
 
-    def __call__(self, k: int, /) -> float: ...  # noqa: D102
+    def __call__(self, k: int, /) -> float: ...
 
 
 def steps_to_show(sequence: Drawable) -> int:

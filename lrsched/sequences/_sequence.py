@@ -83,11 +83,10 @@ class Sequence(ABC):
     ) -> Axes:
         """Draw the factors at positions 0 … steps − 1, jumps as vertical lines, and return matplotlib's axes.
 
-        `steps=None` draws a tenth more than the length of a finite sequence, and as much of an endless one as shows its
-        shape. Of more than 20,000 positions, 20,000 are computed. Sequences drawn into the same `ax` get colours and
-        labels of their own; None makes a new figure. `log` makes the vertical axis logarithmic. `label` stands at the
-        right end: None for the sequence's print, "" for none. Raises ImportError if matplotlib is missing; TypeError or
-        ValueError unless `steps` is an integer from 1 to 1e15.
+        `steps=None` draws a tenth more than the length, or as much of an endless sequence as shows its shape. Of more
+        than 20,000 positions, 20,000 are computed. `label` stands at the right end: None for the sequence's print, ""
+        for none. Sequences drawn into the same `ax` differ in colour; None makes a new figure. Raises ImportError if
+        matplotlib is missing; TypeError or ValueError unless `steps` is an integer from 1 to 1e15.
 
         >>> from lrsched import Piecewise
         >>> ax = Piecewise([2], [1, 0.1]).plot(4, xlabel="epoch")
@@ -95,8 +94,7 @@ class Sequence(ABC):
         [1.0, 1.0, 0.1, 0.1]
         """
         steps = steps_to_show(self) if steps is None else integer("steps", steps, low=1)
-        label = repr(self) if label is None else label
-        return draw(self, label, steps, log=log, ax=ax, title=title, xlabel=xlabel)
+        return draw(self, repr(self) if label is None else label, steps, log=log, ax=ax, title=title, xlabel=xlabel)
 
     def _repr_html_(self) -> str | None:
         """Return the print and a picture for notebooks; None, so that they show the print alone, if drawing fails."""
