@@ -111,18 +111,11 @@ def test_steps_and_jumps_to_an_epoch_agree(kind):
         assert group_lrs(jumping) == pytest.approx(expected([kind], k), rel=1e-6, abs=1e-12)
 
 
+FALLING = [10 - i * 0.0165 for i in range(22)]
 PLATEAUS = {
     "with a step": ({"threshold": 0.01, "patience": 5, "cooldown": 5}, "step", [10 - i * 0.0167 for i in range(20)]),
-    "with milestones": (
-        {"threshold": 0.1, "patience": 5, "cooldown": 0},
-        "multistep",
-        [10 - i * 0.0165 for i in range(22)],
-    ),
-    "with a warm-up": (
-        {"threshold": 0.1, "patience": 5, "cooldown": 0},
-        "linear",
-        [10 - i * 0.0165 for i in range(22)],
-    ),
+    "with milestones": ({"threshold": 0.1, "patience": 5, "cooldown": 0}, "multistep", FALLING),
+    "with a warm-up": ({"threshold": 0.1, "patience": 5, "cooldown": 0}, "linear", FALLING),
 }
 
 
