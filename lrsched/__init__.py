@@ -89,6 +89,7 @@ from .sequences import (
     RampScale,
     Sawtooth,
     Schedule,
+    ScheduleName,
     Sequence,
     StepDecay,
     TimeDecay,
@@ -97,6 +98,8 @@ from .sequences import (
     Warmup,
     WarmupShape,
     WarmupStableDecay,
+    by_name,
+    parse,
 )
 
 __version__ = "0.1.0"
@@ -153,6 +156,7 @@ __all__ = [
     "SawtoothLR",
     "ScaleMode",
     "Schedule",
+    "ScheduleName",
     "Sequence",
     "SequenceLR",
     "Setting",
@@ -171,8 +175,10 @@ __all__ = [
     "Warmup",
     "WarmupShape",
     "WarmupStableDecay",
+    "by_name",
     "compare",
     "lr_sweep",
+    "parse",
     "preview",
     "range_test",
     "set_lr",
