@@ -14,20 +14,26 @@ from collections.abc import Callable
 
 from .._check import shown
 from ._cycles import Sawtooth, Triangular
-from ._decays import Exponential, Geometric, Inverse, InverseSqrt, StepDecay, TimeDecay
-from ._finite import Cosine, Linear, Polynomial, Ramp, Warmup
+from ._decays import Exponential, Geometric, Inverse, InverseSqrt, InverseTime, StepDecay, TimeDecay
+from ._finite import Cosine, Linear, Polynomial, Ramp
 from ._lists import Constant, Piecewise, Values
+from ._one_cycle import OneCycle
 from ._pixels import Pixels
+from ._restarts import CosineRestarts
 from ._sequence import Sequence
+from ._warmup import Warmup, WarmupStableDecay
 
 NAMES: dict[str, type[Sequence]] = {
     "constant": Constant,
     "cosine": Cosine,
+    "cosine-restarts": CosineRestarts,
     "exponential": Exponential,
     "geometric": Geometric,
     "inverse": Inverse,
     "inverse-sqrt": InverseSqrt,
+    "inverse-time": InverseTime,
     "linear": Linear,
+    "one-cycle": OneCycle,
     "piecewise": Piecewise,
     "pixels": Pixels,
     "polynomial": Polynomial,
@@ -38,8 +44,9 @@ NAMES: dict[str, type[Sequence]] = {
     "triangular": Triangular,
     "values": Values,
     "warmup": Warmup,
+    "warmup-stable-decay": WarmupStableDecay,
 }
-COMBINATORS = ("then", "scaled", "clipped", "repeated", "delayed", "every")
+COMBINATORS = ("then", "scaled", "clipped", "repeated", "delayed", "skipped", "every")
 WORDS = {"true": True, "false": False, "none": None}
 
 
