@@ -136,7 +136,7 @@ def _initial(name: str) -> str:
 
 
 def _is_first_beta(group: dict[str, Any], name: str) -> bool:
-    return name == "momentum" and "betas" in group
+    return name == "momentum" and isinstance(group.get("betas"), (list, tuple))
 
 
 def _held(group: dict[str, Any], name: str) -> Any:

@@ -62,7 +62,7 @@ def same(ours, theirs):
 @pytest.mark.parametrize("three_phase", [False, True])
 def test_rates_momenta_and_group_entries_equal_torchs(three_phase, strategy, name):
     for size, limits in itertools.product(SIZES, LIMITS):
-        kind = "tensor" if size["total_steps" if "total_steps" in size else "epochs"] == 3 else "float"
+        kind = "tensor" if "epochs" in size else "float"
         options = {**size, **limits, "anneal_strategy": strategy, "three_phase": three_phase}
         theirs, ours = OPTIMIZERS[name](kind), OPTIMIZERS[name](kind)
         reference, scheduler = lr_scheduler.OneCycleLR(theirs, **options), OneCycleLR(ours, **options)
@@ -234,7 +234,5 @@ def test_bad_arguments_are_named_and_the_optimizer_stays_as_it_was(options, erro
 
 
 def test_a_momentum_that_is_cycled_must_exist():
-    with pytest.raises(
-        ValueError, match="^optimizer must have momentum or betas with cycle_momentum=True, got Adagrad"
-    ):
+    with pytest.raises(ValueError, match=r"^optimizer must have momentum or betas with cycle_momentum=True"):
         OneCycleLR(make_optimizer(optimizer=torch.optim.Adagrad), 0.5, total_steps=5)
