@@ -38,6 +38,7 @@ from .finder import (
     snapshot,
 )
 from .schedulers import (
+    AnnealStrategy,
     Cutoff,
     CyclicLR,
     Event,
@@ -49,7 +50,9 @@ from .schedulers import (
     Mode,
     Nonfinite,
     On,
+    OneCycleLR,
     Oscillation,
+    ParamSchedule,
     Patience,
     PlateauSequence,
     Repeats,
@@ -105,6 +108,7 @@ from .sequences import (
 __version__ = "0.1.0"
 
 __all__ = [
+    "AnnealStrategy",
     "Channels",
     "Constant",
     "Cosine",
@@ -135,9 +139,11 @@ __all__ = [
     "Nonfinite",
     "On",
     "OneCycle",
+    "OneCycleLR",
     "OneCycleShape",
     "Order",
     "Oscillation",
+    "ParamSchedule",
     "Patience",
     "Per",
     "Piecewise",

@@ -17,7 +17,7 @@ from ..sequences import (
     TimeDecay,
 )
 from ..sequences._pixels import Picture
-from ._groups import groups_of
+from ._options import groups_of
 from ._rates import PerGroup, Rates
 from ._sequence_lr import SequenceLR
 
