@@ -16,7 +16,7 @@ from ..sequences import (
     StepDecay,
     TimeDecay,
 )
-from ..sequences._pixels import Picture
+from ..sequences._pictures import Picture
 from ._options import groups_of
 from ._rates import PerGroup, Rates
 from ._sequence_lr import SequenceLR
