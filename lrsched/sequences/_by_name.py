@@ -71,7 +71,7 @@ def by_name(name: ScheduleName, steps: int, warmup: int = 0, **options: object) 
     warmup = integer("warmup", warmup)
     if warmup > steps:
         raise ValueError(f"warmup must be <= steps, got warmup={warmup} with steps={steps}")
-    return called(_SCHEDULES[name], name, [steps, warmup], options)
+    return called(SCHEDULES[name], name, [steps, warmup], options)
 
 
 def _warmed(warmup: int, rest: Sequence) -> Sequence:
@@ -131,7 +131,7 @@ def _warmup_stable_decay(
     return WarmupStableDecay(warmup, steps - warmup - decay, decay, shape, start=end, end=end)
 
 
-_SCHEDULES: dict[str, Callable[..., Sequence]] = {
+SCHEDULES: dict[str, Callable[..., Sequence]] = {
     "linear": _linear,
     "cosine": _cosine,
     "cosine_with_restarts": _cosine_with_restarts,

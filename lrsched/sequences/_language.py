@@ -123,6 +123,11 @@ def _check_picture(image: object) -> None:
 
 
 def _short_form(name: str, words: str) -> Sequence:
+    return _named(name, *short_arguments(words))
+
+
+def short_arguments(words: str) -> tuple[list[object], dict[str, object]]:
+    """Return the arguments and the keyword arguments that follow the colon of a short form."""
     arguments: list[object] = []
     options: dict[str, object] = {}
     for word in words.split(",") if words else []:
@@ -133,7 +138,7 @@ def _short_form(name: str, words: str) -> Sequence:
             raise ValueError(f"argument {key[:MAX_NAME]!r} is given twice")
         else:
             options[key] = _value(value)
-    return _named(name, arguments, options)
+    return arguments, options
 
 
 def _value(word: str) -> object:
@@ -177,10 +182,15 @@ def _call(owner: Sequence | None, name: str, arguments: list[object], options: d
     return called(getattr(owner, name), name, arguments, options)
 
 
+def plain(name: str) -> str:
+    """Return a name without its spelling: step-decay, step_decay and StepDecay become stepdecay."""
+    return re.sub("[-_ ]", "", name).lower()[:MAX_NAME]
+
+
 def _named(name: str, arguments: list[object], options: dict[str, object]) -> Sequence:
-    """Return the sequence of that name, in any spelling: step-decay, step_decay, StepDecay."""
+    """Return the sequence of that name, in any spelling."""
     keys = {key.replace("-", ""): key for key in NAMES}
-    wanted = re.sub("[-_ ]", "", name).lower()[:MAX_NAME]
+    wanted = plain(name)
     if wanted in keys:
         return called(NAMES[keys[wanted]], keys[wanted], arguments, options)
     if wanted == "function":
