@@ -433,13 +433,12 @@ def test_ctrl_c_ends_it_quietly(program):
 
 
 def test_a_long_table_takes_no_memory(monkeypatch):
-    nowhere = open(os.devnull, "w")
-    monkeypatch.setattr(sys, "stdout", nowhere)
     peaks = []
-    for steps in ("100", "30000"):
-        tracemalloc.start()
-        command.main(["show", "inverse", "--steps", steps])
-        peaks.append(tracemalloc.get_traced_memory()[1])
-        tracemalloc.stop()
-    nowhere.close()
+    with open(os.devnull, "w") as nowhere:
+        monkeypatch.setattr(sys, "stdout", nowhere)
+        for steps in ("100", "30000"):
+            tracemalloc.start()
+            command.main(["show", "inverse", "--steps", steps])
+            peaks.append(tracemalloc.get_traced_memory()[1])
+            tracemalloc.stop()
     assert peaks[1] < peaks[0] + 100_000  # bytes; 30,000 floats in a list take 960,000
