@@ -85,6 +85,7 @@ class _Reader:
         value = self._factor()
         while self._word == "*":
             start = self._start
+            self._count()
             self._advance()
             factors = value, self._factor()
             if not any(isinstance(factor, Sequence) for factor in factors):
@@ -144,9 +145,7 @@ class _Reader:
         return name
 
     def _called(self, owner: Sequence | None, name: str) -> Sequence:
-        self._calls += 1
-        if self._calls > MAX_CALLS:
-            raise ValueError(f"the expression must have at most {MAX_CALLS} calls")
+        self._count()
         arguments: list[object] = []
         options: dict[str, object] = {}
         self._advance()
@@ -163,6 +162,11 @@ class _Reader:
             self._next_entry(")")
         self._advance()
         return self._call(owner, name, arguments, options)
+
+    def _count(self) -> None:
+        self._calls += 1
+        if self._calls > MAX_CALLS:
+            raise ValueError(f"the expression must have at most {MAX_CALLS} calls and products")
 
     def _key(self) -> str | None:
         """Read the name and the "=" of a keyword argument, or return None if another argument follows."""

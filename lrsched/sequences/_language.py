@@ -64,7 +64,7 @@ def parse(text: str) -> Sequence:
     `Pixels` and the short form `pixels:photo.jpg,500` open the file that they name, if it is a regular file.
 
     Args:
-        text: the text, at most 250,000 characters, 10,000 calls, and 100 nested brackets.
+        text: the text, at most 250,000 characters, 10,000 calls and products, and 100 nested brackets.
 
     Raises TypeError or ValueError if the text is not a schedule, or if an argument is invalid.
 

@@ -140,7 +140,7 @@ def test_parse_says_what_is_wrong(text, message):
 def test_an_expression_cannot_run_other_code(text):
     with pytest.raises(
         ValueError,
-        match=r"^cannot read .*: only sequences, numbers, \* and \.then, .* are allowed$|^unknown (schedule|method) ",
+        match=r"^cannot read .*: only sequences such as Inverse\(\), numbers, \* and \.then, .* are allowed$|^unknown (schedule|method) ",
     ):
         parse(text)
 
