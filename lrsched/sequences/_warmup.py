@@ -89,8 +89,8 @@ class WarmupStableDecay(Sequence):
         end: the last factor, ≥ 0.
 
     Raises TypeError or ValueError if an argument is invalid.
-    Source: Hu et al. (2024), arXiv:2404.06395, section 4; "sqrt" is equation (2) of Hägele et al. (2024),
-    arXiv:2405.18392; transformers' get_wsd_schedule, whose `min_lr_ratio` is both `start` and `end`.
+    Source: Hu et al. (2024), arXiv:2404.06395, section 4; Hägele et al. (2024), arXiv:2405.18392, for "sqrt";
+    transformers' get_wsd_schedule, whose `min_lr_ratio` is both `start` and `end`.
 
     >>> from lrsched import WarmupStableDecay
     >>> WarmupStableDecay(2, 3, 4).values(11).tolist()

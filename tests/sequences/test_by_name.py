@@ -5,9 +5,6 @@ import itertools
 
 import pytest
 import torch
-from transformers import get_scheduler
-from transformers.optimization import TYPE_TO_SCHEDULER_FUNCTION, get_wsd_schedule
-from transformers.trainer_utils import SchedulerType
 
 import lrsched
 from lrsched import (
@@ -25,6 +22,8 @@ from lrsched import (
 from tests.helpers import group_lrs, make_optimizer
 from tests.sequences.helpers import NAN, NOT_AN_INTEGER, first
 
+library = pytest.importorskip("transformers.optimization", reason="transformers is not installed")
+get_scheduler = library.get_scheduler
 LR = 0.5
 SHAPES = {"linear": "linear", "cosine": "cosine", "sqrt": "1-sqrt"}
 OPTIONS = {  # ours, and transformers' words for the same
@@ -90,14 +89,14 @@ def test_prints_as_a_call_of_public_names(name, steps, warmup, ours, theirs):
 
 def test_knows_every_schedule_of_transformers_that_is_a_function_of_the_step():
     of_a_metric = {"reduce_lr_on_plateau", "greedy"}
-    assert set(OPTIONS) == {kind.value for kind in TYPE_TO_SCHEDULER_FUNCTION} - of_a_metric
-    for name in of_a_metric & {kind.value for kind in TYPE_TO_SCHEDULER_FUNCTION}:
+    assert set(OPTIONS) == {kind.value for kind in library.TYPE_TO_SCHEDULER_FUNCTION} - of_a_metric
+    for name in of_a_metric & {kind.value for kind in library.TYPE_TO_SCHEDULER_FUNCTION}:
         with pytest.raises(ValueError, match=rf"^name must be a function of the step, but '{name}' watches a metric"):
             by_name(name, 100)
 
 
 def test_takes_the_names_as_transformers_has_them():
-    assert by_name(SchedulerType.COSINE, 30, 5) == by_name("cosine", steps=30, warmup=5)
+    assert by_name(library.SchedulerType.COSINE, 30, 5) == by_name("cosine", steps=30, warmup=5)
 
 
 @pytest.mark.parametrize("name", sorted(set(OPTIONS) - {"polynomial", "warmup_stable_decay"}))
@@ -132,7 +131,7 @@ def test_schedules_as_transformers_does():
 
 
 def test_the_default_shape_of_the_decay_is_a_straight_line():
-    assert inspect.signature(get_wsd_schedule).parameters["decay_type"].default == "cosine"
+    assert inspect.signature(library.get_wsd_schedule).parameters["decay_type"].default == "cosine"
     assert by_name("warmup_stable_decay", 30, decay=10) == WarmupStableDecay(0, 20, 10, "linear")
 
 

@@ -2,7 +2,6 @@ from fractions import Fraction
 
 import pytest
 from torch.optim import lr_scheduler
-from transformers import get_wsd_schedule
 
 from lrsched import Cosine, Linear, Warmup, WarmupStableDecay
 from tests.helpers import make_optimizer
@@ -89,6 +88,12 @@ def test_warmup_stable_decay_is_a_chain_of_its_parts():
     assert first(WarmupStableDecay(5, 0, 9, "cosine", 0.2, 0.1), 30) == first(Warmup(5, 0.2).then(Cosine(9, 0.1)), 30)
 
 
+def transformers_wsd(*args, **options):
+    """Return the factor of transformers' schedule as a function of the step."""
+    library = pytest.importorskip("transformers.optimization", reason="transformers is not installed")
+    return library.get_wsd_schedule(make_optimizer([1.0]), *args, **options).lr_lambdas[0]
+
+
 TRANSFORMERS_SHAPES = {"linear": "linear", "cosine": "cosine", "sqrt": "1-sqrt"}
 
 
@@ -96,14 +101,13 @@ TRANSFORMERS_SHAPES = {"linear": "linear", "cosine": "cosine", "sqrt": "1-sqrt"}
 @pytest.mark.parametrize("end", [0.0, 0.1, 1.0])
 @pytest.mark.parametrize(("warmup", "stable", "decay"), [(0, 0, 1), (0, 7, 5), (4, 0, 9), (1, 1, 1), (10, 80, 10)])
 def test_warmup_stable_decay_equals_transformers(warmup, stable, decay, end, shape):
-    factor = get_wsd_schedule(
-        make_optimizer([1.0]),
+    factor = transformers_wsd(
         num_warmup_steps=warmup,
         num_stable_steps=stable,
         num_decay_steps=decay,
         decay_type=TRANSFORMERS_SHAPES[shape],
         min_lr_ratio=end,
-    ).lr_lambdas[0]
+    )
     seq = WarmupStableDecay(warmup, stable, decay, shape, start=end, end=end)
     length = warmup + stable + decay
     assert seq.length == length
@@ -112,10 +116,8 @@ def test_warmup_stable_decay_equals_transformers(warmup, stable, decay, end, sha
 
 @pytest.mark.parametrize("shape", TRANSFORMERS_SHAPES)
 def test_a_cosine_warmup_before_a_decay_equals_transformers(shape):
-    factor = get_wsd_schedule(
-        make_optimizer([1.0]), 8, 6, num_stable_steps=9, warmup_type="cosine", decay_type=TRANSFORMERS_SHAPES[shape],
-        min_lr_ratio=0.1,
-    ).lr_lambdas[0]  # fmt: skip
+    options = {"warmup_type": "cosine", "decay_type": TRANSFORMERS_SHAPES[shape], "min_lr_ratio": 0.1}
+    factor = transformers_wsd(8, 6, num_stable_steps=9, **options)
     seq = Warmup(8, 0.1, "cosine").then(WarmupStableDecay(0, 9, 6, shape, end=0.1))
     assert first(seq, 30) == pytest.approx([factor(k) for k in range(30)], rel=1e-12, abs=1e-15)
 
