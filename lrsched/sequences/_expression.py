@@ -151,14 +151,14 @@ class _Reader:
         self._advance()
         while self._word != ")":
             key = self._key()
-            if key in options:
-                raise ValueError(f"argument {key!r} is given twice")
-            if key is not None:
-                options[key] = self._expression()
-            elif options:
+            if key is None and options:
                 self._refuse()
-            else:
+            elif key is None:
                 arguments.append(self._expression())
+            elif key in options:
+                raise ValueError(f"argument {_cut(key)} is given twice")
+            else:
+                options[key] = self._expression()
             self._next_entry(")")
         self._advance()
         return self._call(owner, name, arguments, options)
