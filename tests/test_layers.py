@@ -279,8 +279,9 @@ WORDS = {
     for name in lrsched.__all__
     if typing.get_origin(getattr(lrsched, name)) in (typing.Literal, typing.Union, UnionType)
 }
-SEQUENCES = """Sequence Schedule Constant Inverse InverseSqrt InverseTime Geometric Sawtooth Exponential StepDecay TimeDecay Triangular Ramp
-Cosine Linear Polynomial Warmup CosineRestarts OneCycle WarmupStableDecay Piecewise Values Function Pixels parse by_name"""
+SEQUENCES = """Sequence Schedule Constant Inverse InverseSqrt InverseTime Geometric Sawtooth Exponential StepDecay
+TimeDecay Triangular Ramp Cosine Linear Polynomial Warmup CosineRestarts OneCycle WarmupStableDecay Piecewise Values
+Function Pixels parse by_name"""
 RULES = "Rule Cutoff Oscillation Patience Event preview"
 SCHEDULERS = """SequenceLR InverseLR InverseSqrtLR GeometricLR SawtoothLR ExponentialDecayLR StepDecayLR TimeDecayLR
 ImageLR CyclicLR PlateauSequence"""

@@ -58,7 +58,7 @@ class InverseSqrt(Sequence):
 
 @dataclass(frozen=True)
 class InverseTime(Sequence):
-    """Decay as 1/(1 + d·k): f(k) = 1/(1 + d·k). The literature's n is k.
+    """Decay by time: f(k) = 1/(1 + d·k). The literature's n is k.
 
     `InverseTime(1.0)` is `Inverse()`; a smaller d decays later: the factor is 1/2 at k = 1/d. It is what Keras' old
     `decay=` argument did. Do not confuse it with `TimeDecay`, whose factors multiply.

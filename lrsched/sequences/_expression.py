@@ -85,6 +85,7 @@ class _Reader:
         value = self._factor()
         while self._word == "*":
             start = self._start
+            self._count()
             self._advance()
             factors = value, self._factor()
             if not any(isinstance(factor, Sequence) for factor in factors):
@@ -144,25 +145,28 @@ class _Reader:
         return name
 
     def _called(self, owner: Sequence | None, name: str) -> Sequence:
-        self._calls += 1
-        if self._calls > MAX_CALLS:
-            raise ValueError(f"the expression must have at most {MAX_CALLS} calls")
+        self._count()
         arguments: list[object] = []
         options: dict[str, object] = {}
         self._advance()
         while self._word != ")":
             key = self._key()
-            if key in options:
-                raise ValueError(f"argument {key!r} is given twice")
-            if key is not None:
-                options[key] = self._expression()
-            elif options:
+            if key is None and options:
                 self._refuse()
-            else:
+            elif key is None:
                 arguments.append(self._expression())
+            elif key in options:
+                raise ValueError(f"argument {_cut(key)} is given twice")
+            else:
+                options[key] = self._expression()
             self._next_entry(")")
         self._advance()
         return self._call(owner, name, arguments, options)
+
+    def _count(self) -> None:
+        self._calls += 1
+        if self._calls > MAX_CALLS:
+            raise ValueError(f"the expression must have at most {MAX_CALLS} calls and products")
 
     def _key(self) -> str | None:
         """Read the name and the "=" of a keyword argument, or return None if another argument follows."""
