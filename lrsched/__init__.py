@@ -92,6 +92,7 @@ from .sequences import (
     RampScale,
     Sawtooth,
     Schedule,
+    ScheduleName,
     Sequence,
     StepDecay,
     TimeDecay,
@@ -100,6 +101,8 @@ from .sequences import (
     Warmup,
     WarmupShape,
     WarmupStableDecay,
+    by_name,
+    parse,
 )
 
 __version__ = "0.1.0"
@@ -159,6 +162,7 @@ __all__ = [
     "SawtoothLR",
     "ScaleMode",
     "Schedule",
+    "ScheduleName",
     "Sequence",
     "SequenceLR",
     "Setting",
@@ -177,8 +181,10 @@ __all__ = [
     "Warmup",
     "WarmupShape",
     "WarmupStableDecay",
+    "by_name",
     "compare",
     "lr_sweep",
+    "parse",
     "preview",
     "range_test",
     "set_lr",

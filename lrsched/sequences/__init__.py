@@ -1,9 +1,11 @@
 """Sequences: pure functions from a position k to a factor f(k). They need numpy and Pillow, but not torch."""
 
+from ._by_name import ScheduleName, by_name
 from ._cycles import CycleMode, Sawtooth, Triangular
 from ._decays import Exponential, Geometric, Inverse, InverseSqrt, InverseTime, StepDecay, TimeDecay
 from ._finite import Cosine, Linear, Polynomial, Ramp, RampScale
 from ._function import Function
+from ._language import parse
 from ._lists import Constant, Piecewise, Values
 from ._one_cycle import OneCycle, OneCycleShape
 from ._pixels import Channels, Order, Pixels
@@ -35,6 +37,7 @@ __all__ = [
     "RampScale",
     "Sawtooth",
     "Schedule",
+    "ScheduleName",
     "Sequence",
     "StepDecay",
     "TimeDecay",
@@ -43,4 +46,6 @@ __all__ = [
     "Warmup",
     "WarmupShape",
     "WarmupStableDecay",
+    "by_name",
+    "parse",
 ]
