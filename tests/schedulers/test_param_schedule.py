@@ -277,6 +277,7 @@ def test_last_epoch_needs_the_base_in_every_group():
 OTHERS = {
     "sequence": (lambda o: ParamSchedule(o, "weight_decay", Cosine(9), low=0.1), r"Cosine\(steps=9"),
     "low": (lambda o: ParamSchedule(o, "weight_decay", Cosine(8), low=0.2), r"0\.2"),
+    "class": (lambda o: GeometricLR(o), "GeometricLR"),
     "option": (lambda o: ParamSchedule(o, "eps", Cosine(8), low=0.1), "'eps'"),
 }
 
