@@ -31,9 +31,13 @@ from ._tracking import track_steps
 class ParamSchedule(_StepCounter):
     """Schedule weight decay, momentum or another number of the param groups: value = low + (base − low)·f(k).
 
+    A weight decay that rises from 0.04 to 0.4 by a cosine, as in self-supervised training, is the optimizer's 0.4 with
+    `ParamSchedule(optimizer, "weight_decay", Warmup(steps, shape="cosine"), low=0.04)`.
+
     The position k is the number of `step()` calls. Use it beside a learning-rate scheduler: step both, in either order,
-    and save both. It never writes a learning rate, and `get_last_lr()` returns the optimizer's current ones, which
-    frameworks log; `get_last_value()` returns its own values.
+    and save both; or give a framework that takes one scheduler torch's `ChainedScheduler` of both. It never writes a
+    learning rate, and `get_last_lr()` returns the optimizer's current ones, which frameworks log. `get_last_value()`
+    returns its own values.
 
     The base is the option's value when the scheduler is made, and is kept as `initial_<name>` in the group, as torch
     keeps `initial_lr`. A group that has an `initial_<name>` already starts from that. In each group, low is cut to the
@@ -54,7 +58,7 @@ class ParamSchedule(_StepCounter):
 
     Raises TypeError or ValueError if an argument is invalid, and KeyError if last_epoch ≥ 0 and a base is missing;
     nothing is changed before.
-    Source: value and base as DINO's weight decay, Caron et al. (2021), arXiv:2104.14294, section 3.2.
+    Source: Caron et al. (2021), arXiv:2104.14294, section 3.2, for a weight decay that rises by a cosine.
 
     >>> import torch
     >>> from lrsched import ParamSchedule, Values

@@ -69,9 +69,7 @@ def test_then_without_at_starts_where_the_first_ends(first_part, length):
     assert (seq(length), seq(length + 1)) == (1.0, 0.5)
 
 
-@pytest.mark.parametrize(
-    "endless", [Inverse(), Warmup(3).repeated(3), Warmup(3).then(Constant()), Inverse().skipped(1)]
-)
+@pytest.mark.parametrize("endless", [Inverse(), Warmup(3).repeated(3), Warmup(3).then(Constant()), Inverse().skipped(1)])
 def test_then_needs_at_after_an_endless_sequence(endless):
     message = rf"^at must be given, because {re.escape(repr(endless))} .* never ends: write \.then\(…, at=k\)$"
     with pytest.raises(ValueError, match=message):
