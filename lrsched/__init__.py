@@ -2,7 +2,7 @@
 
 Import everything public from `lrsched`. The map has one line per wing; a wing imports only from wings above it.
 
-    sequences/   position k → factor f(k): decays, cycles, pictures, and the combinators that join them
+    sequences/   position k → factor f(k): decays, cycles, pictures, what joins them; `parse`, `by_name`
     schedulers/  write lr = base · f(k) into an optimizer: k counts steps (`SequenceLR`) or advances (`PlateauSequence`)
     ensembles/   train many copies of one model side by side (`Ensemble`)
     finder/      find a learning rate and restore everything (`range_test`, `lr_sweep`, `snapshot`)

@@ -91,7 +91,7 @@ def parse(text: str) -> Sequence:
 
 def parameters(call: Callable[..., Sequence]) -> str:
     """Return the parameters of a class or method as its signature lists them, such as "drop, interval"."""
-    found = _signature(call).parameters.values()
+    found = [each for each in _signature(call).parameters.values() if each.name != "self"]
     return ", ".join(str(parameter.replace(annotation=parameter.empty)) for parameter in found)
 
 
@@ -140,11 +140,16 @@ def _value(word: str) -> object:
     """Return the value of a word: true, false, none, a number, a list of numbers such as 1/0.5, or the word."""
     if word.lower() in WORDS:
         return WORDS[word.lower()]
-    if "/" in word:
-        numbers = [_number(entry) for entry in word.removesuffix("/").split("/")]
-        return word if None in numbers else numbers
-    number = _number(word)
-    return word if number is None else number
+    if "/" not in word:
+        number = _number(word)
+        return word if number is None else number
+    numbers: list[float] = []
+    for entry in word.removesuffix("/").split("/"):
+        number = _number(entry)
+        if number is None:  # a path
+            return word
+        numbers.append(number)
+    return numbers
 
 
 def _number(word: str) -> float | None:
@@ -174,7 +179,7 @@ def _call(owner: Sequence | None, name: str, arguments: list[object], options: d
         return _named(name, arguments, options)
     if name not in COMBINATORS:
         raise ValueError(f"unknown method .{name[:40]}(); choose from: {', '.join(COMBINATORS)}")
-    return called(getattr(owner, name), name, arguments, options)
+    return called(getattr(Sequence, name), name, [owner, *arguments], options)
 
 
 def _named(name: str, arguments: list[object], options: dict[str, object]) -> Sequence:

@@ -5,6 +5,11 @@ from __future__ import annotations
 import math
 
 
+def rise(start: float, k: int, steps: int) -> float:
+    """Return the factor of a straight line that rises from `start` at k = 0 to 1 at k = steps."""
+    return start + (1.0 - start) * k / steps
+
+
 def straight(k: float, steps: float) -> float:
     """Return the height of a straight line that falls from 1 at k = 0 to 0 at k = steps."""
     return 1.0 - k / steps

@@ -8,7 +8,7 @@ from typing import Literal, get_args
 
 from .._check import choice, integer, number
 from ._sequence import Sequence, printed
-from ._shapes import descent, half_cosine, square_root, straight
+from ._shapes import descent, half_cosine, rise, square_root, straight
 
 WarmupShape = Literal["linear", "cosine", "exponential"]
 DecayShape = Literal["linear", "cosine", "sqrt"]
@@ -66,7 +66,7 @@ class Warmup(Sequence):
             return math.pow(self.start, 1.0 - k / self.steps)
         if self.shape == "cosine":
             return descent(self.start, math.sin(math.pi * k / (2 * self.steps)) ** 2)  # sin²(x/2) = (1 − cos x)/2
-        return self.start + (1.0 - self.start) * k / self.steps
+        return rise(self.start, k, self.steps)
 
 
 @dataclass(frozen=True)
@@ -89,8 +89,8 @@ class WarmupStableDecay(Sequence):
         end: the last factor, ≥ 0.
 
     Raises TypeError or ValueError if an argument is invalid.
-    Source: Hu et al. (2024), arXiv:2404.06395, section 4; "sqrt" is equation (2) of Hägele et al. (2024),
-    arXiv:2405.18392; transformers' get_wsd_schedule, whose `min_lr_ratio` is both `start` and `end`.
+    Source: Hu et al. (2024), arXiv:2404.06395, section 4; Hägele et al. (2024), arXiv:2405.18392, for "sqrt";
+    transformers' get_wsd_schedule, whose `min_lr_ratio` is both `start` and `end`.
 
     >>> from lrsched import WarmupStableDecay
     >>> WarmupStableDecay(2, 3, 4).values(11).tolist()
@@ -120,7 +120,7 @@ class WarmupStableDecay(Sequence):
 
     def _at(self, k: int) -> float:
         if k < self.warmup:
-            return descent(self.start, k / self.warmup)
+            return rise(self.start, k, self.warmup)
         decayed = k - self.warmup - self.stable
         if decayed <= 0:
             return 1.0

@@ -69,7 +69,9 @@ def test_then_without_at_starts_where_the_first_ends(first_part, length):
     assert (seq(length), seq(length + 1)) == (1.0, 0.5)
 
 
-@pytest.mark.parametrize("endless", [Inverse(), Warmup(3).repeated(3), Warmup(3).then(Constant()), Inverse().skipped(1)])
+@pytest.mark.parametrize(
+    "endless", [Inverse(), Warmup(3).repeated(3), Warmup(3).then(Constant()), Inverse().skipped(1)], ids=repr
+)
 def test_then_needs_at_after_an_endless_sequence(endless):
     message = rf"^at must be given, because {re.escape(repr(endless))} .* never ends: write \.then\(…, at=k\)$"
     with pytest.raises(ValueError, match=message):
@@ -231,6 +233,7 @@ BAD_TYPES = [
     (Inverse().clipped, {"low": 0}, "high", NOT_A_NUMBER),
     (Inverse().repeated, {}, "period", NOT_AN_INTEGER),
     (Inverse().delayed, {}, "m", NOT_AN_INTEGER),
+    (Inverse().skipped, {}, "m", NOT_AN_INTEGER),
     (Inverse().every, {}, "m", NOT_AN_INTEGER),
     (Inverse().then, {"other": Constant()}, "at", [value for value in NOT_AN_INTEGER if value is not None]),
     (Inverse().then, {"at": 3}, "other", [None, 1.0, "Inverse()", [1.0], Inverse, abs]),
@@ -242,6 +245,7 @@ BAD_VALUES = [
     (Inverse().clipped, {"low": 1}, "high", [0.5]),
     (Inverse().repeated, {}, "period", [0, -1]),
     (Inverse().delayed, {}, "m", [-1]),
+    (Inverse().skipped, {}, "m", [-1]),
     (Inverse().every, {}, "m", [0, -1]),
     (Inverse().then, {"other": Constant()}, "at", [-1]),
 ]

@@ -1,12 +1,17 @@
 import inspect
+import os
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
 from PIL import Image
 
 import lrsched
 from lrsched import parse
 from lrsched.sequences._language import COMBINATORS, NAMES, parameters
+from tests.sequences.cases import BY_DIGEST
+from tests.sequences.strategies import sequences
+from tests.sequences.test_chains import left_nested, right_nested
 
 
 @pytest.fixture
@@ -33,6 +38,19 @@ def photo(tmp_path):
         ("step-decay:0.5,interval=3", lrsched.StepDecay(0.5, 3)),
         ("triangular:5,none,triangular2", lrsched.Triangular(5, None, "triangular2")),
         ("ramp:1e-3,10,steps=5,scale=linear", lrsched.Ramp(1e-3, 10, 5, "linear")),
+        (
+            "one-cycle:100,0.4,shape=linear,three_phase=true",
+            lrsched.OneCycle(100, 0.4, shape="linear", three_phase=True),
+        ),
+        ("cosine-restarts:10,mult=2", lrsched.CosineRestarts(10, 2)),
+        ("warmup-stable-decay:5,80,15,sqrt", lrsched.WarmupStableDecay(5, 80, 15, "sqrt")),
+        ("inverse_time:0.5", lrsched.InverseTime(0.5)),
+        ("warmup:5,0.01,exponential", lrsched.Warmup(5, 0.01, "exponential")),
+        (
+            "Warmup(5).then(Cosine(9)).then(Inverse())",
+            lrsched.Warmup(5).then(lrsched.Cosine(9)).then(lrsched.Inverse()),
+        ),
+        ("Warmup(5).then(Cosine(9), at=None).skipped(2)", lrsched.Warmup(5).then(lrsched.Cosine(9)).skipped(2)),
         ("values:1/0.5/0.1", lrsched.Values([1, 0.5, 0.1])),
         ("values:values=1/", lrsched.Values([1])),
         ("piecewise:30/60,1/0.1/0.01", lrsched.Piecewise([30, 60], [1, 0.1, 0.01])),
@@ -138,20 +156,49 @@ def test_parse_says_what_is_wrong(text, message):
     ],
 )
 def test_an_expression_cannot_run_other_code(text):
-    with pytest.raises(
-        ValueError,
-        match=r"^cannot read .*: only sequences such as Inverse\(\), numbers, \* and \.then, .* are allowed$|^unknown (schedule|method) ",
-    ):
+    message = r"^cannot read .*: only sequences such as Inverse\(\), numbers, \* and \.then, .* are allowed$"
+    with pytest.raises(ValueError, match=rf"{message}|^unknown (schedule|method) "):
         parse(text)
 
 
-def test_parse_reads_what_a_sequence_prints():
-    for sequence in (
-        lrsched.Warmup(5) * (2 * lrsched.Inverse()),
-        lrsched.Triangular(2.5, None, "exp_range", 0.99).clipped(low=0.1),
-        lrsched.Piecewise([3], [1, 0.1]).then(lrsched.Values([0.5, 0.25]) * lrsched.Sawtooth(), at=7),
-    ):
-        assert parse(repr(sequence)) == sequence
+@given(sequences)
+@settings(deadline=None, max_examples=200)
+def test_parse_reads_what_any_sequence_prints(sequence):
+    text = repr(sequence)
+    assert parse(text) == sequence
+    assert repr(parse(text)) == text
+    assert eval(text, dict(vars(lrsched))) == sequence
+
+
+@pytest.mark.parametrize("nest", [left_nested, right_nested])
+def test_parse_reads_a_chain_of_thousands(nest):
+    sequence = nest([lrsched.Warmup(3), lrsched.Inverse()] * 1500, 4)
+    assert parse(repr(sequence)) == sequence
+
+
+@pytest.mark.parametrize("sequence", BY_DIGEST, ids=lambda sequence: repr(sequence)[:30])
+def test_parse_refuses_a_digest(sequence):
+    message = "^cannot read '<.*: <…> stands for a picture, a long list or a function; make it in Python$"
+    for text in (repr(sequence), f"2 * {sequence!r}", f"Inverse().then({sequence!r}, at=3)"):
+        with pytest.raises(ValueError, match=message):
+            parse(text)
+
+
+@pytest.mark.parametrize("text", [None, 3, b"inverse", ["inverse"], lrsched.Inverse()], ids=repr)
+def test_parse_refuses_what_is_not_text(text):
+    with pytest.raises(TypeError, match=r"^text must be a str, got "):
+        parse(text)
+
+
+def test_a_picture_must_be_a_regular_file(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for path in (pipe, tmp_path, tmp_path / "missing.png", "/dev/zero", "nul\0", "\ud800", "a" * 5000):
+        for text in (f"pixels:{path},5", f"Pixels('{path}', 5)", f"Pixels(steps=5, image='{path}')"):
+            with pytest.raises(ValueError, match=r"^image must be the path of a picture file, got .* is not a file$"):
+                parse(text)
+    with pytest.raises(TypeError, match=r"^image must be the path of a picture, got 3 \(int\)$"):
+        parse("Pixels(3, 5)")
 
 
 def test_parameters_are_those_of_the_signature():

@@ -86,7 +86,7 @@ def test_equals_torch(rise, shape, three_phase):
             try:
                 expected = went_through(torch_one_cycle(steps, rise, start, end, shape, three_phase), steps)
             except ZeroDivisionError:  # torch cannot do a phase of no length
-                assert rise * steps == 1.0  # noqa: PT017
+                assert rise * steps == 1.0
                 continue
             seq = OneCycle(steps, rise, start, end, shape, three_phase)
             assert [2.0 * seq(k) for k in range(steps)] == pytest.approx(expected, rel=0, abs=1e-10)

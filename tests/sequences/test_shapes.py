@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from lrsched.sequences._shapes import between, descent, half_cosine, square_root, straight
+from lrsched.sequences._shapes import between, descent, half_cosine, rise, square_root, straight
 
 
 @pytest.mark.parametrize("fall", [straight, half_cosine, square_root])
@@ -13,6 +13,7 @@ def test_a_fall_goes_from_1_to_0_and_never_up(fall):
 
 
 def test_a_fall_by_hand():
+    assert [rise(0.2, k, 4) for k in range(5)] == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0], rel=1e-15)
     assert [straight(k, 4) for k in range(5)] == [1, 0.75, 0.5, 0.25, 0]
     assert [half_cosine(k, 3) for k in range(4)] == pytest.approx([1, 0.75, 0.25, 0], rel=1e-15)
     assert [square_root(k, 9) for k in (0, 1, 4, 9)] == pytest.approx([1, 2 / 3, 1 / 3, 0], rel=1e-15)
