@@ -30,14 +30,20 @@ def read_option(optimizer: Optimizer, name: str) -> list[float]:
 def write_option(optimizer: Optimizer, name: str, values: list[float]) -> None:
     """Write an option, one value per group. A tensor is filled in place; betas[1:] stay."""
     for group, value in zip(optimizer.param_groups, values):  # noqa: B905  (strict= costs time)
-        present = _held(group, name)
-        if isinstance(present, Tensor):
-            present.fill_(value)
-        elif _is_first_beta(group, name):
-            betas = group["betas"]
-            group["betas"] = [value, *betas[1:]] if isinstance(betas, list) else (value, *betas[1:])
+        if _is_first_beta(group, name):
+            _write_first_beta(group, value)
+        elif isinstance(group[name], Tensor):
+            group[name].fill_(value)
         else:
             group[name] = value
+
+
+def _write_first_beta(group: dict[str, Any], value: float) -> None:
+    betas = group["betas"]
+    if isinstance(betas[0], Tensor):
+        betas[0].fill_(value)
+    else:
+        group["betas"] = [value, *betas[1:]] if isinstance(betas, list) else (value, *betas[1:])
 
 
 def base_values(optimizer: Optimizer, name: str, first: int = 0) -> list[float]:

@@ -31,22 +31,27 @@ from ._tracking import track_steps
 class ParamSchedule(_StepCounter):
     """Schedule weight decay, momentum or another number of the param groups: value = low + (base − low)·f(k).
 
+    A weight decay that rises from 0.04 to 0.4 by a cosine, as in self-supervised training, is the optimizer's 0.4 with
+    `ParamSchedule(optimizer, "weight_decay", Warmup(steps, shape="cosine"), low=0.04)`.
+
     The position k is the number of `step()` calls. Use it beside a learning-rate scheduler: step both, in either order,
-    and save both. It never writes a learning rate, and `get_last_lr()` returns the optimizer's current ones, which
-    frameworks log; `get_last_value()` returns its own values.
+    and save both; or give a framework that takes one scheduler torch's `ChainedScheduler` of both. It never writes a
+    learning rate, and `get_last_lr()` returns the optimizer's current ones, which frameworks log. `get_last_value()`
+    returns its own values.
 
     The base is the option's value when the scheduler is made, and is kept as `initial_<name>` in the group, as torch
-    keeps `initial_lr`. A group that has an `initial_<name>` already starts from that. In each group, low is cut to the
-    base: a group without weight decay stays without. A param group that is added later has its own value as its base.
-    The values are absolute: what something else writes into the option is overwritten at the next step.
+    keeps `initial_lr`. A group that has an `initial_<name>` already starts from that. A group whose base is 0, such as
+    biases without weight decay, stays at 0, unless all bases are 0 or low is a list. A param group that is added later
+    has its own value as its base. The values are absolute: what something else writes into the option is overwritten at
+    the next step.
 
     Args:
         optimizer: the optimizer; a tensor option is filled in place.
         name: the option: "weight_decay", "momentum" (the first of the betas if there are betas), "eps", or any other
             entry of the param groups that is a number ≥ 0. For "lr", use `SequenceLR`.
         sequence: f, or a list with one sequence per param group.
-        low: the value where f is 0, ≥ 0, or a list with one per param group. A sequence that rises from 0 to 1 leads
-            from low to the base.
+        low: the value where f is 0, ≥ 0, or a list with one per param group. It may lie above the base: `Cosine(n)`
+            leads from the base to low in n steps, up or down.
         last_epoch: −1 to start, or k − 1 to resume at position k, which needs the base of each param group, as
             `initial_<name>`, and an `initial_lr`. Both are in the optimizer's state.
         strict: whether `load_state_dict` refuses a state that was saved with another sequence or low. If False, the
@@ -54,19 +59,19 @@ class ParamSchedule(_StepCounter):
 
     Raises TypeError or ValueError if an argument is invalid, and KeyError if last_epoch ≥ 0 and a base is missing;
     nothing is changed before.
-    Source: value and base as DINO's weight decay, Caron et al. (2021), arXiv:2104.14294, section 3.2.
+    Source: Caron et al. (2021), arXiv:2104.14294, section 3.2, for a weight decay that rises by a cosine.
 
     >>> import torch
-    >>> from lrsched import ParamSchedule, Values
-    >>> optimizer = torch.optim.AdamW([torch.zeros(1, requires_grad=True)], weight_decay=0.5)
-    >>> scheduler = ParamSchedule(optimizer, "weight_decay", Values([0.0, 0.5, 1.0]), low=0.25)
+    >>> from lrsched import Cosine, ParamSchedule
+    >>> optimizer = torch.optim.AdamW([torch.zeros(1, requires_grad=True)], weight_decay=0.04)
+    >>> scheduler = ParamSchedule(optimizer, "weight_decay", Cosine(2), low=0.4)  # from 0.04 up to 0.4
     >>> for _ in range(3):
-    ...     print(optimizer.param_groups[0]["weight_decay"])
+    ...     print(round(optimizer.param_groups[0]["weight_decay"], 6))
     ...     optimizer.step()
     ...     scheduler.step()
-    0.25
-    0.375
-    0.5
+    0.04
+    0.22
+    0.4
     """
 
     def __init__(
@@ -99,7 +104,7 @@ class ParamSchedule(_StepCounter):
 
     @property
     def low(self) -> PerGroup:
-        """The value where the factor is 0, before it is cut to the base, or a list with one per param group."""
+        """The value where the factor is 0, or a list with one per param group."""
         return copy.copy(self._rates.low)
 
     @property

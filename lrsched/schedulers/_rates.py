@@ -28,7 +28,8 @@ class Rates:
         min_lr: the floor, one number ≥ 0 or a list with one per group.
         limits: low and high, or only high, by the names that users know them by; each one number ≥ 0 or a list. With
             limits, only the number of base lrs matters.
-        low: low if there are no limits, cut to the base lr; one number ≥ 0 or a list. high is then the base lr.
+        low: low if there are no limits; one number ≥ 0 or a list. high is then the base lr. One number leaves groups
+            whose base is 0 at 0 if other groups' are not: what is switched off there stays off.
 
     Raises TypeError or ValueError if an argument is invalid.
     """
@@ -96,11 +97,18 @@ class Rates:
         if limits:
             self.lows = limits[0] if len(limits) == 2 else [0.0] * count
         else:
-            self.lows = list(map(min, _expanded(self.low, count), self.highs))
+            self.lows = self._own_lows()
         ends = zip(self.lows, self.highs, scales, strict=True)
         self._spans = [(low, scale * high - low) for low, high, scale in ends]
         floors = list(map(min, _expanded(self.min_lr, count), self.highs))
         self._floors = floors if any(floors) else None
+
+    def _own_lows(self) -> list[float]:
+        """Return the low end of each group if there are no limits."""
+        lows = _expanded(self.low, self.count)
+        if isinstance(self.low, list) or not any(self.highs):
+            return lows
+        return [low if high else 0.0 for low, high in zip(lows, self.highs, strict=True)]
 
 
 def _sequences(sequence: Sequence | Items[Sequence], count: int) -> Sequence | list[Sequence]:

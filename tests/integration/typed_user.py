@@ -17,7 +17,10 @@ from lrsched import (
     Event,
     Inverse,
     InverseLR,
+    Linear,
+    OneCycleLR,
     Oscillation,
+    ParamSchedule,
     Patience,
     PlateauSequence,
     Report,
@@ -112,9 +115,16 @@ def main() -> list[Event]:
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
     scheduler: LRScheduler = schedule(optimizer, by_loss=False)
     cyclic: LRScheduler = CyclicLR(optimizer, 0.1, 0.2, step_size_up=5)
+    strategy: lrsched.AnnealStrategy = "linear"
+    one_cycle = OneCycleLR(optimizer, [0.2], epochs=2, steps_per_epoch=5, anneal_strategy=strategy, max_momentum=0.9)
+    decay = ParamSchedule(optimizer, "weight_decay", [Linear(5)], low=[0.0])
     optimizer.step()
-    scheduler.step()
-    cyclic.step()
+    for each in (scheduler, cyclic, one_cycle, decay):
+        each.step()
+    decay.load_state_dict(decay.state_dict(), strict=False)
+    decays: list[float] = decay.get_last_value()
+    logged: list[float | torch.Tensor] = decay.get_last_lr()
+    print(one_cycle.total_steps, decays, logged)
     plateau: ReduceLROnPlateau = PlateauSequence(optimizer, Constantly(), on="oscillate", sync="mean", strict=False)
     plateau.step(0.1)
     plateau.step(torch.tensor(0.2), epoch=1)

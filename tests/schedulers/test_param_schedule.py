@@ -51,6 +51,26 @@ def test_weight_decay_rises_by_a_cosine_as_in_self_supervised_training():
     assert [value for _, value in seen] == [0.0] * (n + 3)
 
 
+def test_a_decaying_sequence_leads_from_the_base_up_to_a_larger_low():
+    optimizer = decaying((0.04, 0.0))
+    seen = follow(optimizer, ParamSchedule(optimizer, "weight_decay", Cosine(10), low=0.4), 12)
+    expected = [0.4 + (0.04 - 0.4) * (1 + math.cos(math.pi * min(k, 10) / 10)) / 2 for k in range(12)]
+    assert [value for value, _ in seen] == pytest.approx(expected, rel=1e-12)
+    assert [value for _, value in seen] == [0.0] * 12  # biases without weight decay stay without
+
+
+def test_an_option_that_is_0_in_every_group_rises_to_low():
+    optimizer = decaying((0.0, 0.0))
+    seen = follow(optimizer, ParamSchedule(optimizer, "weight_decay", Linear(2), low=0.5), 3)
+    assert seen == [[0.0, 0.0], [0.25, 0.25], [0.5, 0.5]]
+
+
+def test_a_list_says_what_becomes_of_a_group_at_0():
+    optimizer = decaying((0.5, 0.0))
+    seen = follow(optimizer, ParamSchedule(optimizer, "weight_decay", Linear(2), low=[0.5, 0.25]), 3)
+    assert seen == [[0.5, 0.0], [0.5, 0.125], [0.5, 0.25]]
+
+
 def test_a_decay_leads_from_the_base_to_low():
     optimizer = decaying((0.5,))
     seen = follow(optimizer, ParamSchedule(optimizer, "weight_decay", Linear(4), low=0.1), 6)
@@ -277,6 +297,7 @@ def test_last_epoch_needs_the_base_in_every_group():
 OTHERS = {
     "sequence": (lambda o: ParamSchedule(o, "weight_decay", Cosine(9), low=0.1), r"Cosine\(steps=9"),
     "low": (lambda o: ParamSchedule(o, "weight_decay", Cosine(8), low=0.2), r"0\.2"),
+    "class": (lambda o: GeometricLR(o), "GeometricLR"),
     "option": (lambda o: ParamSchedule(o, "eps", Cosine(8), low=0.1), "'eps'"),
 }
 
