@@ -83,10 +83,9 @@ class Sequence(ABC):
     ) -> Axes:
         """Draw the factors at positions 0 … steps − 1, jumps as vertical lines, and return matplotlib's axes.
 
-        `steps=None` draws a tenth more than the length, or as much of an endless sequence as shows its shape. Of more
-        than 20,000 positions, 20,000 are computed. `label` stands at the right end: None for the sequence's print, ""
-        for none. Sequences drawn into the same `ax` differ in colour; None makes a new figure. Raises ImportError if
-        matplotlib is missing; TypeError or ValueError unless `steps` is an integer from 1 to 1e15.
+        `steps=None` draws a tenth more than the length, or enough of an endless sequence to show its shape. Of more than
+        20,000 positions, 20,000 are computed. `label` is written at the right end: None for the print, "" for none.
+        Raises ImportError if matplotlib is missing; TypeError or ValueError unless `steps` is an integer from 1 to 1e15.
 
         >>> from lrsched import Piecewise
         >>> ax = Piecewise([2], [1, 0.1]).plot(4, xlabel="epoch")
@@ -97,7 +96,7 @@ class Sequence(ABC):
         return draw(self, repr(self) if label is None else label, steps, log=log, ax=ax, title=title, xlabel=xlabel)
 
     def _repr_html_(self) -> str | None:
-        """Return the print and a picture for notebooks; None, so that they show the print alone, if drawing fails."""
+        """Return the print and a picture for notebooks, or None if drawing fails: then they show the print alone."""
         return html_picture(self)
 
     def __mul__(self, other: Sequence | float) -> Sequence:

@@ -11,13 +11,18 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 import lrsched
 from lrsched import (
+    Cosine,
+    CosineRestarts,
     Curve,
     Cutoff,
     CyclicLR,
     Event,
+    Function,
     Inverse,
     InverseLR,
+    InverseTime,
     Linear,
+    OneCycle,
     OneCycleLR,
     Oscillation,
     ParamSchedule,
@@ -25,12 +30,16 @@ from lrsched import (
     PlateauSequence,
     Report,
     Rule,
+    Schedule,
     Sequence,
     SequenceLR,
     Setting,
     Smoothed,
     Warmup,
+    WarmupStableDecay,
+    by_name,
     compare,
+    parse,
     range_test,
     set_lr,
     snapshot,
@@ -72,6 +81,22 @@ def schedule(optimizer: torch.optim.Optimizer, by_loss: bool) -> LRScheduler:
         rule: Rule = Smoothed(Cutoff() | Patience(3), weight=0.2) | Oscillation() | Every(2)
         return PlateauSequence(optimizer, Constantly() * Inverse(), on=rule, warmup=5)
     return InverseLR(optimizer, min_lr=1e-3)
+
+
+def schedules(steps: int) -> list[Schedule]:
+    """Return schedules made in every way that the language offers."""
+    return [
+        Warmup(5, start=0.1, shape="exponential").then(Cosine(steps - 5, end=0.1)),
+        WarmupStableDecay(5, steps - 15, 10, shape="sqrt") * Function(lambda k: 1 / (1 + k), name="1/n"),
+        OneCycle(steps, shape="linear", three_phase=True) * CosineRestarts(5, mult=2).clipped(0.1),
+        0.5 * InverseTime(0.1).then(parse("cosine:steps=30"), at=10),
+        by_name("cosine_with_restarts", steps, warmup=5, cycles=2),
+    ]
+
+
+def draw(schedule: Schedule) -> None:
+    """Draw a schedule; not run here, because matplotlib is an extra."""
+    schedule.plot(50, ax=schedule.plot(log=True), label="again")
 
 
 def model_fn() -> torch.nn.Module:
@@ -139,12 +164,25 @@ def main() -> list[Event]:
     values: np.ndarray = Inverse().values(3)
     factor: float = Inverse()(3)
     length: int | None = Warmup(3).length
+    lengths: list[int | None] = [each.length for each in schedules(30)]
     events: list[Event] = lrsched.preview(Inverse(), "cutoff", [1.0, 1.0])
     inputs = torch.randn(64, 2)
     targets = inputs.sum(1, keepdim=True)
     curve = find(model, optimizer, [(inputs[i : i + 8], targets[i : i + 8]) for i in range(0, 64, 8)])
     runs = compared((inputs, targets)).runs
-    print(rates, values, factor, length, ours.position, ours.rule, events[0].reason, longer, curve.lrs.shape, len(runs))
+    print(
+        rates,
+        values,
+        factor,
+        length,
+        lengths,
+        ours.position,
+        ours.rule,
+        events[0].reason,
+        longer,
+        curve.lrs.shape,
+        len(runs),
+    )
     return seen
 
 
