@@ -133,8 +133,9 @@ def _short_form(text: str, name: str, words: str, steps: int) -> Sequence:
     try:
         return called(call, name, arguments, options)
     except TypeError as error:
-        hint = f"; for transformers', write by_name:{theirs[plain(name)]},…" if plain(name) in theirs else ""
-        raise TypeError(f"{error}{hint if call is not by_name else ''}") from None
+        if call is by_name or plain(name) not in theirs or "unexpected keyword" not in str(error):
+            raise
+        raise TypeError(f"{error}; for transformers', write by_name:{theirs[plain(name)]},…") from None
 
 
 def _unknown(text: str) -> Sequence:

@@ -16,7 +16,6 @@ from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -47,7 +46,6 @@ LEGEND: dict[str, Any] = {
     "bbox_to_anchor": (1.0, 0.5),
 }
 _LABEL: dict[str, Any] = {"xycoords": "axes fraction", "va": "center", "annotation_clip": False}
-_NAMED: WeakKeyDictionary[Axes, tuple[list[Line2D], list[Annotation]]] = WeakKeyDictionary()  # lines with labels
 _LEADER = {"linewidth": 0.5, "relpos": (0, 0.5), "shrinkA": 2, "shrinkB": 3}  # from label to curve
 
 
@@ -150,7 +148,7 @@ def name_ends(ax: Axes, lines: Sequence[Line2D], *, size: float = 8.5) -> None:
     They make room for the labels of earlier calls too. If the limits of the axes change later, as those of shared axes
     do, the labels follow. `size` is in points.
     """
-    named = _NAMED.setdefault(ax, ([], []))
+    named: tuple[list[Line2D], list[Annotation]] = vars(ax).setdefault("_lrsched_named", ([], []))  # of earlier calls
     for line in lines:
         text, colour = textwrap.fill(str(line.get_label()), 34), line.get_color()
         leader = {"arrowstyle": "-", "color": colour, **_LEADER}

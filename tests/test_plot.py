@@ -1,8 +1,10 @@
+import gc
 import io
 import runpy
 import shutil
 import subprocess
 import sys
+import weakref
 from itertools import pairwise
 from pathlib import Path
 from xml.etree import ElementTree
@@ -152,6 +154,12 @@ def test_curves_drawn_later_into_the_same_axes_get_other_colours_and_room_for_th
     assert [line.get_color() for line in ax.lines] == list(plot.COLOURS[:2])
     first, second = (Text.get_window_extent(text) for text in ax.texts)
     assert first.y1 <= second.y0
+
+
+def test_a_drawing_that_nobody_holds_is_freed():
+    drawing = weakref.ref(plot.schedules(range(2), {"a": [1, 2]}))
+    gc.collect()
+    assert drawing() is None
 
 
 def test_a_curve_without_a_label_has_none():

@@ -83,9 +83,9 @@ class Sequence(ABC):
     ) -> Axes:
         """Draw the factors at positions 0 … steps − 1, jumps as vertical lines, and return matplotlib's axes.
 
-        `steps=None` draws a tenth more than the length, or enough of an endless sequence to show its shape. Of more than
-        20,000 positions, 20,000 are computed. `label` is written at the right end: None for the print, "" for none.
-        Raises ImportError if matplotlib is missing; TypeError or ValueError unless `steps` is an integer from 1 to 1e15.
+        `steps=None` draws a tenth more than the length, or enough of an endless sequence to show its shape. 20,000
+        positions at most are computed. `label` is written at the right end: None for the print, "" for none. Raises
+        ImportError if matplotlib is missing; TypeError or ValueError unless `steps` is an integer from 1 to 1e15.
 
         >>> from lrsched import Piecewise
         >>> ax = Piecewise([2], [1, 0.1]).plot(4, xlabel="epoch")
