@@ -48,7 +48,7 @@ NAMES: dict[str, type[Sequence]] = {
     "warmup-stable-decay": WarmupStableDecay,
 }
 COMBINATORS = ("then", "scaled", "clipped", "repeated", "delayed", "skipped", "every")
-MAX_LENGTH = 250_000  # characters of a text
+MAX_LENGTH = 150_000  # characters of a text
 MAX_NAME = 40  # characters of a name that are compared and shown
 WORDS = {"true": True, "false": False, "none": None}
 
@@ -64,7 +64,7 @@ def parse(text: str) -> Sequence:
     `Pixels` and the short form `pixels:photo.jpg,500` open the file that they name, if it is a regular file.
 
     Args:
-        text: the text, at most 250,000 characters, 10,000 calls and products, and 100 nested brackets.
+        text: the text, at most 150,000 characters, 10,000 calls and products, and 100 nested brackets.
 
     Raises TypeError or ValueError if the text is not a schedule, or if an argument is invalid.
 
