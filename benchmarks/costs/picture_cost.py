@@ -52,7 +52,7 @@ PHOTOS = [
 
 @dataclass(frozen=True)
 class Cost:
-    """A line of the result: median seconds, with the 95 % interval, their ratio to decoding, peak MiB, pickled bytes."""
+    """A line of the result: median seconds with their 95 % interval, ratio to decoding, peak MiB, pickled bytes."""
 
     photo: str
     samples: int
@@ -74,7 +74,9 @@ class Cost:
 
 def save(photo: Photo, path: Path) -> None:
     """Write the photo as a JPEG of quality 90."""
-    image = Image.fromarray(load_sample_image("china")).resize((photo.width, photo.height), Image.Resampling.BICUBIC)
+    image = Image.fromarray(load_sample_image("china.jpg")).resize(
+        (photo.width, photo.height), Image.Resampling.BICUBIC
+    )
     pixels = np.asarray(image).astype(np.int16)
     pixels += np.random.default_rng(0).integers(-4, 5, pixels.shape, dtype=np.int16)
     image = Image.fromarray(pixels.clip(0, 255).astype(np.uint8))

@@ -207,28 +207,8 @@ def shown(values, steps, channels, order):
     return small.ravel()
 
 
-PILLOW_MODES = [
-    "1",
-    "L",
-    "LA",
-    "La",
-    "P",
-    "PA",
-    "RGB",
-    "RGBA",
-    "RGBX",
-    "RGBa",
-    "CMYK",
-    "YCbCr",
-    "LAB",
-    "HSV",
-    "I",
-    "F",
-    "I;16",
-    "I;16L",
-    "I;16B",
-    "I;16N",
-]
+PILLOW_MODES = ["1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBX", "RGBa", "CMYK", "YCbCr", "LAB", "HSV", "I", "F"]
+PILLOW_MODES += ["I;16", "I;16L", "I;16B", "I;16N"]
 
 
 @pytest.mark.parametrize("mode", PILLOW_MODES)
