@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+    from matplotlib.axes import Axes as Axes
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
     from matplotlib.text import Annotation
@@ -34,7 +34,13 @@ FORMATS = (".pdf", ".png", ".svg")
 _MARKED = 60  # up to this many positions, each gets a dot: a schedule is a list of values, not a line
 _FEW = 1000  # up to this many learning rates of a picture are drawn as one line; more would be a block of ink
 _STRETCHES = 250
-_LEGEND = {"fontsize": 8, "frameon": False, "labelcolor": INK, "loc": "center left", "bbox_to_anchor": (1.0, 0.5)}
+LEGEND: dict[str, Any] = {
+    "fontsize": 8,
+    "frameon": False,
+    "labelcolor": INK,
+    "loc": "center left",
+    "bbox_to_anchor": (1.0, 0.5),
+}
 _LABEL: dict[str, Any] = {"xycoords": "axes fraction", "va": "center", "annotation_clip": False}
 _LEADER = {"linewidth": 0.5, "relpos": (0, 0.5), "shrinkA": 2, "shrinkB": 3}  # from label to curve
 
@@ -87,13 +93,13 @@ def schedules(
     >>> [line.get_ydata().round(2).tolist() for line in ax.lines]
     [[1.0, 0.5, 0.33]]
     """
-    positions, arrays = np.asarray(x, dtype=float), _arrays(curves)
+    positions, arrays = np.asarray(x, dtype=float), arrays_of(curves)
     if not arrays or not positions.size:
         raise ValueError(f"there is nothing to draw: got {len(arrays)} curves over {positions.size} positions")
     for label, values in arrays.items():
         if values.shape != positions.shape:
             raise ValueError(f"curve {label!r} must have the shape of x, {positions.shape}, got {values.shape}")
-    if log and not _any_positive(arrays):
+    if log and not any_positive(arrays):
         raise ValueError("a logarithmic axis needs a value > 0, got none: draw with log=False")
     ax = frame(ax, title=title, xlabel=xlabel, ylabel=ylabel, log=log)
     lines = _draw_lines(ax, positions, arrays)
@@ -155,7 +161,7 @@ def run(
     >>> above.lines[0].get_ydata().tolist(), above.lines[1].get_xdata(), below.get_ylabel()
     ([0.9, 0.8, 0.8], [3.5, 3.5], 'learning rate')
     """
-    arrays = _arrays(losses if isinstance(losses, Mapping) else {"": losses})
+    arrays = arrays_of(losses if isinstance(losses, Mapping) else {"": losses})
     rates = np.asarray(lrs, dtype=float)
     for label, values in arrays.items():
         if not values.size or values.shape != rates.shape[:1]:
@@ -163,7 +169,7 @@ def run(
             raise ValueError(f"losses {label!r} and lrs must have the same length, at least 1, got shapes {shapes}")
     above, below = figure(7.2, 4.4).subplots(2, 1, sharex=True) if axes is None else axes
     frame(above, title=title, ylabel=ylabel, log=log)
-    frame(below, xlabel=xlabel, ylabel="learning rate", log=_any_positive({"": rates}))
+    frame(below, xlabel=xlabel, ylabel="learning rate", log=any_positive({"": rates}))
     epochs = np.arange(1, len(rates) + 1)
     lines = _draw_lines(above, epochs, arrays)
     for i, column in enumerate(rates.reshape(len(rates), -1).T):
@@ -174,41 +180,6 @@ def run(
     above.margins(x=0.01)
     if len(lines) > 1:
         name_ends(above, lines)
-    return above, below
-
-
-def comparison(
-    losses: Mapping[str, ArrayLike],
-    lrs: Mapping[str, ArrayLike],
-    *,
-    axes: tuple[Axes, Axes] | None = None,
-    title: str = "",
-    xlabel: str = "epoch",
-    ylabel: str = "validation loss",
-) -> tuple[Axes, Axes]:
-    """Draw losses above learning rates, a thin line per run and a thicker one per label's mean; return both axes.
-
-    `losses` and `lrs` map the same labels to arrays of the same shape, (runs, epochs). A loss is NaN if it
-    was not finite, or if its run had already ended. Raises ValueError if labels or shapes differ.
-
-    >>> from lrsched import plot
-    >>> above, below = plot.comparison({"a": [[0.9, 0.7], [0.7, 0.5]]}, {"a": [[0.1, 0.1], [0.1, 0.05]]})
-    >>> [line.get_ydata().round(3).tolist() for line in above.lines]
-    [[0.9, 0.7], [0.7, 0.5], [0.8, 0.6]]
-    """
-    upper, lower = _arrays(losses), _arrays(lrs)
-    shapes = [{label: values.shape for label, values in arrays.items()} for arrays in (upper, lower)]
-    if not upper or shapes[0] != shapes[1] or any(len(shape) != 2 or 0 in shape for shape in shapes[0].values()):
-        raise ValueError(f"losses and lrs must have the same labels and shapes (runs, epochs), got {shapes}")
-    above, below = figure(7.2, 5.2).subplots(2, 1, sharex=True) if axes is None else axes
-    frame(above, title=title, ylabel=ylabel, log=_any_positive(upper))
-    frame(below, xlabel=xlabel, ylabel="learning rate", log=_any_positive(lower))
-    for ax, arrays, drawstyle in ((above, upper, "default"), (below, lower, "steps-mid")):
-        for i, (label, values) in enumerate(arrays.items()):
-            _draw_mean(ax, values, label, {**line_style(i), "drawstyle": drawstyle})
-        ax.margins(x=0.01)
-    if len(losses) > 1:
-        name_ends(above, [line for line in above.lines if str(line.get_label()) in losses])
     return above, below
 
 
@@ -252,77 +223,6 @@ def picture(
     return left, right
 
 
-def range_test(
-    lrs: ArrayLike,
-    losses: ArrayLike,
-    smooth_lrs: ArrayLike,
-    smoothed: ArrayLike,
-    choices: Mapping[str, float | None],
-    span: tuple[float, float] | None,
-    *,
-    chosen: str = "combined",
-    ax: Axes | None = None,
-    title: str = "",
-) -> Axes:
-    """Draw the losses of a range test over its learning rates, and return the axes. `Curve.plot` calls this.
-
-    `losses` has shape (repeats, points). `smooth_lrs` and `smoothed` are the smoothed line. `choices` maps labels to
-    suggested rates, or None for no suggestion; `chosen` is the label drawn in bold. `span` holds the lowest and highest
-    useful rate, or is None. The vertical axis ends just above the first level, so divergence does not flatten the rest.
-    """
-    raw, smoothed = np.atleast_2d(np.asarray(losses, dtype=float)), np.asarray(smoothed, dtype=float)
-    ax = frame(ax, title=title, xlabel="learning rate", ylabel="loss")
-    ax.set_xscale("log")
-    if span is not None:
-        ax.axvspan(*span, color=COLOURS[2], alpha=0.12, linewidth=0, label=f"range {span[0]:.2g} … {span[1]:.2g}")
-    for i, row in enumerate(raw):
-        ax.plot(lrs, row, ".", color=GREY, markersize=3, label="" if i else "raw")
-    if smoothed.size:
-        ax.plot(smooth_lrs, smoothed, color=COLOURS[0], linewidth=1.6, label="smoothed")
-        low, high = min(smoothed.min(), np.nanmin(raw)), smoothed[: max(1, smoothed.argmin())].max()
-        ax.set_ylim(low - 0.1 * (high - low) - 1e-12, high + 0.5 * (high - low) + 1e-12)
-    found = {label: lr for label, lr in choices.items() if lr is not None}
-    for i, (label, lr) in enumerate(found.items()):
-        style = {"color": INK, "linewidth": 1.8} if label == chosen else {**line_style(i + 1), "linewidth": 0.9}
-        ax.axvline(lr, label=f"{label} {lr:.2g}", **style)
-    ax.legend(**_LEGEND)
-    return ax
-
-
-def sweep(
-    lrs: ArrayLike,
-    losses: ArrayLike,
-    labels: Sequence[str],
-    suggestion: float | None,
-    *,
-    ax: Axes | None = None,
-    title: str = "",
-    unit: str = "steps",
-) -> Axes:
-    """Draw the losses of a sweep over its learning rates, one line per mark; return the axes. `Sweep.plot` calls this.
-
-    `losses` has shape (rates, marks), NaN if missing; `labels` are the marks, such as "16", and `unit` says what they
-    count. The vertical axis ends a little above the highest loss among the lowest quarter of the rates.
-    """
-    order = np.argsort(np.asarray(lrs, dtype=float))
-    rates, heights = np.asarray(lrs, dtype=float)[order], np.asarray(losses, dtype=float)[order]
-    ax = frame(ax, title=title, xlabel="learning rate", ylabel="loss")
-    ax.set_xscale("log")
-    for i, (label, line) in enumerate(zip(labels, heights.T, strict=True)):
-        shade = 0.35 + 0.65 * (i + 1) / len(labels)  # later marks are darker
-        name = f"{label} {unit.rstrip('s') if label == '1' else unit}"
-        ax.plot(rates, line, ".-", markersize=3, linewidth=1.2, color=COLOURS[0], alpha=shade, label=name)
-    finite = heights[np.isfinite(heights)]
-    if finite.size:
-        start = np.nanmax(heights[: max(1, len(rates) // 4)], initial=-np.inf)
-        low, high = finite.min(), start if np.isfinite(start) else finite.max()
-        ax.set_ylim(low - 0.05 * (high - low) - 1e-12, high + 0.15 * (high - low) + 1e-12)
-    if suggestion is not None:
-        ax.axvline(suggestion, color=INK, linewidth=1.8, label=f"suggestion {suggestion:.2g}")
-    ax.legend(**_LEGEND)
-    return ax
-
-
 def save(drawing: Axes | Figure, path: str | os.PathLike[str]) -> None:
     """Write a figure, or the figure that holds the given axes, to a .pdf, .png or .svg file, else raise ValueError."""
     if Path(path).suffix.lower() not in FORMATS:
@@ -333,11 +233,13 @@ def save(drawing: Axes | Figure, path: str | os.PathLike[str]) -> None:
 _mark = events  # `run` has a parameter named events
 
 
-def _arrays(curves: Mapping[str, ArrayLike]) -> dict[str, np.ndarray]:
+def arrays_of(curves: Mapping[str, ArrayLike]) -> dict[str, np.ndarray]:
+    """Return the curves as float64 arrays."""
     return {label: np.asarray(values, dtype=float) for label, values in curves.items()}
 
 
-def _any_positive(arrays: Mapping[str, np.ndarray]) -> bool:
+def any_positive(arrays: Mapping[str, np.ndarray]) -> bool:
+    """Return whether a logarithmic axis could show anything of the arrays."""
     return any(bool((values > 0).any()) for values in arrays.values())
 
 
@@ -345,15 +247,6 @@ def _draw_lines(ax: Axes, x: np.ndarray, arrays: Mapping[str, np.ndarray]) -> li
     styles = [line_style(i, x.size) for i in range(len(arrays))]
     curves = zip(arrays.items(), styles, strict=True)
     return [ax.plot(x, values, label=label, **style)[0] for (label, values), style in curves]
-
-
-def _draw_mean(ax: Axes, values: np.ndarray, label: str, style: dict[str, Any]) -> None:
-    """Draw each run as a thin line, and at each epoch the mean of the runs that have a finite value there."""
-    epochs = np.arange(1, values.shape[1] + 1)
-    ax.plot(epochs, values.T, **{**style, "linewidth": 0.6, "alpha": 0.3})
-    counts = np.isfinite(values).sum(axis=0)
-    means = np.where(counts, np.nansum(values, axis=0) / np.maximum(counts, 1), np.nan)
-    ax.plot(epochs, means, **style, label=label)
 
 
 def _draw_band(ax: Axes, values: np.ndarray) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import plot
+from ._drawing import draw_comparison
 from ._runs import Run, Series
 from ._statistics import interval, p_value
 
@@ -87,7 +87,7 @@ class Report:
             runs = [run for run in self.runs if run.setting == setting]
             losses[setting] = _by_epoch([run.val_loss for run in runs])
             lrs[setting] = _by_epoch([[groups[0] for groups in run.lrs] for run in runs])
-        return plot.comparison(losses, lrs, axes=axes, title=title)
+        return draw_comparison(losses, lrs, axes=axes, title=title)
 
     def _columns(self) -> dict[str, Value]:
         """Return the columns by heading: the last validation loss, and the last value of the first metric."""

@@ -13,9 +13,9 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .. import plot
 from .._check import choice
 from ._descent import RULES, Descent, descent
+from ._drawings import draw_range_test
 from ._json import json_text, json_values
 from ._smoothing import MIN_POINTS, Array, Points, usable_points
 
@@ -142,7 +142,7 @@ class Curve:
         `ax` is the axes to draw into; None makes new ones.
         """
         lrs, smoothed = self.smoothed
-        return plot.range_test(
+        return draw_range_test(
             self.lrs, self.all_losses, lrs, smoothed, self.suggestions, self.range, ax=ax, title=self.reason or ""
         )
 

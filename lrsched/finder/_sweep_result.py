@@ -10,9 +10,9 @@ from typing import Any, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .. import plot
 from .._check import choice, integer, items, number
 from ..ensembles._ensemble import Method
+from ._drawings import draw_sweep
 from ._json import json_text, json_values
 
 
@@ -82,7 +82,7 @@ class Sweep:
 
         `ax` is the axes to draw into; None makes new ones.
         """
-        return plot.sweep(self.lrs, self.losses, [f"{mark}" for mark in self.steps], self.suggestion, ax=ax)
+        return draw_sweep(self.lrs, self.losses, [f"{mark}" for mark in self.steps], self.suggestion, ax=ax)
 
     def to_json(self) -> str:
         """Return the sweep and its suggestion as JSON text, with null for NaN; `from_json` reads the sweep back."""
