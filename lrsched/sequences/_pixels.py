@@ -26,22 +26,25 @@ class Pixels(Sequence):
 
     A picture of w × h pixels with c channels ("rgb": c = 3, "gray": c = 1) is resized to w′ × h′: with
     r = √(w·h·c/steps), w′ = max(1, ⌊w/r⌋) and h′ = max(1, ⌊h/r⌋). The value at (row, col) is that of the nearest pixel,
-    source[(2·row+1)·h // (2·h′), (2·col+1)·w // (2·w′)]. It is looked up at each step, so memory does not grow with
-    `steps`. Values come row by row, and for each pixel in the order R, G, B. After all w′·h′·c values, the last one
-    holds. `len(pixels)` is w′·h′·c.
+    picture[(2·row+1)·h // (2·h′), (2·col+1)·w // (2·w′)]. Values come row by row, and for each pixel in the order R, G,
+    B. After all w′·h′·c values, the last one holds. `len(pixels)` is w′·h′·c.
 
-    Palette and alpha pictures become RGB (alpha is dropped), 16-bit values are divided by 257 without rounding, and an
-    animation gives its first frame.
+    Pictures are turned upright by their EXIF orientation, as viewers do. Palette and alpha pictures become RGB (alpha
+    is dropped), 16-bit values are divided by 257 without rounding, and an animation gives its first frame.
+
+    Only the pixels that are shown are kept, in `source`, of shape (min(h, h′), min(w, w′), 1 or 3), so pickles and
+    copies are small. To read a file takes the memory that Pillow needs to decode it, 4 bytes per pixel in color
+    (progressive JPEG: up to 10), and little more.
 
     Args:
         image: a path, a file open for reading bytes, a PIL image, or an array of shape (h, w) or (h, w, 1 | 3 | 4) of
-            uint8, uint16, or floats in [0, 1].
+            uint8, uint16, or floats in [0, 1]. Arrays have no EXIF data.
         steps: the approximate number of values, an integer from 1 to 1e15.
         order: "raster", or "serpentine", which reads odd rows from right to left.
         channels: "rgb", or "gray", which converts the picture to gray first.
 
-    Raises TypeError or ValueError if an argument is invalid, if the picture is broken, or if it is so large that Pillow
-    warns of a decompression bomb.
+    Raises TypeError or ValueError if an argument is invalid, if the picture is broken, if a file has more pixels than
+    `PIL.Image.MAX_IMAGE_PIXELS`, or if Pillow needs a plugin to read it (HEIC).
     Source: Jang et al. (2018), "Aesthetically Pleasing Learning Rates".
 
     >>> import numpy as np

@@ -171,9 +171,7 @@ def box(major, *compatible):
     return (8 + len(brands)).to_bytes(4, "big") + b"ftyp" + brands + bytes(99)
 
 
-HEIC = (
-    "Run `pip install pillow-heif` and call `pillow_heif.register_heif_opener()` first, or convert the picture to JPEG"
-)
+HEIC = "Run `pip install pillow-heif` and call `pillow_heif.register_heif_opener()` first, or convert the picture"
 AVIF = "Run `pip install --upgrade pillow` (11.3 or later), or convert the picture to JPEG"
 
 

@@ -207,37 +207,16 @@ def shown(values, steps, channels, order):
     return small.ravel()
 
 
-PILLOW_MODES = [
-    "1",
-    "L",
-    "LA",
-    "La",
-    "P",
-    "PA",
-    "RGB",
-    "RGBA",
-    "RGBX",
-    "RGBa",
-    "CMYK",
-    "YCbCr",
-    "LAB",
-    "HSV",
-    "I",
-    "F",
-    "I;16",
-    "I;16L",
-    "I;16B",
-    "I;16N",
-]
+PILLOW_MODES = ["1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBX", "RGBa", "CMYK", "YCbCr", "LAB", "HSV", "I", "F"]
+PILLOW_MODES += ["I;16", "I;16L", "I;16B", "I;16N"]
 
 
 @pytest.mark.parametrize("mode", PILLOW_MODES)
-@pytest.mark.parametrize("strip", [30, 2**18])
-def test_every_mode_follows_the_formula(mode, strip, monkeypatch):
-    monkeypatch.setattr(_pictures, "_STRIP", strip)
+def test_every_mode_follows_the_formula(mode, monkeypatch):
+    monkeypatch.setattr(_pictures, "_STRIP", 17 * 5)  # three strips
     image = random_image(mode, 17, 13, np.random.default_rng(0))
     rgb, luma = decoded(image)
-    for steps in (1, 40, 221, 663, 5000):
+    for steps in (1, 100, 5000):
         for order in ("raster", "serpentine"):
             for channels, values in (("rgb", rgb), ("gray", luma)):
                 expected = shown(values, steps, channels, order)
