@@ -18,8 +18,8 @@ from . import plot
 from ._check import integer, number
 from .schedulers._rates import Rates
 from .sequences._by_name import SCHEDULES, ScheduleName, by_name
+from .sequences._drawing import MOST, steps_to_show
 from .sequences._language import NAMES, called, parameters, parse, plain, short_arguments
-from .sequences._picture import MOST, steps_to_show
 from .sequences._pixels import Channels, Order, Pixels
 from .sequences._sequence import Sequence
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, SupportsIndex
 import numpy as np
 
 from .._check import integer, number, real, refuse, shown
-from ._picture import draw, html_picture, steps_to_show
+from ._drawing import draw, html_picture, steps_to_show
 
 if TYPE_CHECKING:
     from ..plot import Axes

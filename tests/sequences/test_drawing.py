@@ -28,7 +28,7 @@ from lrsched import (
     Values,
     Warmup,
 )
-from lrsched.sequences._picture import steps_to_show
+from lrsched.sequences._drawing import steps_to_show
 
 from .cases import EVERY
 
