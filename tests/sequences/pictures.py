@@ -1,6 +1,7 @@
 """Pictures for tests of `Pixels`."""
 
 import io
+import math
 
 import numpy as np
 import pytest
@@ -28,3 +29,21 @@ def encoded(image, kind, **options):
     buffer = io.BytesIO()
     (image if isinstance(image, Image.Image) else Image.fromarray(image)).save(buffer, kind, **options)
     return buffer.getvalue()
+
+
+def resized(height, width, c, steps):
+    """Return h′ and w′ by the published formula, in floating point."""
+    f = math.sqrt(width * height * c / steps)
+    return max(1, math.floor(height / f)), max(1, math.floor(width / f))
+
+
+def read_out(values, steps, order, c):
+    """Return all factors of a picture (h, w, planes) of values in [0, 1], by the published formula, at once."""
+    height, width, planes = values.shape
+    rows, columns = resized(height, width, c, steps)
+    y = (2 * np.arange(rows) + 1) * height // (2 * rows)
+    x = (2 * np.arange(columns) + 1) * width // (2 * columns)
+    small = np.broadcast_to(values[y][:, x], (rows, columns, max(planes, c))).copy()
+    if order == "serpentine":
+        small[1::2] = small[1::2, ::-1]
+    return small.ravel()

@@ -1,7 +1,6 @@
 """What counts as a picture: paths, files, PIL images and arrays, of all modes."""
 
 import io
-import math
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +9,7 @@ from PIL import Image
 
 from lrsched import Pixels
 from lrsched.sequences import _pictures
-from tests.sequences.pictures import GRAY, RGB, encoded, first, noise, over_255
+from tests.sequences.pictures import GRAY, RGB, encoded, first, noise, over_255, read_out
 
 # ---------------------------------------------------------------- sources of a picture
 
@@ -193,20 +192,6 @@ def decoded(image):
     return np.asarray(rgb) / 255, np.asarray(rgb.convert("L"))[:, :, None] / 255
 
 
-def shown(values, steps, channels, order):
-    """Return the factors of a picture by the published formula, all at once."""
-    height, width, planes = values.shape
-    c = 3 if channels == "rgb" else 1
-    f = math.sqrt(width * height * c / steps)
-    rows, columns = max(1, math.floor(height / f)), max(1, math.floor(width / f))
-    y = (2 * np.arange(rows) + 1) * height // (2 * rows)
-    x = (2 * np.arange(columns) + 1) * width // (2 * columns)
-    small = np.broadcast_to(values[y][:, x], (rows, columns, max(planes, c))).copy()
-    if order == "serpentine":
-        small[1::2] = small[1::2, ::-1]
-    return small.ravel()
-
-
 PILLOW_MODES = ["1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBX", "RGBa", "CMYK", "YCbCr", "LAB", "HSV", "I", "F"]
 PILLOW_MODES += ["I;16", "I;16L", "I;16B", "I;16N"]
 
@@ -218,8 +203,8 @@ def test_every_mode_follows_the_formula(mode, monkeypatch):
     rgb, luma = decoded(image)
     for steps in (1, 100, 5000):
         for order in ("raster", "serpentine"):
-            for channels, values in (("rgb", rgb), ("gray", luma)):
-                expected = shown(values, steps, channels, order)
+            for channels, c, values in (("rgb", 3, rgb), ("gray", 1, luma)):
+                expected = read_out(values, steps, order, c)
                 assert Pixels(image, steps, order, channels).values(len(expected)).tolist() == pytest.approx(
                     expected.tolist(), rel=1e-15, abs=0
                 )
@@ -234,11 +219,11 @@ def test_every_array_follows_the_formula(dtype, planes, monkeypatch):
     rgb = np.atleast_3d(array)[:, :, :3].astype(np.float64) / scale
     for given in (array, np.asfortranarray(array), np.ascontiguousarray(array[::-1])[::-1]):
         for steps in (1, 40, 5000):
-            expected = shown(rgb, steps, "rgb", "serpentine")
+            expected = read_out(rgb, steps, "serpentine", 3)
             values = Pixels(given, steps, "serpentine").values(len(expected))
             assert values.tolist() == pytest.approx(expected.tolist(), rel=1e-15, abs=0)
             luma = rgb if rgb.shape[2] == 1 else rgb @ [[0.299], [0.587], [0.114]]
-            expected = shown(luma, steps, "gray", "raster")
+            expected = read_out(luma, steps, "raster", 1)
             values = Pixels(given, steps, channels="gray").values(len(expected))
             rounding = 1 / 255 if dtype == "u1" and rgb.shape[2] == 3 else 1e-12
             assert values.tolist() == pytest.approx(expected.tolist(), abs=rounding)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from lrsched import Pixels
-from tests.sequences.pictures import GRAY, RGB, first, noise, over_255
+from tests.sequences.pictures import GRAY, RGB, first, noise, over_255, read_out, resized
 
 # ---------------------------------------------------------------- by hand
 
@@ -68,23 +68,6 @@ def test_a_thin_picture_keeps_at_least_one_row():
 # ---------------------------------------------------------------- against the formula and against Pillow
 
 
-def resized(height, width, planes, steps):
-    f = math.sqrt(width * height * planes / steps)
-    return max(1, math.floor(height / f)), max(1, math.floor(width / f))
-
-
-def read_out(picture, steps, order):
-    """Return all values of a picture of shape (h, w, c), in numpy and at once."""
-    height, width, planes = picture.shape
-    rows, columns = resized(height, width, planes, steps)
-    y = (2 * np.arange(rows) + 1) * height // (2 * rows)
-    x = (2 * np.arange(columns) + 1) * width // (2 * columns)
-    small = picture[y][:, x]
-    if order == "serpentine":
-        small[1::2] = small[1::2, ::-1]
-    return (small / 255).ravel()
-
-
 def at_an_edge(height, width, planes, steps):
     """Return whether a side is so close to a whole number that the rounding of f decides about a pixel."""
     exact = math.isqrt(height * steps // (width * planes)), math.isqrt(width * steps // (height * planes))
@@ -100,7 +83,7 @@ def test_rgb_follows_the_formula(drawn, order):
     height, width, steps, seed = drawn
     assume(not at_an_edge(height, width, 3, steps))
     picture = noise(height, width, seed=seed)
-    expected = read_out(picture, steps, order)
+    expected = read_out(picture / 255, steps, order, 3)
     values = Pixels(picture, steps, order=order).values(len(expected) + 9)
     assert values[: len(expected)].tolist() == pytest.approx(expected.tolist(), rel=1e-15)
     assert set(values[len(expected) :]) == {values[len(expected) - 1]}
@@ -113,7 +96,7 @@ def test_gray_follows_the_formula(drawn, order):
     assume(not at_an_edge(height, width, 1, steps))
     picture = noise(height, width, seed=seed)
     luma = np.asarray(Image.fromarray(picture).convert("L"))[:, :, None]
-    expected = read_out(luma, steps, order)
+    expected = read_out(luma / 255, steps, order, 1)
     for image in (picture, luma, luma[:, :, 0]):
         values = Pixels(image, steps, order=order, channels="gray").values(len(expected) + 9)
         assert values.tolist() == pytest.approx([*expected, *[expected[-1]] * 9], rel=1e-15)
