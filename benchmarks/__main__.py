@@ -23,6 +23,7 @@ COSTS = {
     "range_test_cost": "the time of a range test, compared with the bare loop and with other libraries",
     "range_test_quality": "how good the suggested learning rates are, on small tasks of many kinds",
     "sweep_cost": "the time and memory of lr_sweep: side by side, one after another, and as published",
+    "picture_cost": "the time and memory of reading a photo into a schedule",
     "compare_cost": "the time of training all runs of a table side by side, compared with the plain loop",
 }
 MODULES = dict.fromkeys(REPLICATIONS, "replications") | dict.fromkeys(COSTS, "costs")

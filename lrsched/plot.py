@@ -8,10 +8,12 @@ leaves out values ≤ 0.
 
 from __future__ import annotations
 
+import io
 import os
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +34,8 @@ GREY = "#8C8C8C"
 FORMATS = (".pdf", ".png", ".svg")
 
 _MARKED = 60  # up to this many positions, each gets a dot: a schedule is a list of values, not a line
+_SAMPLED = 20_000  # up to this many positions are computed; of more, one at random in each of as many stretches
+_COLUMNS = 800  # a line of more than four points for each of these columns is thinned; it looks the same
 _FEW = 1000  # up to this many learning rates of a picture are drawn as one line; more would be a block of ink
 _STRETCHES = 250
 LEGEND: dict[str, Any] = {
@@ -83,10 +87,12 @@ def schedules(
     xlabel: str = "position k",
     ylabel: str = "factor",
 ) -> Axes:
-    """Draw curves over the same positions, each with its label at its right end, and return the axes.
+    """Draw curves over the same positions, each with its label at its right end ("" for none), and return the axes.
 
-    `x` holds the positions, ascending, shape (n,), n ≥ 1; `curves` maps labels to values of that shape. Raises
-    ValueError if there is nothing to draw, or if a curve has another shape.
+    A value holds until the next position, so a jump is a vertical line. `x` holds the positions, ascending, shape (n,),
+    n ≥ 1; `curves` maps labels to values of that shape. Of a long curve, only the first, lowest, highest and last point
+    of each of 800 stretches are drawn, which looks the same. Raises ValueError if there is nothing to draw, or if a
+    curve has another shape.
 
     >>> from lrsched import Inverse, plot
     >>> ax = plot.schedules([0, 1, 2], {"1/n": Inverse().values(3)}, xlabel="epoch")
@@ -102,12 +108,31 @@ def schedules(
     if log and not any_positive(arrays):
         raise ValueError("a logarithmic axis needs a value > 0, got none: draw with log=False")
     ax = frame(ax, title=title, xlabel=xlabel, ylabel=ylabel, log=log)
-    lines = _draw_lines(ax, positions, arrays)
+    lines = _draw_lines(ax, positions, arrays, drawstyle="steps-post")
     ax.margins(x=0.01)
     if not log and not any((values < 0).any() for values in arrays.values()):
         ax.set_ylim(bottom=0)
-    name_ends(ax, lines)
+    name_ends(ax, [line for line, label in zip(lines, arrays, strict=True) if label])
     return ax
+
+
+def positions(steps: int) -> np.ndarray:
+    """Return the positions to compute for a picture of `steps` positions, ascending, as int64: all, or a sample.
+
+    Of more than 20,000, the sample has the first, the last, and one at random in each of 20,000 equal stretches, always
+    the same ones. A jump is then off by less than a pixel. Random positions show a short cycle as the band that it
+    fills; evenly spaced ones would show another cycle. What lasts less than a stretch can be missed.
+
+    >>> from lrsched import plot
+    >>> plot.positions(4).tolist(), len(plot.positions(10**9))
+    ([0, 1, 2, 3], 20000)
+    """
+    if steps <= _SAMPLED:
+        return np.arange(steps)
+    edges = np.linspace(0, steps, _SAMPLED + 1)
+    chosen = edges[:-1] + np.diff(edges) * np.random.default_rng(0).random(_SAMPLED)
+    chosen[[0, -1]] = 0, steps - 1
+    return chosen.astype(np.int64)
 
 
 def line_style(i: int, points: int = _MARKED + 1) -> dict[str, Any]:
@@ -120,14 +145,17 @@ def line_style(i: int, points: int = _MARKED + 1) -> dict[str, Any]:
 def name_ends(ax: Axes, lines: Sequence[Line2D], *, size: float = 8.5) -> None:
     """Write each line's label beside its last visible point, in its colour, and keep the labels from overlapping.
 
-    If the limits of the axes change later, as those of shared axes do, the labels follow. `size` is in points.
+    They make room for the labels of earlier calls too. If the limits of the axes change later, as those of shared axes
+    do, the labels follow. `size` is in points.
     """
-    labels = []
+    named: tuple[list[Line2D], list[Annotation]] = vars(ax).setdefault("_lrsched_named", ([], []))  # of earlier calls
     for line in lines:
         text, colour = textwrap.fill(str(line.get_label()), 34), line.get_color()
         leader = {"arrowstyle": "-", "color": colour, **_LEADER}
-        labels.append(ax.annotate(text, (1, 0), (1.04, 0), color=colour, fontsize=size, arrowprops=leader, **_LABEL))
-    place = partial(_place_labels, lines=lines, labels=labels, size=size)
+        label = ax.annotate(text, (1, 0), (1.04, 0), color=colour, fontsize=size, arrowprops=leader, **_LABEL)
+        named[0].append(line)
+        named[1].append(label)
+    place = partial(_place_labels, lines=named[0], labels=named[1], size=size)
     place(ax)
     for change in ("xlim_changed", "ylim_changed"):
         ax.callbacks.connect(change, place)
@@ -187,6 +215,7 @@ def picture(
     image: ArrayLike,
     rates: ArrayLike,
     *,
+    x: ArrayLike | None = None,
     axes: tuple[Axes, Axes] | None = None,
     title: str = "",
     xlabel: str = "step",
@@ -195,8 +224,8 @@ def picture(
     """Draw a picture and, beside it, its learning rates; return both axes.
 
     `image` has shape (h, w), (h, w, 1) or (h, w, 3), unsigned integers or floats in [0, 1]; `rates` has one learning
-    rate per step, shape (n,). More than 1000 are drawn in stretches: a band from the lowest to the highest of each
-    stretch, and a line through the means. Raises ValueError if `rates` is empty.
+    rate per step, shape (n,), or those of the steps `x`, ascending. More than 1000 are drawn in stretches: a band from
+    the lowest to the highest of each stretch, and a line through the means. Raises ValueError if `rates` is empty.
 
     >>> from lrsched import plot
     >>> left, right = plot.picture([[0.0, 1.0]], [1e-5, 1e-2])
@@ -206,6 +235,7 @@ def picture(
     values = np.asarray(rates, dtype=float)
     if not values.size:
         raise ValueError("rates must have at least one entry, got none")
+    steps = np.arange(len(values)) if x is None else np.asarray(x)
     left, right = figure(11, 3.6).subplots(1, 2, width_ratios=(2, 3)) if axes is None else axes
     pixels = np.asarray(image)
     if pixels.dtype.kind == "u":
@@ -214,13 +244,20 @@ def picture(
     left.set_axis_off()
     frame(right, title=title, xlabel=xlabel, ylabel=ylabel)
     if len(values) <= _FEW:
-        right.plot(np.arange(len(values)), values, color=COLOURS[0], linewidth=0.8)
+        right.plot(steps, values, color=COLOURS[0], linewidth=0.8, drawstyle="steps-post")
     else:
-        _draw_band(right, values)
-        right.set_xlabel(f"{xlabel} (line: mean of about {len(values) / _STRETCHES:.0f}, band: their range)")
+        _draw_band(right, steps, values)
+        right.set_xlabel(f"{xlabel} (line: mean of about {(steps[-1] + 1) / _STRETCHES:.0f}, band: their range)")
     right.margins(x=0.01)
     right.ticklabel_format(axis="y", scilimits=(-3, 4), useMathText=True)
     return left, right
+
+
+def png(drawing: Axes | Figure) -> bytes:
+    """Return a figure, or the figure that holds the given axes, as the bytes of a .png file."""
+    written = io.BytesIO()
+    drawing.figure.figure.savefig(written, format="png")
+    return written.getvalue()
 
 
 def save(drawing: Axes | Figure, path: str | os.PathLike[str]) -> None:
@@ -243,17 +280,30 @@ def any_positive(arrays: Mapping[str, np.ndarray]) -> bool:
     return any(bool((values > 0).any()) for values in arrays.values())
 
 
-def _draw_lines(ax: Axes, x: np.ndarray, arrays: Mapping[str, np.ndarray]) -> list[Line2D]:
-    styles = [line_style(i, x.size) for i in range(len(arrays))]
-    curves = zip(arrays.items(), styles, strict=True)
-    return [ax.plot(x, values, label=label, **style)[0] for (label, values), style in curves]
+def _draw_lines(ax: Axes, x: np.ndarray, arrays: Mapping[str, np.ndarray], **options: Any) -> list[Line2D]:
+    lines: list[Line2D] = []
+    for i, (label, values) in enumerate(arrays.items(), start=len(ax.lines)):
+        kept = _outline(values)
+        lines += ax.plot(x[kept], values[kept], label=label, **line_style(i, x.size), **options)
+    return lines
 
 
-def _draw_band(ax: Axes, values: np.ndarray) -> None:
+def _outline(values: np.ndarray) -> np.ndarray:
+    """Return the indices of the first, lowest, highest and last value of each column; of a short line, all of them."""
+    if values.size <= 4 * _COLUMNS:
+        return np.arange(values.size)
+    kept: set[int] = set()
+    for start, end in pairwise(np.linspace(0, values.size, _COLUMNS + 1).astype(int).tolist()):
+        column = values[start:end]
+        kept.update((start, start + int(column.argmin()), start + int(column.argmax()), end - 1))
+    return np.array(sorted(kept))
+
+
+def _draw_band(ax: Axes, x: np.ndarray, values: np.ndarray) -> None:
     """Draw the lowest, mean and highest value of each stretch."""
     edges = np.linspace(0, len(values), _STRETCHES + 1).astype(int)
     starts = edges[:-1]
-    middles = (starts + edges[1:] - 1) / 2
+    middles = (x[starts] + x[edges[1:] - 1]) / 2
     low, high = np.minimum.reduceat(values, starts), np.maximum.reduceat(values, starts)
     means = np.add.reduceat(values, starts) / np.diff(edges)
     ax.fill_between(middles, low, high, color=COLOURS[0], alpha=0.2, linewidth=0)

@@ -1,8 +1,10 @@
+import gc
 import io
 import runpy
 import shutil
 import subprocess
 import sys
+import weakref
 from itertools import pairwise
 from pathlib import Path
 from xml.etree import ElementTree
@@ -102,6 +104,68 @@ def test_titles_and_axis_labels():
     assert (ax.get_title(loc="left"), ax.get_xlabel(), ax.get_ylabel()) == ("t", "epoch", "rate")
 
 
+# Jumps and many positions
+
+
+def test_a_value_holds_until_the_next_position_so_a_jump_is_vertical():
+    ax = plot.schedules([0, 1, 2, 3], {"a": [1.0, 1.0, 0.1, 0.1]}, ax=Figure(figsize=(4, 3), dpi=100).add_subplot())
+    ax.lines[0].set_marker("")
+    ax.set_axis_off()
+    ax.grid(False)
+    for text in list(ax.texts):
+        text.remove()
+    written = io.BytesIO(plot.png(ax))
+    blue = np.asarray(Image.open(written).convert("RGB")).astype(int)[:, :, 0] < 100
+    columns = blue.sum(0)
+    upright = np.flatnonzero(columns > 10)
+    left, right = np.flatnonzero(columns)[[0, -1]]
+    assert upright.max() - upright.min() < 4  # one column, of the width of the line
+    assert (upright.mean() - left) / (right - left) == pytest.approx(2 / 3, abs=0.02)
+
+
+def test_of_many_points_those_are_kept_that_can_be_seen():
+    values = np.zeros(1_000_000)
+    values[123_456], values[654_321] = 1.0, -1.0
+    (line,) = plot.schedules(np.arange(1_000_000), {"spikes": values}).lines
+    x, y = line.get_xdata(), line.get_ydata()
+    assert x[y != 0].tolist() == [123_456, 654_321]
+    assert y[y != 0].tolist() == [1.0, -1.0]
+    assert (x[0], x[-1]) == (0, 999_999)
+    assert len(x) <= 3200
+    assert len(plot.schedules(range(3200), {"a": np.zeros(3200)}).lines[0].get_xdata()) == 3200
+
+
+def test_positions_are_all_or_one_in_each_of_twenty_thousand_stretches():
+    assert plot.positions(1).tolist() == [0]
+    assert plot.positions(20_000).tolist() == list(range(20_000))
+    for steps in (10**6, 10**15):
+        chosen = plot.positions(steps)
+        assert (chosen[0], chosen[-1], len(chosen), chosen.dtype) == (0, steps - 1, 20_000, np.int64)
+        assert (chosen // (steps // 20_000)).tolist() == list(range(20_000))
+    assert np.array_equal(plot.positions(10**6), plot.positions(10**6))
+    remainders = np.bincount(plot.positions(10**6) % 50)  # evenly spaced positions would all have the remainder 0
+    assert (remainders.min(), remainders.max()) > (300, 400)
+
+
+def test_curves_drawn_later_into_the_same_axes_get_other_colours_and_room_for_their_labels():
+    ax = plot.schedules(range(2), {"first": [1, 0]})
+    plot.schedules(range(2), {"second": [2, 0]}, ax=ax)
+    ax.figure.draw_without_rendering()
+    assert [line.get_color() for line in ax.lines] == list(plot.COLOURS[:2])
+    first, second = (Text.get_window_extent(text) for text in ax.texts)
+    assert first.y1 <= second.y0
+
+
+def test_a_drawing_that_nobody_holds_is_freed():
+    drawing = weakref.ref(plot.schedules(range(2), {"a": [1, 2]}))
+    gc.collect()
+    assert drawing() is None
+
+
+def test_a_curve_without_a_label_has_none():
+    assert not plot.schedules(range(2), {"": [1, 0]}).texts
+
+
 # Runs and pictures
 
 
@@ -170,6 +234,14 @@ def test_many_rates_become_the_mean_and_the_range_of_each_stretch():
     (band,) = right.collections
     assert set(band.get_paths()[0].vertices[:, 1]) == {0.0, 5.0}
     assert right.get_xlabel() == "step (line: mean of about 8, band: their range)"
+
+
+def test_the_rates_of_a_picture_can_be_those_of_some_steps():
+    _, few = plot.picture(np.zeros((2, 2)), [1.0, 0.5], x=[0, 40])
+    assert few.lines[0].get_xdata().tolist() == [0, 40]
+    _, many = plot.picture(np.zeros((2, 2)), np.ones(2000), x=10 * np.arange(2000))
+    np.testing.assert_allclose(many.lines[0].get_xdata(), 80 * np.arange(250) + 35)
+    assert many.get_xlabel() == "step (line: mean of about 80, band: their range)"
 
 
 def test_picture_draws_into_given_axes():
@@ -255,7 +327,7 @@ def test_without_matplotlib_the_error_says_what_to_install(monkeypatch):
         plot.schedules(range(2), {"a": [1, 2]})
 
 
-@pytest.mark.parametrize(("name", "size"), [("schedules", (1600, 900)), ("run", (1080, 660))])
+@pytest.mark.parametrize(("name", "size"), [("schedules", (1600, 1080)), ("run", (1080, 660))])
 def test_the_pictures_of_the_docs_are_drawn(name, size, tmp_path):
     script = HERE.parent / "docs" / f"{name}.py"
     if not script.exists():

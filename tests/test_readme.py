@@ -4,6 +4,7 @@ import json
 import re
 import shlex
 from importlib.metadata import metadata
+from math import prod
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,21 @@ from torch.optim import lr_scheduler as T  # noqa: N812
 
 import lrsched
 from benchmarks.__main__ import listing
-from lrsched import Constant, Cosine, Geometric, Inverse, Linear, Piecewise, Polynomial, SequenceLR, Warmup
+from lrsched import (
+    Cosine,
+    CosineRestarts,
+    Function,
+    Geometric,
+    Inverse,
+    InverseTime,
+    Linear,
+    OneCycle,
+    Piecewise,
+    Polynomial,
+    SequenceLR,
+    Warmup,
+    WarmupStableDecay,
+)
 from lrsched.__main__ import main
 
 ROOT = Path(__file__).parent.parent
@@ -104,12 +119,15 @@ def test_the_commands_that_look_at_schedules_run(tmp_path, monkeypatch, capsys):
 
     monkeypatch.chdir(tmp_path)
     Image.linear_gradient("L").save("photo.jpg")
-    commands = re.findall(r"^python -m lrsched (.*)$", README, re.MULTILINE)
+    commands = re.findall(r"^lrsched (.*)$", README, re.MULTILINE)
     assert len(commands) == 3
     for command in commands:
         main(shlex.split(command))
     assert (tmp_path / "out.png").stat().st_size > 10_000
-    assert len(capsys.readouterr().out.splitlines()) == 51
+    first, *table, last = capsys.readouterr().out.splitlines()
+    assert first == "wrote out.png (3 schedules, 111 steps)"
+    assert len(table) == 51
+    assert last == "wrote out.png (4800 learning rates)"
 
 
 def test_the_benchmarks_named_exist():
@@ -128,6 +146,10 @@ def follow(make, steps=60):
     return lrs
 
 
+def shrinking(k):
+    return 1 - 1 / (k + 1)
+
+
 @pytest.mark.parametrize(
     ("theirs", "ours"),
     [
@@ -138,16 +160,24 @@ def follow(make, steps=60):
         (lambda opt: T.LinearLR(opt, 0.25, 1.0, 12), Warmup(12, 0.25)),
         (lambda opt: T.LinearLR(opt, 1.0, 0.25, 12), Linear(12, 0.25)),
         (lambda opt: T.PolynomialLR(opt, 20, 3.0), Polynomial(20, 3.0)),
-        (lambda opt: T.CosineAnnealingWarmRestarts(opt, 15), Cosine(15).repeated(15)),
+        (lambda opt: T.CosineAnnealingWarmRestarts(opt, 15), CosineRestarts(15)),
+        (lambda opt: T.CosineAnnealingWarmRestarts(opt, 7, 2, 0.1), CosineRestarts(7, mult=2, end=0.1 / LR)),
+        (
+            lambda opt: T.MultiplicativeLR(opt, shrinking),
+            Function(lambda k: prod(map(shrinking, range(1, k + 1)))),
+        ),
+        (lambda opt: T.MultiplicativeLR(opt, lambda k: 0.9), Geometric(0.9)),
         (
             lambda opt: T.SequentialLR(opt, [T.LinearLR(opt, 0.5, 1.0, 5), T.ExponentialLR(opt, 0.9)], [5]),
-            Warmup(5, 0.5).then(Geometric(0.9), at=5),
+            Warmup(5, 0.5).then(Geometric(0.9)),
         ),
         (
             lambda opt: T.ChainedScheduler([T.ConstantLR(opt, 0.5, 4), T.ExponentialLR(opt, 0.9)]),
             Piecewise([4], [0.5, 1]) * Geometric(0.9),
         ),
         (lambda opt: T.LambdaLR(opt, lambda k: 1 / (k + 1)), Inverse()),
+        (lambda opt: T.LambdaLR(opt, lambda k: 1 / (k + 2)), Function(lambda k: 1 / (k + 2))),
+        (lambda opt: T.LambdaLR(opt, lambda k: 1 / (1 + 0.01 * k)), InverseTime(0.01)),  # Keras' formula
     ],
     ids=lambda value: "" if callable(value) and not isinstance(value, lrsched.Sequence) else repr(value),
 )
@@ -204,10 +234,37 @@ def test_the_step_decay_row():
     assert ours[:-1] == pytest.approx(theirs[1:], rel=1e-12)
 
 
+def test_the_one_cycle_row():
+    def momentum(make):
+        optimizer = torch.optim.SGD([torch.nn.Parameter(torch.ones(1))], lr=LR, momentum=0.9)
+        scheduler, seen = make(optimizer), []
+        for _ in range(29):
+            seen.append((optimizer.param_groups[0]["lr"], optimizer.param_groups[0]["momentum"]))
+            optimizer.step()
+            scheduler.step()
+        return seen
+
+    theirs, ours = (momentum(lambda opt, kind=kind: kind(opt, LR, 30)) for kind in (T.OneCycleLR, lrsched.OneCycleLR))
+    assert [x for pair in ours for x in pair] == pytest.approx([x for pair in theirs for x in pair], rel=1e-12)
+    assert (LR * OneCycle(30).values(29)).tolist() == pytest.approx([rate for rate, _ in theirs], rel=1e-10)
+
+
+def test_no_row_is_left_open():
+    rows = re.findall(r"^\|(.*)\|$", README, re.MULTILINE)
+    assert len(rows) > 50
+    assert not [row for row in rows if "–" in re.split(r" \| ", row)[1:2]]
+    named = {name for name, kind in vars(T).items() if isinstance(kind, type) and issubclass(kind, T.LRScheduler)}
+    missing = {name for name in named if not re.search(rf"`{name}\(|a `{name}\(", README)}
+    assert missing == {"LRScheduler", "_LRScheduler"} & named
+
+
 def test_the_compositions_of_the_first_screen():
-    stable = Warmup(500).then(Constant(), at=500).then(Linear(1000), at=9000)
+    cosine = Warmup(500).then(Cosine(9_500, end=0.1))
+    assert [cosine(k) for k in (0, 250, 500, 5250, 10_000)] == pytest.approx([0, 0.5, 1, 0.55, 0.1])
+    stable = WarmupStableDecay(500, 8_500, 1_000)
     assert [stable(k) for k in (0, 250, 500, 9000, 9500, 10_000, 20_000)] == [0, 0.5, 1, 1, 0.5, 0, 0]
-    by_epoch = Warmup(5, start=0.2).then(Inverse(), at=5)
+    assert [k for k in range(100) if CosineRestarts(10, mult=2)(k) == 1] == [0, 10, 30, 70]
+    by_epoch = Warmup(5, start=0.2).then(Inverse())
     assert by_epoch.values(8).tolist() == pytest.approx([0.2, 0.36, 0.52, 0.68, 0.84, 1, 1 / 2, 1 / 3])
     assert Inverse()(3) == 0.25
 

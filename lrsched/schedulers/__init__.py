@@ -14,11 +14,14 @@ from ._named import (
     StepDecayLR,
     TimeDecayLR,
 )
+from ._one_cycle import AnnealStrategy, OneCycleLR
+from ._param_schedule import ParamSchedule
 from ._plateau import PlateauSequence, Repeats
 from ._rules import Cutoff, Mode, Oscillation, Patience, Rule, Smoothed, ThresholdMode
 from ._sequence_lr import SequenceLR
 
 __all__ = [
+    "AnnealStrategy",
     "Cutoff",
     "CyclicLR",
     "Event",
@@ -30,7 +33,9 @@ __all__ = [
     "Mode",
     "Nonfinite",
     "On",
+    "OneCycleLR",
     "Oscillation",
+    "ParamSchedule",
     "Patience",
     "PlateauSequence",
     "Repeats",

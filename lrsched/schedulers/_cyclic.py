@@ -10,17 +10,17 @@ from typing import Any, Literal, get_args
 
 from torch.optim import Optimizer
 
-from .._check import choice, flag, number
+from .._check import choice, number
 from ..sequences import CycleMode, Sequence, Triangular
-from ._groups import adopted, groups_of, read_momenta, write_momenta
+from ._momentum import _MomentumLR
+from ._options import groups_of
 from ._rates import PerGroup, Rates
-from ._sequence_lr import SequenceLR
-from ._state import storable, stored, stored_rates
+from ._state import storable, stored
 
 ScaleMode = Literal["cycle", "iterations"]
 
 
-class CyclicLR(SequenceLR):
+class CyclicLR(_MomentumLR):
     """Cycle the learning rate between two limits, and the momentum the opposite way: torch's CyclicLR in closed form.
 
     lr = base_lr + (max_lr − base_lr)·f(k), momentum = max_momentum − (max_momentum − base_momentum)·f(k), where f is
@@ -72,13 +72,8 @@ class CyclicLR(SequenceLR):
         number("step_size_down", 0.0 if step_size_down is None else step_size_down)
         triangle = Triangular(step_size_up, step_size_down, mode if scale_fn is None else "triangular", gamma)
         sequence = _scaled(triangle, scale_fn, scale_mode)
-        no_bases = [0.0] * len(groups_of(optimizer))
-        rates = Rates(no_bases, sequence, limits={"base_lr": base_lr, "max_lr": max_lr})
-        self.cycle_momentum = flag("cycle_momentum", cycle_momentum)
-        if self.cycle_momentum and not {"momentum", "betas"} & set(optimizer.defaults):
-            raise ValueError(f"optimizer must have momentum or betas with cycle_momentum=True, got {optimizer!r}")
-        limits = {"max_momentum": max_momentum, "base_momentum": base_momentum}
-        self._momenta = Rates(no_bases, sequence, limits=limits)
+        rates = Rates([0.0] * len(groups_of(optimizer)), sequence, limits={"base_lr": base_lr, "max_lr": max_lr})
+        self._set_momenta(optimizer, cycle_momentum, sequence, base_momentum, max_momentum)
         self._scale_fn = scale_fn
         self._start(optimizer, rates, last_epoch)
 
@@ -87,58 +82,23 @@ class CyclicLR(SequenceLR):
         """The upper limit of each param group."""
         return [*self._rates.highs]
 
-    def _advance(self) -> None:
-        super()._advance()
-        self._write_momenta()
-
-    def _update_lr(self, epoch: int | None = None) -> None:
-        super()._update_lr(epoch)
-        self._write_momenta()
-
-    def _write_momenta(self) -> None:
-        if self.cycle_momentum:
-            write_momenta(self.optimizer, self._momenta.at(self.last_epoch))
-
-    def _adopt(self, k: int, warmup: float = 1.0) -> None:
-        momenta = adopted(self.optimizer, self._momenta, k)
-        super()._adopt(k)
-        self._momenta = momenta
-
     def state_dict(self) -> dict[str, Any]:
         """Return the state as plain Python, with the momenta and, if scale_fn is an object, its `__dict__`."""
-        momenta = read_momenta(self.optimizer) if self.cycle_momentum else []
         inside = _attributes(self._scale_fn)
         is_object = inside is not None and not isinstance(self._scale_fn, types.FunctionType)
         scale_fn = storable(copy.deepcopy(inside)) if is_object else None
-        return {**super().state_dict(), "momenta": storable(momenta), "scale_fn": scale_fn}
+        return {**super().state_dict(), "scale_fn": scale_fn}
 
     def _parsed(self, state_dict: dict[str, Any]) -> dict[str, Any]:
-        parsed = super()._parsed(state_dict)
-        count = len(self.optimizer.param_groups) if self.cycle_momentum else 0
         scale_fn = state_dict["scale_fn"]
-        return {
-            **parsed,
-            "momentum_rates": self._momenta.with_bases(parsed["rates"].rates.bases, parsed["rates"].rates.scales),
-            "momenta": stored_rates("state: momenta", state_dict["momenta"], count),
-            "scale_fn": {} if scale_fn is None else stored("state: scale_fn", scale_fn, {}),
-        }
+        inside = {} if scale_fn is None else stored("state: scale_fn", scale_fn, {})
+        return {**super()._parsed(state_dict), "scale_fn": inside}
 
     def _restore(self, parsed: dict[str, Any]) -> None:
         super()._restore(parsed)
-        self._momenta = parsed["momentum_rates"]
-        if self.cycle_momentum:
-            write_momenta(self.optimizer, parsed["momenta"])
         inside = _attributes(self._scale_fn)
         if inside is not None:
             inside.update(copy.deepcopy(parsed["scale_fn"]))
-
-    def _write_own(self) -> None:
-        super()._write_own()
-        if self.cycle_momentum:
-            write_momenta(self.optimizer, self._momenta.at(self.last_epoch))
-
-    def _settings(self) -> dict[str, Any]:
-        return {**super()._settings(), "cycle_momentum": self.cycle_momentum, **self._momenta.settings()}
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
-"""Param groups: reading and writing an optimizer's learning rates and momenta, and hearing who else wrote them.
+"""Param groups: reading and writing an optimizer's learning rates, and hearing who else wrote them.
 
-No other module touches a group, and no group is kept: `add_param_group` and `optimizer.load_state_dict` may replace it.
-Functions that a scheduler's step calls take the optimizer, not its groups, and name no module of torch. Otherwise
-torch.compile would trace each of them in a graph of its own.
+Only this module and `_options` touch a group, and no group is kept: `add_param_group` and `optimizer.load_state_dict`
+may replace it. Functions that a scheduler's step calls take the optimizer, not its groups, and name no module of torch.
+Otherwise torch.compile would trace each of them in a graph of its own.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from .._check import number, real
+from ._options import added_groups, base_values, check_dtype, groups_of, read_option
 from ._rates import Rates
 
-Groups = list[dict[str, Any]]
 Marks = list[Any]  # what each group's lr was when it was written: the float itself, or a TensorMark
 
 
@@ -33,28 +33,6 @@ class TensorMark:
     rate: float
 
 
-def groups_of(optimizer: Optimizer) -> Groups:
-    """Return the optimizer's param groups; TypeError if it is not an optimizer."""
-    if not isinstance(optimizer, Optimizer):
-        raise TypeError(f"optimizer must be an Optimizer, got {optimizer!r} ({type(optimizer).__name__})")
-    return optimizer.param_groups
-
-
-def base_rates(optimizer: Optimizer, first: int = 0) -> list[float]:
-    """Return the base lr of each group from the `first` on: its `initial_lr` if it has one, else its lr."""
-    bases = []
-    for i, group in enumerate(groups_of(optimizer)[first:], first):
-        lr = group["lr"]
-        _check_dtype(i, lr)
-        bases.append(number(f"lr of param group {i}", group.get("initial_lr", lr)))
-    return bases
-
-
-def _check_dtype(i: int, lr: object) -> None:
-    if isinstance(lr, Tensor) and not lr.is_floating_point():
-        raise TypeError(f"lr of param group {i} must be a tensor of floats, got {lr!r}")
-
-
 def adopted(optimizer: Optimizer, rates: Rates, k: int, warmup: float = 1.0) -> Rates:
     """Return the rates, extended to the groups that were added since position k was written.
 
@@ -62,16 +40,14 @@ def adopted(optimizer: Optimizer, rates: Rates, k: int, warmup: float = 1.0) -> 
     factor at k is 0, its present rate is its base lr. Raises ValueError if a group is missing, or if a list of the
     settings does not cover the new groups.
     """
-    known, count = rates.count, len(optimizer.param_groups)
-    if count == known:
+    known = rates.count
+    new = added_groups(optimizer, known)
+    if not new:
         return rates
-    if count < known:
-        raise ValueError(f"the optimizer has {count} param groups, fewer than the {known} scheduled")
-    new = optimizer.param_groups[known:]
     scales = rates.scales + [1.0] * len(new)
     if rates.limits:
         return rates.with_bases(rates.bases + [0.0] * len(new), scales)
-    grown = rates.with_bases(rates.bases + base_rates(optimizer, known), scales)
+    grown = rates.with_bases(rates.bases + base_values(optimizer, "lr", known), scales)
     for i, (group, factor) in enumerate(zip(new, grown.factors(k)[known:], strict=True), known):
         if "initial_lr" not in group:
             scales[i] = _ratio(1.0, warmup * factor)
@@ -92,7 +68,7 @@ def heard(optimizer: Optimizer, rates: Rates, written: list[float], first: int) 
     """
     bases, scales = list(rates.bases), list(rates.scales)
     for i, group in enumerate(optimizer.param_groups[first:], first):
-        _check_dtype(i, group["lr"])
+        check_dtype(i, "lr", group["lr"])
         present, last = real("lr", group["lr"]), _rounded(written[i], group["lr"])
         base = real("initial_lr", group.get("initial_lr", bases[i]))
         if last == 0.0 and present != last and (base != bases[i] or present == _rounded(base, group["lr"])):
@@ -116,7 +92,7 @@ def _rounded(rate: float, lr: object) -> float:
 
 def read(optimizer: Optimizer) -> list[float]:
     """Return the current learning rates."""
-    return [real("lr", group["lr"]) for group in optimizer.param_groups]
+    return read_option(optimizer, "lr")
 
 
 def write(optimizer: Optimizer, rates: list[float], marks: Marks | None = None) -> Marks:
@@ -210,21 +186,6 @@ def _ratios(present: list[float]) -> list[float]:
     return [rate / present[0] for rate in present]
 
 
-def read_momenta(optimizer: Optimizer) -> list[float]:
-    """Return the current momenta: `betas[0]` if a group has betas."""
-    groups = optimizer.param_groups
-    return [real("momentum", group["betas"][0] if "betas" in group else group["momentum"]) for group in groups]
-
-
-def write_momenta(optimizer: Optimizer, momenta: list[float]) -> None:
-    """Write momenta, one per group: as `betas[0]` if a group has betas."""
-    for group, momentum in zip(optimizer.param_groups, momenta):  # noqa: B905  (strict= costs time)
-        if "betas" in group:
-            group["betas"] = (momentum, *group["betas"][1:])
-        else:
-            group["momentum"] = momentum
-
-
 def typed(optimizer: Optimizer, rates: list[float]) -> list[float | Tensor]:
     """Return each learning rate in the type of its group's: a new tensor if the group's lr is a tensor."""
     lrs: list[float | Tensor] = list(rates)
@@ -232,18 +193,3 @@ def typed(optimizer: Optimizer, rates: list[float]) -> list[float | Tensor]:
         if isinstance(group["lr"], Tensor):
             lrs[i] = torch.full_like(group["lr"], rate)
     return lrs
-
-
-def stamp(optimizer: Optimizer, bases: list[float]) -> None:
-    """Set `initial_lr` to the base lr in groups that have none, as torch does."""
-    for group, base in zip(optimizer.param_groups, bases, strict=True):
-        group.setdefault("initial_lr", base)
-
-
-def restamp(optimizer: Optimizer, bases: list[float]) -> None:
-    """Set `initial_lr` to the base lr in the first groups, and remove it from the others, which are not adopted yet."""
-    for i, group in enumerate(optimizer.param_groups):
-        if i < len(bases):
-            group["initial_lr"] = bases[i]
-        else:
-            group.pop("initial_lr", None)

@@ -16,8 +16,8 @@ from ..sequences import (
     StepDecay,
     TimeDecay,
 )
-from ..sequences._pixels import Picture
-from ._groups import groups_of
+from ..sequences._pictures import Picture
+from ._options import groups_of
 from ._rates import PerGroup, Rates
 from ._sequence_lr import SequenceLR
 
@@ -222,7 +222,7 @@ class ImageLR(SequenceLR):
     learning rates are ignored.
 
     Args:
-        image, order, channels: the picture and how it is read; see `Pixels`.
+        image, order, channels: the picture and how it is read; see `Pixels`. Photos of phones are turned upright.
         steps: about how many `step()` calls the picture lasts, an integer ≥ 1. Afterwards the last pixel holds.
         base_lr, max_lr: the learning rates of black and of white, ≥ 0.
         optimizer, last_epoch: see `SequenceLR`.

@@ -17,7 +17,8 @@ from .._check import choice, flag, integer, real, shown
 from .._processes import Sync, agree
 from ..sequences import Sequence, Warmup
 from ._follower import Event, Follower, Nonfinite, On
-from ._groups import adopted, base_rates, read, scaled_to_present, stamp, typed
+from ._groups import adopted, read, scaled_to_present, typed
+from ._options import base_values, stamp
 from ._rates import PerGroup, Rates, one_sequence
 from ._rules import Mode, Rule
 from ._state import STATE_VERSION, checked_state, storable, stored
@@ -99,7 +100,7 @@ class PlateauSequence(_Writer, ReduceLROnPlateau):
         strict: bool = True,
         last_epoch: int = -1,
     ) -> None:
-        rates = Rates(base_rates(optimizer), sequence, min_lr)
+        rates = Rates(base_values(optimizer, "lr"), sequence, min_lr)
         self._warmup: Sequence | None = None
         self._warmup_length = 0
         if warmup is not None:
@@ -119,7 +120,7 @@ class PlateauSequence(_Writer, ReduceLROnPlateau):
         self._last_metric: float | None = None
         self._steps = StepWatch()
         self._steps.attach(optimizer, self)
-        stamp(optimizer, rates.bases)
+        stamp(optimizer, "lr", rates.bases)
         self._write(self._rates.at(0, self._warmth()))
 
     @property

@@ -16,7 +16,9 @@ PerGroup = float | Items[float]
 
 
 class Rates:
-    """The learning rates of all param groups at a position: max(low + (scale·high − low)·f(k), min(min_lr, high)).
+    """The values of all param groups at a position: max(low + (scale·high − low)·f(k), min(min_lr, high)).
+
+    The values are learning rates, or another option of the groups.
 
     A group's scale is the ratio by which others have changed its rate. It is exactly 1.0 until somebody does.
 
@@ -24,8 +26,10 @@ class Rates:
         bases: the base lr of each group.
         sequence: f for all groups, or a list with one sequence per group.
         min_lr: the floor, one number ≥ 0 or a list with one per group.
-        limits: low, then high, by the names that users know them by; each one number ≥ 0 or a list. Without limits,
-            low is 0 and high is the base lr. With limits, only the number of base lrs matters.
+        limits: low and high, or only high, by the names that users know them by; each one number ≥ 0 or a list. With
+            limits, only the number of base lrs matters.
+        low: low if there are no limits; one number ≥ 0 or a list. high is then the base lr. One number leaves groups
+            whose base is 0 at 0 if other groups' are not: what is switched off there stays off.
 
     Raises TypeError or ValueError if an argument is invalid.
     """
@@ -36,11 +40,13 @@ class Rates:
         sequence: Sequence | Items[Sequence],
         min_lr: PerGroup = 0.0,
         limits: dict[str, PerGroup] | None = None,
+        low: PerGroup = 0.0,
     ) -> None:
         count = len(bases)
         self.sequence = _sequences(sequence, count)
         self.min_lr = _per_group("min_lr", min_lr, count)
         self.limits = {name: _per_group(name, limit, count) for name, limit in (limits or {}).items()}
+        self.low = _per_group("low", low, count)
         self._one = None if isinstance(self.sequence, list) else self.sequence
         self._fit(bases, [1.0] * count)
 
@@ -76,7 +82,7 @@ class Rates:
 
     def with_bases(self, bases: list[float], scales: list[float]) -> Rates:
         """Return the same settings with other base lrs and scales; ValueError if a list does not cover the groups."""
-        for name, value in self.settings().items():
+        for name, value in {**self.settings(), "low": self.low}.items():
             _check_length(name, value, len(bases))
         other = copy.copy(self)
         other._fit(bases, scales)
@@ -86,14 +92,23 @@ class Rates:
         """Work out what `at` needs."""
         self.count = count = len(bases)
         self.scales = scales
-        if self.limits:
-            self.lows, self.highs = (_expanded(limit, count) for limit in self.limits.values())
+        limits = [_expanded(limit, count) for limit in self.limits.values()]
+        self.highs = limits[-1] if limits else list(bases)
+        if limits:
+            self.lows = limits[0] if len(limits) == 2 else [0.0] * count
         else:
-            self.lows, self.highs = [0.0] * count, list(bases)
+            self.lows = self._own_lows()
         ends = zip(self.lows, self.highs, scales, strict=True)
         self._spans = [(low, scale * high - low) for low, high, scale in ends]
         floors = list(map(min, _expanded(self.min_lr, count), self.highs))
         self._floors = floors if any(floors) else None
+
+    def _own_lows(self) -> list[float]:
+        """Return the low end of each group if there are no limits."""
+        lows = _expanded(self.low, self.count)
+        if isinstance(self.low, list) or not any(self.highs):
+            return lows
+        return [low if high else 0.0 for low, high in zip(lows, self.highs, strict=True)]
 
 
 def _sequences(sequence: Sequence | Items[Sequence], count: int) -> Sequence | list[Sequence]:

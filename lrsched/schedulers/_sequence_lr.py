@@ -12,18 +12,18 @@ from typing import Any
 
 from torch import Tensor
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import EPOCH_DEPRECATION_WARNING
 
-from .._check import flag, integer, shown
+from .._check import flag, integer
 from ..sequences._sequence import Sequence
-from ._groups import base_rates, read, scaled_to_present, typed, write
+from ._counting import _StepCounter
+from ._groups import read, scaled_to_present, typed, write
+from ._options import base_values
 from ._rates import PerGroup, Rates
-from ._state import STATE_VERSION, checked_state
-from ._tracking import has_stepped, retrack_steps, track_steps, uncompiled, warn_of_order
+from ._tracking import track_steps
 from ._writer import _Writer
 
 
-class SequenceLR(_Writer):
+class SequenceLR(_Writer, _StepCounter):
     """Follow a sequence: lr = max(base lr · scale · f(k), min(min_lr, base lr)), with k = number of `step()` calls.
 
     Use it like any scheduler of torch: call `step()` once per epoch, or once per batch, after `optimizer.step()`.
@@ -58,9 +58,6 @@ class SequenceLR(_Writer):
     [1.0]
     """
 
-    _strict = True
-    _users_get_lr = False  # True if a subclass defines get_lr, which then takes the place of the sequence, as in torch
-
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
         cls._users_get_lr = cls.get_lr is not SequenceLR.get_lr
@@ -75,32 +72,18 @@ class SequenceLR(_Writer):
         strict: bool = True,
     ) -> None:
         self._strict = flag("strict", strict)
-        self._start(optimizer, Rates(base_rates(optimizer), sequence, min_lr), last_epoch)
+        self._start(optimizer, Rates(base_values(optimizer, "lr"), sequence, min_lr), last_epoch)
 
     def _start(self, optimizer: Optimizer, rates: Rates, last_epoch: int) -> None:
         last_epoch = integer("last_epoch", last_epoch, low=-1)
+        self._rates = rates
         if rates.limits and last_epoch == -1:
-            write(optimizer, rates.bases)  # so that `initial_lr` becomes base_lr, as in torch's CyclicLR
+            write(optimizer, self._initial_lrs())  # so that `initial_lr` becomes base_lr, as in torch's CyclicLR
         track_steps(optimizer, last_epoch)
         self.optimizer = optimizer
-        self._rates = rates
         self._marks, self._last_lr = None, []
         self.last_epoch = last_epoch
         self._initial_step()
-
-    @uncompiled
-    def step(self, epoch: int | None = None) -> None:
-        """Go to the next position, or to position `epoch` (deprecated, as in torch), and write its learning rates."""
-        if self._step_count == 1:
-            warn_of_order(self.optimizer)
-        if epoch is not None:
-            epoch = _position(epoch)
-            warnings.warn(EPOCH_DEPRECATION_WARNING, UserWarning, stacklevel=2)
-        if epoch is None and self.last_epoch >= 0 and not self._users_get_lr:
-            self._advance()
-        else:
-            self._update_lr(epoch)
-        self._step_count += 1
 
     def _advance(self) -> None:
         """Write the learning rates of the next position: the usual step, which is timed."""
@@ -147,62 +130,20 @@ class SequenceLR(_Writer):
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state as plain Python; `lrs` are the optimizer's current learning rates, whatever wrote them."""
-        return {
-            "version": STATE_VERSION,
-            "settings": self._settings(),
-            "last_epoch": self.last_epoch,
-            "_step_count": self._step_count,
-            **self._rates_state(),
-        }
-
-    def load_state_dict(self, state_dict: dict[str, Any], strict: bool = True) -> None:
-        """Restore a state, and write its learning rates into the optimizer, in place.
-
-        Args:
-            state_dict: what `state_dict()` returned.
-            strict: whether the class, the sequence and the limits must be the same. If False, here or when the
-                scheduler was made, it keeps its own: the lr is then that of its own sequence at the saved position.
-
-        Raises TypeError or ValueError, and changes nothing, if the state does not fit.
-        """
-        state = checked_state(state_dict, self.state_dict(), strict and self._strict)
-        self._restore(self._parsed(state))
-        if state["settings"] != self._settings() and self.last_epoch >= 0:
-            self._write_own()
-
-    def _write_own(self) -> None:
-        """Write what the scheduler's own settings give at the position of a state that has others."""
-        self._write(self._rates.at(self.last_epoch))
+        return {**super().state_dict(), **self._rates_state()}
 
     def _parsed(self, state_dict: dict[str, Any]) -> dict[str, Any]:
-        """Return the checked values of a state; changes nothing."""
-        return {
-            "last_epoch": integer("state: last_epoch", state_dict["last_epoch"], low=-1),
-            "_step_count": integer("state: _step_count", state_dict["_step_count"]),
-            "rates": self._stored_rates(state_dict),
-        }
+        return {**super()._parsed(state_dict), "rates": self._stored_rates(state_dict)}
 
     def _restore(self, parsed: dict[str, Any]) -> None:
-        self.last_epoch, self._step_count = parsed["last_epoch"], parsed["_step_count"]
+        super()._restore(parsed)
         self._restore_rates(parsed["rates"])
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**super().__getstate__(), "_opt_called": has_stepped(self.optimizer)}
+        return {**_StepCounter.__getstate__(self), **_Writer.__getstate__(self)}
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        stepped = state.pop("_opt_called")
-        self.__dict__.update(state)
-        retrack_steps(self.optimizer, stepped)
+    def _write_own(self) -> None:
+        self._write(self._rates.at(self.last_epoch))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(sequence={self.sequence!r}, position={self.last_epoch}, lrs={self._last_lr})"
-
-
-def _position(epoch: object) -> int:
-    try:
-        return integer("epoch", epoch)
-    except TypeError:
-        remedy = "to follow a sequence within epochs, step by the batch: scheduler.step() after each optimizer.step()"
-        raise TypeError(
-            f"epoch must be an integer, got {shown(epoch)}; {remedy}; a metric is for PlateauSequence.step()"
-        ) from None

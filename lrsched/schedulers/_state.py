@@ -32,12 +32,12 @@ def checked_state(state: Any, own: dict[str, Any], strict: bool) -> dict[str, An
         raise ValueError(f"state: version must be <= {STATE_VERSION}, got {state['version']}: update lrsched")
     if state["version"] == 1:
         state = _from_version_1(state, own)
-    check_keys("state", state, tuple(own))
     if strict and state["settings"] != own["settings"]:
         raise ValueError(
             f"state must have this scheduler's settings: it has {state['settings']}, this one {own['settings']}; "
             "to keep this scheduler's settings, make it with strict=False, or use load_state_dict(state, strict=False)"
         )
+    check_keys("state", state, tuple(own))
     checked: dict[str, Any] = state
     return checked
 

@@ -14,7 +14,8 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from .._check import real
 from ..sequences._sequence import Sequence
-from ._groups import Marks, adopted, heard, read, restamp, stamp, typed, write
+from ._groups import Marks, adopted, heard, read, typed, write
+from ._options import restamp, stamp
 from ._rates import PerGroup, Rates
 from ._state import storable, stored_bases, stored_rates, stored_scales
 
@@ -40,14 +41,18 @@ class _Writer(LRScheduler):
     @property
     def base_lrs(self) -> list[float | Tensor]:
         """The base lr of each param group, or the lower limit if the class has limits; a copy: assign a new list."""
-        return [*self._rates.bases]
+        return [*self._initial_lrs()]
 
     @base_lrs.setter
     def base_lrs(self, bases: list[float | Tensor]) -> None:
         if self._rates.limits:
-            raise AttributeError(f"base_lrs of a {type(self).__name__} are set by its base_lr")
+            raise AttributeError(f"base_lrs of a {type(self).__name__} are set by its {next(iter(self._rates.limits))}")
         rates = stored_rates("base_lrs", list(bases), len(self._rates.bases))
         self._rates = self._rates.with_bases(rates, self._rates.scales)
+
+    def _initial_lrs(self) -> list[float]:
+        """Return the `initial_lr` of each param group."""
+        return self._rates.bases
 
     def get_last_lr(self) -> list[float | Tensor]:
         """Return the learning rates written last, one per param group; a new tensor if the group's lr is a tensor."""
@@ -81,7 +86,7 @@ class _Writer(LRScheduler):
     def _adopt(self, k: int, warmup: float = 1.0) -> None:
         """Schedule the param groups that were added since position k was written."""
         self._rates = adopted(self.optimizer, self._rates, k, warmup)
-        stamp(self.optimizer, self._rates.bases)
+        stamp(self.optimizer, "lr", self._initial_lrs())
         new = self.optimizer.param_groups[len(self._last_lr) :]
         self._marks = (self._marks or []) + [None] * len(new)  # so that the next write compares their values
         self._last_lr = self._last_lr + [real("lr", group["lr"]) for group in new]
@@ -93,7 +98,7 @@ class _Writer(LRScheduler):
     def _rates_state(self) -> dict[str, Any]:
         """Return the rates' part of a state: bases, scales, the optimizer's current rates, and those written last."""
         return {
-            "base_lrs": list(self._rates.bases),
+            "base_lrs": list(self._initial_lrs()),
             "scales": list(self._rates.scales),
             "lrs": storable(read(self.optimizer)),
             "written_lrs": storable(self._last_lr),
@@ -115,7 +120,7 @@ class _Writer(LRScheduler):
         """Take the rates of a state, and write them; groups beyond them are adopted at the next write."""
         self._rates, self._last_lr = stored.rates, stored.written
         if not stored.rates.limits:
-            restamp(self.optimizer, stored.rates.bases)
+            restamp(self.optimizer, "lr", stored.rates.bases)
         marks = write(self.optimizer, stored.lrs)[: len(stored.written)]
         same = zip(marks, stored.lrs, stored.written, strict=False)
         self._marks = [mark if lr == last else None for mark, lr, last in same]  # None: somebody has changed it

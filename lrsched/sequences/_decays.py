@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from .._check import integer, number
-from ._sequence import Sequence
+from ._sequence import Sequence, printed
 
 
 @dataclass(frozen=True)
@@ -26,21 +26,61 @@ class Inverse(Sequence):
         return 1.0 / (k + 1)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class InverseSqrt(Sequence):
-    """Decay as 1/√n: f(k) = 1/√(k + 1). The literature's n is k + 1.
+    """Decay as 1/√n: f(k) = 1/√(1 + k/timescale). With timescale 1 this is 1/√n for the literature's n = k + 1.
 
-    `Warmup(5).then(InverseSqrt(), at=5)` decays slowly after a warm-up.
+    `Warmup(4_000).then(InverseSqrt(4_000))` is the schedule of the original Transformer, up to a constant: after the
+    warm-up, the factor is √(4000/k).
 
-    Source: sequence 2 of Yang & Huang (2019).
+    Args:
+        timescale: the number of positions in which the factor falls to 1/√2, > 0.
+
+    Raises TypeError or ValueError if an argument is invalid.
+    Source: sequence 2 of Yang & Huang (2019); Vaswani et al. (2017), arXiv:1706.03762, equation (3), for the timescale.
 
     >>> from lrsched import InverseSqrt
-    >>> InverseSqrt()(3)
-    0.5
+    >>> InverseSqrt()(3), InverseSqrt(100)(300)
+    (0.5, 0.5)
     """
 
+    timescale: float = 1.0
+
+    def __post_init__(self) -> None:
+        self._coerce(timescale=number("timescale", self.timescale, above=0.0))
+
+    def __repr__(self) -> str:
+        return printed(self, unless_default="timescale")
+
     def _at(self, k: int) -> float:
-        return 1.0 / math.sqrt(k + 1)
+        return 1.0 / math.sqrt(1.0 + k / self.timescale)
+
+
+@dataclass(frozen=True)
+class InverseTime(Sequence):
+    """Decay by time: f(k) = 1/(1 + d·k). The literature's n is k.
+
+    `InverseTime(1.0)` is `Inverse()`; a smaller d decays later: the factor is 1/2 at k = 1/d. It is what Keras' old
+    `decay=` argument did. Do not confuse it with `TimeDecay`, whose factors multiply.
+
+    Args:
+        decay: the decay d per position, ≥ 0.
+
+    Raises TypeError or ValueError if an argument is invalid.
+    Source: Robbins & Monro (1951), section 4; Keras' InverseTimeDecay with decay_steps = 1.
+
+    >>> from lrsched import InverseTime
+    >>> InverseTime(0.5).values(4).tolist()
+    [1.0, 0.6666666666666666, 0.5, 0.4]
+    """
+
+    decay: float
+
+    def __post_init__(self) -> None:
+        self._coerce(decay=number("decay", self.decay))
+
+    def _at(self, k: int) -> float:
+        return 1.0 / (1.0 + self.decay * k)
 
 
 @dataclass(frozen=True)
@@ -131,8 +171,9 @@ class StepDecay(Sequence):
 class TimeDecay(Sequence):
     """Time-based decay: f(0) = 1, f(k + 1) = f(k)/(1 + d·k), so f(k) = ∏_{i=1}^{k−1} 1/(1 + d·i).
 
-    The product falls faster than any power of k, so choose d small: `TimeDecay(1e-4)`. It is computed in closed form
-    (Euler–Maclaurin), with a relative error below 1e-8 unless f(k) is too small for a normal float.
+    The factors multiply, as published. For 1/(1 + d·k) alone, which is what "time-based decay" often means, use
+    `InverseTime`. The product falls faster than any power of k, so choose d small: `TimeDecay(1e-4)`. It is computed in
+    closed form (Euler–Maclaurin), with a relative error below 1e-8 unless f(k) is too small for a normal float.
 
     Args:
         decay: the decay d per position, ≥ 0.

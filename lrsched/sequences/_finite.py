@@ -7,42 +7,10 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from .._check import choice, integer, number
-from ._sequence import Sequence
+from ._sequence import Sequence, printed
+from ._shapes import descent, half_cosine, straight
 
 RampScale = Literal["log", "linear"]
-
-
-@dataclass(frozen=True)
-class Warmup(Sequence):
-    """A linear rise to 1: f(k) = start + (1 − start)·k/steps for k < steps, then 1.
-
-    `Warmup(500) * Cosine(10_000)` warms up while the cosine runs; `Warmup(500).then(Cosine(9_500), at=500)` warms up
-    first.
-
-    Args:
-        steps: the position at which the factor reaches 1, an integer ≥ 1.
-        start: the factor at k = 0, in [0, 1].
-
-    Raises TypeError or ValueError if an argument is invalid.
-    Source: Goyal et al. (2017), arXiv:1706.02677, section 2.2 ("gradual warmup").
-
-    >>> from lrsched import Warmup
-    >>> Warmup(4).values(6).tolist()
-    [0.0, 0.25, 0.5, 0.75, 1.0, 1.0]
-    """
-
-    steps: int
-    start: float = 0.0
-
-    def __post_init__(self) -> None:
-        self._coerce(steps=integer("steps", self.steps, low=1), start=number("start", self.start, high=1.0))
-
-    @property
-    def length(self) -> int:
-        return self.steps
-
-    def _at(self, k: int) -> float:
-        return self.start + (1.0 - self.start) * k / self.steps if k < self.steps else 1.0
 
 
 @dataclass(frozen=True)
@@ -95,15 +63,19 @@ class Ramp(Sequence):
         return self.start * math.pow(self.end / self.start, x)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Cosine(Sequence):
     """Half a cosine from 1 to `end`: f(k) = end + (1 − end)·(1 + cos(π·k/steps))/2 for k ≤ steps, then end.
 
-    `Cosine(1000).repeated(1000)` gives warm restarts.
+    With `cycles`, it falls that many times within the steps, and restarts at 1 in between: k/steps in the formula
+    becomes cycles·k/steps mod 1. `CosineRestarts` never ends, and its periods can grow.
+
+    `Warmup(500).then(Cosine(9_500))` is the usual schedule of large models.
 
     Args:
         steps: the position at which the factor reaches `end`, an integer ≥ 1.
         end: the last factor, ≥ 0.
+        cycles: the number of falls, an integer ≥ 1.
 
     Raises TypeError or ValueError if an argument is invalid.
     Source: Loshchilov & Hutter (2017), arXiv:1608.03983, equation (5).
@@ -115,23 +87,33 @@ class Cosine(Sequence):
 
     steps: int
     end: float = 0.0
+    cycles: int = 1
 
     def __post_init__(self) -> None:
-        self._coerce(steps=integer("steps", self.steps, low=1), end=number("end", self.end))
+        self._coerce(
+            steps=integer("steps", self.steps, low=1),
+            end=number("end", self.end),
+            cycles=integer("cycles", self.cycles, low=1),
+        )
+
+    def __repr__(self) -> str:
+        return printed(self, unless_default="cycles")
 
     @property
     def length(self) -> int:
         return self.steps
 
     def _at(self, k: int) -> float:
-        return _descent(self.end, (1.0 + math.cos(math.pi * min(k, self.steps) / self.steps)) / 2.0)
+        if k >= self.steps:
+            return self.end
+        return descent(self.end, half_cosine(self.cycles * k % self.steps, self.steps))
 
 
 @dataclass(frozen=True)
 class Linear(Sequence):
     """A straight line from 1 to `end`: f(k) = end + (1 − end)·(1 − k/steps) for k ≤ steps, then end.
 
-    `Warmup(500).then(Linear(9_500), at=500)` rises and falls in straight lines.
+    `Warmup(500).then(Linear(9_500))` rises and falls in straight lines.
 
     Args:
         steps: the position at which the factor reaches `end`, an integer ≥ 1.
@@ -156,7 +138,7 @@ class Linear(Sequence):
         return self.steps
 
     def _at(self, k: int) -> float:
-        return _descent(self.end, 1.0 - min(k, self.steps) / self.steps)
+        return descent(self.end, straight(min(k, self.steps), self.steps))
 
 
 @dataclass(frozen=True)
@@ -194,9 +176,4 @@ class Polynomial(Sequence):
         return self.steps
 
     def _at(self, k: int) -> float:
-        return _descent(self.end, (1.0 - min(k, self.steps) / self.steps) ** self.power)
-
-
-def _descent(end: float, height: float) -> float:
-    """Return the factor for a height that falls from 1 to 0; exact at both ends."""
-    return end + (1.0 - end) * height
+        return descent(self.end, straight(min(k, self.steps), self.steps) ** self.power)

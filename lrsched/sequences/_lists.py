@@ -18,7 +18,7 @@ from ._sequence import Sequence
 class Constant(Sequence):
     """The same factor at every position: f(k) = 1.
 
-    Use it for the flat part of a schedule: `Warmup(5).then(Constant(), at=5).then(Linear(10), at=40)`.
+    Use it for the flat part of a schedule: `Warmup(5).then(Constant()).then(Linear(10), at=40)`.
 
     >>> from lrsched import Constant
     >>> Constant()(1000)

@@ -1,24 +1,20 @@
-"""Pictures as schedules: the pixels of a picture become the factors of a sequence. Pillow reads the files."""
+"""Pictures as schedules: the pixels of a picture become the factors of a sequence."""
 
 from __future__ import annotations
 
 import hashlib
 import math
-import os
-import warnings
 from dataclasses import dataclass, field
-from typing import IO, Any, Literal, TypeVar, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 import numpy as np
-from PIL import Image
 
-from .._check import choice, integer, number, refuse
+from .._check import choice, integer, number
+from ._pictures import Picture, Rows, opened, white
 from ._sequence import Sequence
 
-File = str | os.PathLike[str] | IO[bytes]
 Order = Literal["raster", "serpentine"]
 Channels = Literal["rgb", "gray"]
-Picture = File | Image.Image | np.ndarray
 Position = TypeVar("Position", int, np.ndarray)  # one position, or an array of them
 
 
@@ -30,22 +26,25 @@ class Pixels(Sequence):
 
     A picture of w × h pixels with c channels ("rgb": c = 3, "gray": c = 1) is resized to w′ × h′: with
     r = √(w·h·c/steps), w′ = max(1, ⌊w/r⌋) and h′ = max(1, ⌊h/r⌋). The value at (row, col) is that of the nearest pixel,
-    source[(2·row+1)·h // (2·h′), (2·col+1)·w // (2·w′)]. It is looked up at each step, so memory does not grow with
-    `steps`. Values come row by row, and for each pixel in the order R, G, B. After all w′·h′·c values, the last one
-    holds. `len(pixels)` is w′·h′·c.
+    picture[(2·row+1)·h // (2·h′), (2·col+1)·w // (2·w′)]. Values come row by row, and for each pixel in the order R, G,
+    B. After all w′·h′·c values, the last one holds. `len(pixels)` is w′·h′·c.
 
-    Palette and alpha pictures become RGB (alpha is dropped), 16-bit values are divided by 257 without rounding, and an
-    animation gives its first frame.
+    Pictures are turned upright by their EXIF orientation, as viewers do. Palette and alpha pictures become RGB (alpha
+    is dropped), 16-bit values are divided by 257 without rounding, and an animation gives its first frame.
+
+    Only the pixels that are shown are kept, in `source`, of shape (min(h, h′), min(w, w′), 1 or 3), so pickles and
+    copies are small. To read a file takes the memory that Pillow needs to decode it, 4 bytes per pixel in color
+    (progressive JPEG: up to 10), and little more.
 
     Args:
         image: a path, a file open for reading bytes, a PIL image, or an array of shape (h, w) or (h, w, 1 | 3 | 4) of
-            uint8, uint16, or floats in [0, 1].
+            uint8, uint16, or floats in [0, 1]. Arrays have no EXIF data.
         steps: the approximate number of values, an integer from 1 to 1e15.
         order: "raster", or "serpentine", which reads odd rows from right to left.
         channels: "rgb", or "gray", which converts the picture to gray first.
 
-    Raises TypeError or ValueError if an argument is invalid, if the picture is broken, or if it is so large that Pillow
-    warns of a decompression bomb.
+    Raises TypeError or ValueError if an argument is invalid, if the picture is broken, if a file has more pixels than
+    `PIL.Image.MAX_IMAGE_PIXELS`, or if Pillow needs a plugin to read it (HEIC).
     Source: Jang et al. (2018), "Aesthetically Pleasing Learning Rates".
 
     >>> import numpy as np
@@ -60,25 +59,27 @@ class Pixels(Sequence):
     channels: Channels
     sha256: str
     source: np.ndarray = field(compare=False)
-    _size: tuple[int, int] = field(compare=False)
+    _size: tuple[int, int] = field(compare=False)  # h′, w′
+    _original: tuple[int, int] = field(compare=False)  # h, w
 
     def __init__(self, image: Picture, steps: int, order: Order = "raster", channels: Channels = "rgb") -> None:
         steps = integer("steps", steps, low=1)
+        number("steps", steps, high=1e15)
         order = choice("order", order, get_args(Order))
         channels = choice("channels", channels, get_args(Channels))
-        source = _read(image)
-        if channels == "gray":
-            source = _gray(source)
-        height, width = source.shape[:2]
-        number("steps", steps, high=1e15)
-        ratio = math.sqrt(width * height * (3 if channels == "rgb" else 1) / steps)
+        with opened(image, gray=channels == "gray") as picture:
+            height, width = picture.height, picture.width
+            ratio = math.sqrt(width * height * (3 if channels == "rgb" else 1) / steps)
+            size = max(1, int(height / ratio)), max(1, int(width / ratio))
+            source, sha256 = _looked_up(picture, *size)
         self._coerce(
             steps=steps,
             order=order,
             channels=channels,
-            sha256=hashlib.sha256(f"{source.dtype} {source.shape}".encode() + source.tobytes()).hexdigest(),
+            sha256=sha256,
             source=source,
-            _size=(max(1, int(height / ratio)), max(1, int(width / ratio))),
+            _size=size,
+            _original=(height, width),
         )
 
     def __len__(self) -> int:
@@ -87,10 +88,12 @@ class Pixels(Sequence):
 
     def __setstate__(self, state: dict[str, object]) -> None:
         self._coerce(**state)
+        if "_original" not in state:  # from a version that kept the whole picture
+            self._coerce(_original=self.source.shape[:2])
         self.source.setflags(write=False)  # a pickle does not keep this flag
 
     def __repr__(self) -> str:
-        height, width = self.source.shape[:2]
+        height, width = self._original
         picture = f"<{len(self)} factors of a {width}x{height} picture, sha256 {self.sha256}>"
         return f"Pixels({picture}, steps={self.steps}, order={self.order!r}, channels={self.channels!r})"
 
@@ -116,96 +119,33 @@ class Pixels(Sequence):
         height, width, planes = self.source.shape
         y = (2 * row + 1) * height // (2 * rows)
         x = (2 * column + 1) * width // (2 * columns)
-        factors: np.ndarray | np.floating[Any] = self.source[y, x, channel % planes] / _white(self.source)
+        factors: np.ndarray | np.floating[Any] = self.source[y, x, channel % planes] / white(self.source)
         return factors
 
 
-_WHITE = {"uint8": 255.0, "uint16": 65535.0}  # 65535 = 257·255
+def _looked_up(picture: Rows, rows: int, columns: int) -> tuple[np.ndarray, str]:
+    """Return the pixels that a resized picture of these sides shows, and the sha256 of the whole picture.
 
-
-def _white(source: np.ndarray) -> float:
-    """Return the value of white in an array of pixels."""
-    return _WHITE.get(source.dtype.name, 1.0)
-
-
-def _read(image: Picture) -> np.ndarray:
-    """Return the picture as a new array (h, w, 1 or 3) of uint8, uint16, or floats in [0, 1]."""
-    if not isinstance(image, Image.Image) and hasattr(image, "__array__"):
-        try:
-            array = np.asarray(image)
-        except (RuntimeError, TypeError, ValueError) as error:  # for example, a tensor that requires grad
-            raise TypeError(f"image cannot be converted to an array: {error}") from error
-        return _from_array(array)
-    if not isinstance(image, (Image.Image, str, os.PathLike)) and not hasattr(image, "read"):
-        refuse("image", "a path, an open file, a PIL image or an array", image)
-    try:
-        if isinstance(image, Image.Image):
-            return _from_pillow(image)
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(image) as picture:
-                return _from_pillow(picture)
-    except MemoryError:
-        raise
-    except Exception as error:  # Pillow raises errors of any type on a broken file
-        why = str(error).removeprefix("image: ")
-        raise ValueError(f"image: cannot read {image!r}: {why}") from error
-
-
-def _from_pillow(image: Image.Image) -> np.ndarray:
-    """Return the first frame as an array, and put the image back to its present frame."""
-    frame = image.tell() if getattr(image, "is_animated", False) else 0
-    if frame:
-        image.seek(0)
-    try:
-        return _from_array(_planes(image))
-    finally:
-        if frame:
-            image.seek(frame)
-
-
-def _planes(image: Image.Image) -> np.ndarray:
-    """Return the channels of an image in any of Pillow's modes, without alpha."""
-    if image.mode == "I":  # 32 bits; Pillow opens some 16-bit files in this mode
-        array = np.asarray(image)
-        if array.size and (array.min() < 0 or array.max() > 65535):
-            raise ValueError(f"image: 32-bit values must be in 0 … 65535, got {array.min()} … {array.max()}")
-        return array.astype(np.uint16)
-    if image.mode == "F" or image.mode.startswith("I;16"):
-        array = np.asarray(image)
-        return array if image.mode == "F" else array.astype(np.uint16)
-    if image.mode == "La":
-        image = image.convert("LA")
-    if image.mode in ("1", "L", "LA"):
-        return np.asarray(image.convert("L"))
-    if image.mode in ("P", "PA", "RGBa"):
-        image = image.convert("RGBA")
-    return np.asarray(image.convert("RGB"))
-
-
-def _from_array(array: np.ndarray) -> np.ndarray:
-    """Return a read-only copy of an array of pixels, (h, w, 1 or 3), after checking its type, shape and values."""
-    array = array.astype(array.dtype.newbyteorder("="), copy=False)
-    if array.dtype not in (np.uint8, np.uint16) and array.dtype.kind != "f":
-        raise TypeError(f"image must be an array of uint8, uint16 or floats, got an array of {array.dtype}")
-    if array.ndim == 2:
-        array = array[:, :, None]
-    if array.ndim != 3 or array.shape[2] not in (1, 3, 4) or array.size == 0:
-        raise ValueError(f"image must have shape (h, w) or (h, w, 1 | 3 | 4) and not be empty, got {array.shape}")
-    if array.dtype.kind == "f" and not (array.min() >= 0.0 and array.max() <= 1.0):
-        raise ValueError(
-            f"image: floats must be in [0, 1], got {array.min()} … {array.max()}; divide them by the white value"
-        )
-    source = np.array(array[:, :, :3], order="C")
+    A side that does not shrink keeps all its pixels. The lookup of Pixels finds the same pixels in either picture.
+    """
+    y, x = _nearest(picture.height, rows), _nearest(picture.width, columns)
+    digest = hashlib.sha256()
+    source = np.empty(0)
+    top = 0
+    for strip in picture.strips:
+        if top == 0:
+            digest.update(f"{strip.dtype} {(picture.height, *strip.shape[1:])}".encode())
+            source = np.empty((len(y), len(x), strip.shape[2]), strip.dtype)
+        digest.update(strip.data)
+        first, last = np.searchsorted(y, (top, top + len(strip)))
+        source[first:last] = strip[y[first:last, None] - top, x]
+        top += len(strip)
     source.setflags(write=False)
-    return source
+    return source, digest.hexdigest()
 
 
-def _gray(source: np.ndarray) -> np.ndarray:
-    """Return the luma of ITU-R 601-2; 8-bit values are rounded as Pillow rounds them."""
-    if source.shape[2] == 1:
-        return source
-    if source.dtype == np.uint8:
-        return np.asarray(Image.fromarray(source).convert("L"))[:, :, None]
-    weights = np.array([[0.299], [0.587], [0.114]])
-    return np.asarray(np.clip(source @ weights / _white(source), 0.0, 1.0))
+def _nearest(length: int, count: int) -> np.ndarray:
+    """Return which of `length` pixels a side of `count` pixels shows; all of them if count ≥ length."""
+    if count >= length:
+        return np.arange(length)
+    return (2 * np.arange(count) + 1) * length // (2 * count)

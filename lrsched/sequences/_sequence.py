@@ -9,13 +9,18 @@ import inspect
 import math
 from abc import ABC, abstractmethod
 from bisect import bisect_right
-from dataclasses import dataclass, field
+from dataclasses import dataclass, fields
+from functools import cached_property
 from itertools import accumulate
-from typing import SupportsIndex
+from typing import TYPE_CHECKING, Any, SupportsIndex
 
 import numpy as np
 
 from .._check import integer, number, real, refuse, shown
+from ._drawing import draw, html_picture, steps_to_show
+
+if TYPE_CHECKING:
+    from ..plot import Axes
 
 
 class Sequence(ABC):
@@ -28,7 +33,7 @@ class Sequence(ABC):
     immutable. They compare and hash by their arguments, pickle, and print as the call that makes them.
 
     >>> from lrsched import Inverse, Warmup
-    >>> sequence = Warmup(2, start=0.5).then(Inverse(), at=2)
+    >>> sequence = Warmup(2, start=0.5).then(Inverse())
     >>> sequence(3), sequence.values(4).tolist()
     (0.5, [0.5, 0.75, 1.0, 0.5])
     """
@@ -66,6 +71,34 @@ class Sequence(ABC):
         n = integer("n", n)
         return np.fromiter(map(self._at, range(n)), dtype=np.float64, count=n)
 
+    def plot(
+        self,
+        steps: int | None = None,
+        *,
+        ax: Axes | None = None,
+        log: bool = False,
+        label: str | None = None,
+        title: str = "",
+        xlabel: str = "position k",
+    ) -> Axes:
+        """Draw the factors at positions 0 … steps − 1, jumps as vertical lines, and return matplotlib's axes.
+
+        `steps=None` draws a tenth more than the length, or enough of an endless sequence to show its shape. 20,000
+        positions at most are computed. `label` is written at the right end: None for the print, "" for none. Raises
+        ImportError if matplotlib is missing; TypeError or ValueError unless `steps` is an integer from 1 to 1e15.
+
+        >>> from lrsched import Piecewise
+        >>> ax = Piecewise([2], [1, 0.1]).plot(4, xlabel="epoch")
+        >>> ax.lines[0].get_ydata().tolist()
+        [1.0, 1.0, 0.1, 0.1]
+        """
+        steps = steps_to_show(self) if steps is None else integer("steps", steps, low=1)
+        return draw(self, repr(self) if label is None else label, steps, log=log, ax=ax, title=title, xlabel=xlabel)
+
+    def _repr_html_(self) -> str | None:
+        """Return the print and a picture for notebooks, or None if drawing fails: then they show the print alone."""
+        return html_picture(self)
+
     def __mul__(self, other: Sequence | float) -> Sequence:
         """Return the product f(k)·g(k) if `other` is a sequence g, and c·f(k) if it is a number c ≥ 0."""
         if isinstance(other, Sequence):
@@ -77,17 +110,26 @@ class Sequence(ABC):
     def __rmul__(self, other: float) -> Sequence:
         return _Scaled(self, _multiplier(other))
 
-    def then(self, other: Sequence, at: int) -> Sequence:
+    def then(self, other: Sequence, at: int | None = None) -> Sequence:
         """Return f(k) for k < at, and other(k − at) from there: `other` starts at its own position 0.
 
-        Raises TypeError if `other` is not a sequence; TypeError or ValueError unless `at` is an integer ≥ 0.
+        Without `at`, `other` starts at this sequence's `length`: `Warmup(500).then(Cosine(9_500))`.
 
-        >>> from lrsched import Values
+        Raises TypeError if `other` is not a sequence; TypeError or ValueError unless `at` is an integer ≥ 0, or None
+        for a sequence that ends.
+
+        >>> from lrsched import Values, Warmup
         >>> Values([1.0]).then(Values([0.5, 0.25]), at=2).values(4).tolist()
         [1.0, 1.0, 0.5, 0.25]
+        >>> Warmup(2).then(Values([0.5, 0.25]))
+        Warmup(steps=2, start=0.0).then(Values([0.5, 0.25]), at=2)
         """
         if not isinstance(other, Sequence):
             refuse("other", "a Sequence", other)
+        if at is None:
+            at = self.length
+        if at is None:
+            raise ValueError(f"at must be given, because {shown(self)} never ends: write .then(…, at=k)")
         return _Chain.of(self, other, integer("at", at))
 
     def scaled(self, c: float) -> Sequence:
@@ -130,6 +172,17 @@ class Sequence(ABC):
         """
         return _Delayed(self, m)
 
+    def skipped(self, m: int) -> Sequence:
+        """Return f(k + m): the first m positions are left out.
+
+        Raises TypeError or ValueError unless m is an integer ≥ 0.
+
+        >>> from lrsched import Values
+        >>> Values([1.0, 0.5, 0.1]).skipped(1).values(3).tolist()
+        [0.5, 0.1, 0.1]
+        """
+        return _Skipped(self, m)
+
     def every(self, m: int) -> Sequence:
         """Return f(⌊k/m⌋): advance once every m positions.
 
@@ -146,6 +199,21 @@ class Sequence(ABC):
         """Set fields of the frozen instance. Only `__init__`, `__post_init__` and `__setstate__` may call it."""
         for name, value in fields.items():
             object.__setattr__(self, name, value)
+
+
+Schedule = Sequence
+
+
+def printed(sequence: Any, unless_default: str) -> str:
+    """Return the call that makes a dataclass. One argument is left out if it has its default.
+
+    An argument that was added later must not change the print of the older calls, which stand in saved states.
+    """
+    fields_shown = [
+        each for each in fields(sequence) if each.name != unless_default or getattr(sequence, each.name) != each.default
+    ]
+    arguments = ", ".join(f"{each.name}={getattr(sequence, each.name)!r}" for each in fields_shown)
+    return f"{type(sequence).__qualname__}({arguments})"
 
 
 def _multiplier(value: object) -> float:
@@ -186,10 +254,11 @@ class _Chain(Sequence):
 
     parts: tuple[Sequence, ...]
     starts: tuple[int, ...]
-    _least: tuple[int, ...] = field(init=False, compare=False)  # the least of each start and those after it
 
-    def __post_init__(self) -> None:
-        self._coerce(_least=tuple(accumulate(reversed(self.starts), min))[::-1])
+    @cached_property  # not in __post_init__, which would make each `then` of a long chain slow
+    def _least(self) -> tuple[int, ...]:
+        """The least of each start and those after it."""
+        return tuple(accumulate(reversed(self.starts), min))[::-1]
 
     @classmethod
     def of(cls, first: Sequence, second: Sequence, at: int) -> Sequence:
@@ -286,6 +355,25 @@ class _Delayed(Sequence):
 
     def _at(self, k: int) -> float:
         return self.inner._at(max(0, k - self.m))
+
+
+@dataclass(frozen=True, repr=False)
+class _Skipped(Sequence):
+    inner: Sequence
+    m: int
+
+    def __post_init__(self) -> None:
+        self._coerce(m=integer("m", self.m))
+
+    def __repr__(self) -> str:
+        return f"{_operand(self.inner)}.skipped({self.m})"
+
+    @property
+    def length(self) -> int | None:
+        return None if self.inner.length is None else max(0, self.inner.length - self.m)
+
+    def _at(self, k: int) -> float:
+        return self.inner._at(k + self.m)
 
 
 @dataclass(frozen=True, repr=False)

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 from torch.nn.functional import mse_loss
 
-from lrsched import Cosine, Cutoff, CyclicLR, Geometric, ImageLR, InverseLR, PlateauSequence, SequenceLR
+from lrsched import Cosine, Cutoff, CyclicLR, Geometric, ImageLR, InverseLR, OneCycleLR, PlateauSequence, SequenceLR
 
 BATCHES = 4
 EPOCHS = 6
@@ -75,6 +75,7 @@ STEPPED: dict[str, tuple[Callable[..., Any], str]] = {
     "InverseLR per epoch": (InverseLR, "epoch"),
     "ImageLR": (lambda optimizer: ImageLR(optimizer, PICTURE, 20, 0.01, 0.2, channels="gray"), "step"),
     "CyclicLR": (lambda optimizer: CyclicLR(optimizer, 0.01, 0.2, step_size_up=3), "step"),
+    "OneCycleLR": (lambda optimizer: OneCycleLR(optimizer, 0.2, epochs=EPOCHS, steps_per_epoch=BATCHES), "step"),
 }
 PLATEAUS = {"PlateauSequence": (plateau, "metric"), "PlateauSequence with a warm-up": (warm_plateau, "metric")}
 MAKERS = {**STEPPED, **PLATEAUS}

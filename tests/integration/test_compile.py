@@ -1,5 +1,7 @@
 """torch.compile and CUDA graphs: a step that was compiled or captured once follows the schedule."""
 
+import functools
+
 import pytest
 import torch
 from torch import nn
@@ -7,7 +9,7 @@ from torch._dynamo.exc import RecompileError
 from torch._dynamo.testing import CompileCounter
 from torch.optim.lr_scheduler import CyclicLR as TorchCyclicLR
 
-from lrsched import CyclicLR, Geometric, InverseLR, Patience, PlateauSequence
+from lrsched import CyclicLR, Geometric, InverseLR, Linear, ParamSchedule, Patience, PlateauSequence
 from tests.helpers import group_lrs
 from tests.schedulers.cases import KINDS, step
 
@@ -22,7 +24,8 @@ def warming(optimizer, warmup=STEPS // 2):
 
 MAKERS = {name: case.make for name, case in KINDS.items()}
 # A cycled momentum is a Python number: torch compiles again when it changes, with its own CyclicLR too.
-MAKERS["CyclicLR"] = lambda optimizer: KINDS["CyclicLR"].make(optimizer, cycle_momentum=False)
+for _name in ("CyclicLR", "OneCycleLR"):
+    MAKERS[_name] = functools.partial(KINDS[_name].make, cycle_momentum=False)
 MAKERS["PlateauSequence with a warm-up"] = warming
 every_scheduler = pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
 
@@ -105,6 +108,17 @@ def test_a_cycled_momentum_takes_no_more_graphs_than_with_torchs_class(inside, c
         for cls in (CyclicLR, TorchCyclicLR)
     )
     assert ours <= torchs
+
+
+@compiles
+def test_a_scheduled_option_costs_no_graph_inside(counter):
+    """A scheduled momentum is a Python number: torch compiles again when it changes, whatever writes it."""
+
+    def make(optimizer):
+        return ParamSchedule(optimizer, "momentum", Linear(STEPS))
+
+    outside, inside = (graphs(make, inside, counter, momentum=0.9) for inside in (False, True))
+    assert inside <= outside <= 2
 
 
 @compiles

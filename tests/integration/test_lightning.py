@@ -7,9 +7,12 @@ import torch
 from torch.nn.functional import mse_loss
 from torch.utils.data import DataLoader, TensorDataset
 
+from lrsched import ParamSchedule, Warmup
+
 from .task import (
     BATCHES,
     EPOCHS,
+    STEPPED,
     TRAIN,
     VALID,
     Run,
@@ -128,6 +131,31 @@ def test_the_monitor_logs_the_learning_rates(tmp_path):
         logged = [float(row["lr-SGD"]) for row in csv.DictReader(file) if row["lr-SGD"]]
     assert logged == pytest.approx([lr for lr, _ in run.rates[::BATCHES]])
     assert len(set(logged)) > 1
+
+
+class DecaysWeights(Module):
+    """A second scheduler raises the weight decay from 0.1 to 0.4 within the training."""
+
+    def configure_optimizers(self):
+        made = super().configure_optimizers()
+        made["optimizer"].param_groups[0]["weight_decay"] = 0.4
+        rise = Warmup(BATCHES * EPOCHS)
+        self.decay = ParamSchedule(made["optimizer"], "weight_decay", rise, low=0.1)
+        return [made["optimizer"]], [made["lr_scheduler"], {"scheduler": self.decay, "interval": "step"}]
+
+
+def test_a_second_scheduler_leads_the_weight_decay_and_leaves_the_learning_rate(tmp_path):
+    make, per = STEPPED["InverseLR per step"]
+    module = DecaysWeights(make, per)
+    logger = L.loggers.CSVLogger(tmp_path)
+    monitor = L.callbacks.LearningRateMonitor(logging_interval="step")
+    first, trainer = fit(module, tmp_path, 3, callbacks=[monitor], logger=logger)
+    assert module.decay.get_last_value() == [pytest.approx(0.25)]
+    trainer.save_checkpoint(tmp_path / "last.ckpt")
+    module = DecaysWeights(make, per)
+    run, _ = fit(module, tmp_path, resume=tmp_path / "last.ckpt")
+    same(run, plain(make, per), first)
+    assert module.decay.get_last_value() == [pytest.approx(0.4)]
 
 
 def test_a_learning_rate_that_is_a_tensor_stays_the_same_tensor(tmp_path):

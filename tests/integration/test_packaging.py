@@ -82,8 +82,9 @@ def test_the_wheel_runs_with_no_extras(python, tmp_path):
         "import importlib.util as u; print([n for n in ('matplotlib', 'scipy', 'tqdm', 'pytest') if u.find_spec(n)])"
     )
     assert call(python, "-c", missing, cwd=tmp_path).strip() == "[]"
-    shown = call(python, "-m", "lrsched", "show", "inverse", "--steps", "4", cwd=tmp_path)
-    assert [line.split()[-1] for line in shown.splitlines()[-4:]] == ["1", "0.5", "0.333333", "0.25"]
+    for program in ([python, "-m", "lrsched"], [python.parent / "lrsched"]):
+        shown = call(*program, "show", "inverse", "--steps", "4", cwd=tmp_path)
+        assert [line.split()[-1] for line in shown.splitlines()[-4:]] == ["1", "0.5", "0.333333", "0.25"]
 
 
 def test_a_users_program_runs_and_is_typed(python, tmp_path):

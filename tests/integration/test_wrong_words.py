@@ -6,7 +6,7 @@ import sys
 
 PROGRAM = """\
 import torch
-from lrsched import Geometric, PlateauSequence, Ramp, Setting, range_test
+from lrsched import Geometric, OneCycle, PlateauSequence, Ramp, Setting, Warmup, by_name, range_test
 
 
 def wrong(optimizer: torch.optim.Optimizer, model: torch.nn.Module) -> None:
@@ -15,6 +15,9 @@ def wrong(optimizer: torch.optim.Optimizer, model: torch.nn.Module) -> None:
     Ramp(0.1, 1.0, 10, scale="logg")
     range_test(model, optimizer, lambda model, batch: model(batch), [torch.zeros(1)], sync="men")
     Setting(lambda parameters: optimizer, per="epok")
+    Warmup(5, shape="lin")
+    OneCycle(5, shape="cos")
+    by_name(name="cosin", steps=100)
 
 
 def right(optimizer: torch.optim.Optimizer, model: torch.nn.Module) -> None:
@@ -23,8 +26,11 @@ def right(optimizer: torch.optim.Optimizer, model: torch.nn.Module) -> None:
     Ramp(0.1, 1.0, 10, scale="log")
     range_test(model, optimizer, lambda model, batch: model(batch), [torch.zeros(1)], sync="mean")
     Setting(lambda parameters: optimizer, per="epoch")
+    Warmup(5, shape="linear")
+    OneCycle(5, shape="cosine")
+    by_name(name="cosine", steps=100)
 """
-WRONG = {6: "mode", 7: "on", 8: "scale", 9: "sync", 10: "per"}  # line → argument
+WRONG = {6: "mode", 7: "on", 8: "scale", 9: "sync", 10: "per", 11: "shape", 12: "shape", 13: "name"}  # line → argument
 
 
 def test_mypy_finds_each_wrong_word_and_nothing_else(tmp_path):

@@ -11,23 +11,35 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 import lrsched
 from lrsched import (
+    Cosine,
+    CosineRestarts,
     Curve,
     Cutoff,
     CyclicLR,
     Event,
+    Function,
     Inverse,
     InverseLR,
+    InverseTime,
+    Linear,
+    OneCycle,
+    OneCycleLR,
     Oscillation,
+    ParamSchedule,
     Patience,
     PlateauSequence,
     Report,
     Rule,
+    Schedule,
     Sequence,
     SequenceLR,
     Setting,
     Smoothed,
     Warmup,
+    WarmupStableDecay,
+    by_name,
     compare,
+    parse,
     range_test,
     set_lr,
     snapshot,
@@ -71,6 +83,22 @@ def schedule(optimizer: torch.optim.Optimizer, by_loss: bool) -> LRScheduler:
     return InverseLR(optimizer, min_lr=1e-3)
 
 
+def schedules(steps: int) -> list[Schedule]:
+    """Return schedules made in every way that the language offers."""
+    return [
+        Warmup(5, start=0.1, shape="exponential").then(Cosine(steps - 5, end=0.1)),
+        WarmupStableDecay(5, steps - 15, 10, shape="sqrt") * Function(lambda k: 1 / (1 + k), name="1/n"),
+        OneCycle(steps, shape="linear", three_phase=True) * CosineRestarts(5, mult=2).clipped(0.1),
+        0.5 * InverseTime(0.1).then(parse("cosine:steps=30"), at=10),
+        by_name("cosine_with_restarts", steps, warmup=5, cycles=2),
+    ]
+
+
+def draw(schedule: Schedule) -> None:
+    """Draw a schedule; not run here, because matplotlib is an extra."""
+    schedule.plot(50, ax=schedule.plot(log=True), label="again")
+
+
 def model_fn() -> torch.nn.Module:
     """Return a model."""
     return torch.nn.Linear(2, 1)
@@ -112,9 +140,16 @@ def main() -> list[Event]:
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
     scheduler: LRScheduler = schedule(optimizer, by_loss=False)
     cyclic: LRScheduler = CyclicLR(optimizer, 0.1, 0.2, step_size_up=5)
+    strategy: lrsched.AnnealStrategy = "linear"
+    one_cycle = OneCycleLR(optimizer, [0.2], epochs=2, steps_per_epoch=5, anneal_strategy=strategy, max_momentum=0.9)
+    decay = ParamSchedule(optimizer, "weight_decay", [Linear(5)], low=[0.0])
     optimizer.step()
-    scheduler.step()
-    cyclic.step()
+    for each in (scheduler, cyclic, one_cycle, decay):
+        each.step()
+    decay.load_state_dict(decay.state_dict(), strict=False)
+    decays: list[float] = decay.get_last_value()
+    logged: list[float | torch.Tensor] = decay.get_last_lr()
+    print(one_cycle.total_steps, decays, logged)
     plateau: ReduceLROnPlateau = PlateauSequence(optimizer, Constantly(), on="oscillate", sync="mean", strict=False)
     plateau.step(0.1)
     plateau.step(torch.tensor(0.2), epoch=1)
@@ -129,12 +164,25 @@ def main() -> list[Event]:
     values: np.ndarray = Inverse().values(3)
     factor: float = Inverse()(3)
     length: int | None = Warmup(3).length
+    lengths: list[int | None] = [each.length for each in schedules(30)]
     events: list[Event] = lrsched.preview(Inverse(), "cutoff", [1.0, 1.0])
     inputs = torch.randn(64, 2)
     targets = inputs.sum(1, keepdim=True)
     curve = find(model, optimizer, [(inputs[i : i + 8], targets[i : i + 8]) for i in range(0, 64, 8)])
     runs = compared((inputs, targets)).runs
-    print(rates, values, factor, length, ours.position, ours.rule, events[0].reason, longer, curve.lrs.shape, len(runs))
+    print(
+        rates,
+        values,
+        factor,
+        length,
+        lengths,
+        ours.position,
+        ours.rule,
+        events[0].reason,
+        longer,
+        curve.lrs.shape,
+        len(runs),
+    )
     return seen
 
 

@@ -37,7 +37,7 @@ class Case:
     @property
     def names_limits(self):
         """Whether the class takes its limits as arguments, and not from the groups."""
-        return self.cls in (lrsched.CyclicLR, lrsched.ImageLR)
+        return self.cls in (lrsched.CyclicLR, lrsched.ImageLR, lrsched.OneCycleLR)
 
 
 class EveryMetric(Rule):
@@ -68,6 +68,25 @@ def _triangle(k, low=0.05, high=0.4):
 
 def _pixel(k, low=0.001, high=0.1):
     return low + (high - low) * int(PICTURE.ravel()[min(k, 59)]) / 255
+
+
+def _cosine_between(begin, end, x):
+    share = (1 + math.cos(math.pi * x)) / 2
+    return begin * share + end * (1 - share)
+
+
+def _one_cycle(k, high=0.4):
+    """Up from high/25 until 9, and down to high/250,000 until 39."""
+    if k <= 9:
+        return _cosine_between(high / 25, high, k / 9)
+    return _cosine_between(high, high / 250_000, (min(k, 39) - 9) / 30)
+
+
+def _three_phases(k, high):
+    """Up from high/4 until 5, back until 10, and down to 0.0025·high until 29, in straight lines."""
+    if k <= 10:
+        return high * (0.25 + 0.75 * (1 - abs(k - 5) / 5))
+    return high * (0.25 - (0.25 - 0.0025) * (min(k, 29) - 10) / 19)
 
 
 def _warmed_inverse(base, k):
@@ -107,11 +126,16 @@ CASES = {
             lambda base, k: _triangle(k),
             {"base_lr": 0.05, "max_lr": 0.4, "step_size_up": 3, "step_size_down": 4},
         ),
+        Case(
+            lrsched.OneCycleLR,
+            lambda base, k: _one_cycle(k),
+            {"max_lr": 0.4, "total_steps": 40, "pct_start": 0.25},
+        ),
     )
 }
 
 
-STEPWISE = {name: CASES[name] for name in ("SequenceLR", "GeometricLR", "ImageLR", "CyclicLR")}
+STEPWISE = {name: CASES[name] for name in ("SequenceLR", "GeometricLR", "ImageLR", "CyclicLR", "OneCycleLR")}
 KINDS = STEPWISE | {
     "PlateauSequence": Case(
         PlateauSequence, _warmed_inverse, {"sequence": Warmup(3, start=0.25) * Inverse(), "on": EveryMetric()}
@@ -149,6 +173,21 @@ VARIANTS = CASES | {
         lrsched.CyclicLR,
         lambda base, k: _triangle(k, base, 2 * base),
         {"base_lr": [0.05, 0.5], "max_lr": [0.1, 1.0], "step_size_up": 3, "step_size_down": 4},
+    ),
+    "OneCycleLR three phases": Case(
+        lrsched.OneCycleLR,
+        lambda base, k: _three_phases(k, 2 * base),
+        {
+            "max_lr": [0.1, 1.0],
+            "epochs": 5,
+            "steps_per_epoch": 6,
+            "pct_start": 0.2,
+            "anneal_strategy": "linear",
+            "max_momentum": [0.9, 0.8],
+            "div_factor": 4.0,
+            "final_div_factor": 100.0,
+            "three_phase": True,
+        },
     ),
 }
 

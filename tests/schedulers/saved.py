@@ -7,7 +7,9 @@ import copy
 import json
 from pathlib import Path
 
-from lrsched import Inverse, Oscillation, Patience, PlateauSequence, Smoothed, Warmup
+import torch
+
+from lrsched import Inverse, Oscillation, ParamSchedule, Patience, PlateauSequence, Smoothed, Warmup
 from lrsched.schedulers._state import STATE_VERSION
 from tests.helpers import make_optimizer
 from tests.schedulers.cases import VARIANTS, started
@@ -44,6 +46,17 @@ def warming():
     return optimizer, scheduler
 
 
+def decaying():
+    """Return a ParamSchedule at position 9, of the weight decay of two groups, one of which has none."""
+    groups = [{"params": [torch.nn.Parameter(torch.ones(1))], "weight_decay": decay} for decay in (0.4, 0.0)]
+    optimizer = torch.optim.AdamW(groups)
+    scheduler = ParamSchedule(optimizer, "weight_decay", Warmup(10), low=0.04)
+    optimizer.step()
+    for _ in range(9):
+        scheduler.step()
+    return optimizer, scheduler
+
+
 def smoothed():
     """Return a PlateauSequence that has advanced by a smoothed rule: its averages were 1, 0.8, 0.771 and 0.893."""
     optimizer = make_optimizer((0.1,))
@@ -56,8 +69,11 @@ def smoothed():
 
 AT_9 = ["SequenceLR", "SequenceLR lists", "GeometricLR", "GeometricLR floor"]
 AT_9 += ["ImageLR", "CyclicLR", "CyclicLR object", "CyclicLR lists"]
+NEW_IN_2 = ["OneCycleLR", "OneCycleLR three phases"]  # classes that version 1 did not have
+AT_9 += NEW_IN_2
 SAVED = {name: lambda name=name: at_9(name) for name in AT_9} | {
     "GeometricLR heard": heard,
+    "ParamSchedule": decaying,
     "PlateauSequence warming": warming,
     "PlateauSequence smoothed": smoothed,
 }

@@ -58,6 +58,8 @@ KINDS = [
     "CyclicLR",
     "CyclicLR object",
     "CyclicLR lists",
+    "OneCycleLR",
+    "OneCycleLR three phases",
     *(f"PlateauSequence {name}" for name in PLATEAUS),
 ]
 

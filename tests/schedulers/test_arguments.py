@@ -57,6 +57,18 @@ BAD = {
         "base_momentum": [NAN, "x", None, [0.8], [0.8, NAN]],
         "max_momentum": [NAN, "x", None, [0.8], [0.8, NAN]],
     },
+    "OneCycleLR": {
+        "max_lr": [-1.0, NAN, INF, "x", None, [], [0.1], [0.1, 0.2, 0.3], [0.1, NAN], [0.1, "x"], True],
+        "total_steps": [0, -1, 10.0, "x", NAN, True, None],
+        "pct_start": [-0.1, 1.1, NAN, INF, "x", None, [0.3]],
+        "anneal_strategy": ["cosine", "", None, 3],
+        "cycle_momentum": ["x", None, 1],
+        "base_momentum": [-0.1, NAN, INF, "x", None, [], [0.8], [0.8, NAN]],
+        "max_momentum": [-0.1, NAN, INF, "x", None, [], [0.8], [0.8, NAN]],
+        "div_factor": [0.0, -1.0, NAN, INF, "x", None],
+        "final_div_factor": [0.0, -1.0, NAN, INF, "x", None],
+        "three_phase": ["x", None, 1],
+    },
     "SequenceLR": {
         "sequence": [None, 3, "x", [], [Inverse()], [Inverse(), 3], [Inverse()] * 3, Inverse],
     },
@@ -65,7 +77,7 @@ BAD = {
 
 for _name in CASES:
     BAD.setdefault(_name, {})["last_epoch"] = [-2, 1.5, "x", None, NAN]
-    if _name not in ("ImageLR", "CyclicLR"):
+    if _name not in ("ImageLR", "CyclicLR", "OneCycleLR"):
         BAD[_name]["min_lr"] = [-0.1, NAN, INF, "x", None, [0.1], [0.1] * 3, [0.1, -0.1], [0.1, "x"]]
 
 

@@ -165,7 +165,7 @@ def test_swalr_takes_over_without_a_jump(case):
     same(trace(optimizer, swa, 5), expected)
 
 
-@pytest.mark.parametrize("name", ["CyclicLR", "ImageLR"])
+@pytest.mark.parametrize("name", ["CyclicLR", "ImageLR", "OneCycleLR"])
 def test_named_limits_survive_another_scheduler(name):
     case = CASES[name]
     optimizer = make_optimizer((0.5, 0.5), momentum=0.9)

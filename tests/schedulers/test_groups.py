@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from lrsched import CyclicLR, GeometricLR, ImageLR, Inverse, InverseLR, Sequence, SequenceLR
+from lrsched import CyclicLR, GeometricLR, ImageLR, Inverse, InverseLR, OneCycleLR, Sequence, SequenceLR
 from tests.helpers import group_lrs, make_optimizer
 from tests.schedulers.cases import BASES, CASES, PICTURE, every_kind, every_stepwise_kind, mixed, started, step
 
@@ -205,7 +205,7 @@ def test_a_new_group_continues_from_its_own_lr_which_is_its_base(case, lr):
     assert isinstance(added, float) or optimizer.param_groups[2]["lr"] is added
 
 
-@pytest.mark.parametrize("name", ["CyclicLR", "ImageLR"])
+@pytest.mark.parametrize("name", ["CyclicLR", "ImageLR", "OneCycleLR"])
 def test_a_new_group_gets_the_limits_that_the_class_names(name):
     optimizer, scheduler = started(CASES[name])
     optimizer.add_param_group(new_group(0.02))
@@ -261,6 +261,8 @@ def test_a_new_group_adopted_by_a_load_has_its_momentum_cycled():
         (lambda opt: CyclicLR(opt, 0.1, [0.3, 0.4]), "max_lr"),
         (lambda opt: CyclicLR(opt, 0.1, 0.3, base_momentum=[0.7, 0.8]), "base_momentum"),
         (lambda opt: CyclicLR(opt, 0.1, 0.3, max_momentum=[0.8, 0.9]), "max_momentum"),
+        (lambda opt: OneCycleLR(opt, [0.3, 0.4], 10), "max_lr"),
+        (lambda opt: OneCycleLR(opt, 0.3, 10, base_momentum=[0.7, 0.8]), "base_momentum"),
     ],
 )
 def test_a_new_group_beside_lists_is_refused_and_both_counts_named(make, argument):

@@ -13,6 +13,7 @@ from lrsched import (
     ImageLR,
     Inverse,
     InverseLR,
+    OneCycleLR,
     Oscillation,
     Patience,
     PlateauSequence,
@@ -73,6 +74,14 @@ STEPWISE = {
         "True",
         "False",
     ),
+    "cycle": (lambda o: OneCycleLR(o, 0.5, 10), lambda o: OneCycleLR(o, 0.5, 11), "steps=10", "steps=11"),
+    "end of a cycle": (
+        lambda o: OneCycleLR(o, 0.5, 10),
+        lambda o: OneCycleLR(o, 0.5, 10, final_div_factor=4.0),
+        r"end=4\.0+1?e-06|end=4e-06",
+        r"end=0\.01",
+    ),
+    "highest rate": (lambda o: OneCycleLR(o, 0.5, 10), lambda o: OneCycleLR(o, 0.25, 10), r"0\.5", r"0\.25"),
 }
 
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from lrsched import CyclicLR, Geometric, ImageLR, Inverse, InverseLR, PlateauSequence, SequenceLR
+from lrsched import CyclicLR, Geometric, ImageLR, Inverse, InverseLR, OneCycleLR, PlateauSequence, SequenceLR
 from lrsched.schedulers import _writer
 from tests.helpers import group_lrs, make_optimizer
 from tests.schedulers.cases import PICTURE
@@ -13,6 +13,7 @@ MAKERS = {
     "InverseLR": InverseLR,
     "ImageLR": lambda optimizer: ImageLR(optimizer, PICTURE, 60),
     "CyclicLR": lambda optimizer: CyclicLR(optimizer, 0.1, 0.5),
+    "OneCycleLR": lambda optimizer: OneCycleLR(optimizer, 0.5, 10),
     "PlateauSequence": lambda optimizer: PlateauSequence(optimizer, Inverse(), on="oscillate"),
 }
 every_scheduler = pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
@@ -73,10 +74,10 @@ def test_new_base_lrs_count_from_the_next_write(name):
     assert group_lrs(optimizer) == [0.5, 1.0]
 
 
-@pytest.mark.parametrize("name", ["ImageLR", "CyclicLR"])
-def test_limits_are_not_overwritten_by_base_lrs(name):
+@pytest.mark.parametrize(("name", "limit"), [("ImageLR", "base_lr"), ("CyclicLR", "base_lr"), ("OneCycleLR", "max_lr")])
+def test_limits_are_not_overwritten_by_base_lrs(name, limit):
     scheduler = MAKERS[name](make_optimizer((0.1,), momentum=0.9))
-    with pytest.raises(AttributeError, match=f"^base_lrs of a {name} are set by its base_lr$"):
+    with pytest.raises(AttributeError, match=f"^base_lrs of a {name} are set by its {limit}$"):
         scheduler.base_lrs = [1.0]
 
 

@@ -77,6 +77,12 @@ def test_thousands_of_parts_are_scheduled_saved_and_loaded(chain):
     plateau.load_state_dict(plateau.state_dict())
 
 
+def test_a_chain_of_thousands_knows_where_each_part_begins():
+    seq = functools.reduce(lambda chain, part: chain.then(part), PARTS)
+    assert seq == left_nested(PARTS, 2)
+    assert seq.length == 2 * MANY
+
+
 def test_both_ways_to_nest_are_the_same_sequence():
     parts = [Warmup(3), Cosine(4), Inverse(), Geometric(0.5)]
     left, right = left_nested(parts, 4), right_nested(parts, 4)

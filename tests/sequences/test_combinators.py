@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from lrsched import (
     Constant,
+    Cosine,
     Geometric,
     Inverse,
     Linear,
@@ -45,6 +46,45 @@ def test_then_starts_the_second_at_its_own_zero():
     assert first(seq, 6) == exactly(5, 4, 1, 0.5, Fraction(1, 3), 0.25)
 
 
+@pytest.mark.parametrize(
+    ("first_part", "length"),
+    [
+        (Warmup(3), 3),
+        (Values([5, 4]), 2),
+        (Linear(4).delayed(2), 6),
+        (Values([1, 2, 3]).skipped(2), 1),
+        (Values([1, 2, 3]).skipped(9), 0),
+        (Warmup(3).then(Values([2, 1]), at=9), 11),
+        (Warmup(2) * Linear(7), 7),
+        ((2 * Warmup(2)).clipped(0, 1).every(3), 6),
+    ],
+    ids=repr,
+)
+def test_then_without_at_starts_where_the_first_ends(first_part, length):
+    seq = first_part.then(Inverse())
+    assert seq == first_part.then(Inverse(), at=None) == first_part.then(Inverse(), at=length)
+    assert f", at={length})" in repr(seq)
+    assert eval(repr(seq), NAMES) == seq
+    assert first(seq, length) == first(first_part, length)
+    assert (seq(length), seq(length + 1)) == (1.0, 0.5)
+
+
+@pytest.mark.parametrize(
+    "endless", [Inverse(), Warmup(3).repeated(3), Warmup(3).then(Constant()), Inverse().skipped(1)], ids=repr
+)
+def test_then_needs_at_after_an_endless_sequence(endless):
+    message = rf"^at must be given, because {re.escape(repr(endless))} .* never ends: write \.then\(…, at=k\)$"
+    with pytest.raises(ValueError, match=message):
+        endless.then(Constant())
+
+
+def test_skipped_leaves_out_the_first_positions():
+    assert first(Values([3, 2, 1]).skipped(1), 4) == exactly(2, 1, 1, 1)
+    assert first(Inverse().skipped(3), 2) == exactly(Fraction(1, 4), Fraction(1, 5))
+    assert first(Inverse().delayed(2).skipped(2), 9) == first(Inverse(), 9)
+    assert first(Cosine(9).skipped(0), 9) == first(Cosine(9), 9)
+
+
 def test_clipped():
     assert first(Inverse().clipped(0.25, 0.5), 7) == exactly(0.5, 0.5, Fraction(1, 3), 0.25, 0.25, 0.25, 0.25)
     assert first(Inverse().clipped(low=0.3, high=0.3), 3) == exactly(0.3, 0.3, 0.3)
@@ -71,7 +111,7 @@ def test_combinators_nest():
 
 
 def test_warmup_stable_decay():
-    seq = Warmup(500).then(Constant(), at=500).then(Linear(1000), at=9000)
+    seq = Warmup(500).then(Constant()).then(Linear(1000), at=9000)
     positions = [0, 1, 250, 499, 500, 5000, 8999, 9000, 9001, 9500, 9999, 10_000, 10**9]
     expected = exactly(0, 0.002, 0.5, 0.998, 1, 1, 1, 1, 0.999, 0.5, 0.001, 0, 0)
     assert [seq(k) for k in positions] == expected
@@ -193,8 +233,9 @@ BAD_TYPES = [
     (Inverse().clipped, {"low": 0}, "high", NOT_A_NUMBER),
     (Inverse().repeated, {}, "period", NOT_AN_INTEGER),
     (Inverse().delayed, {}, "m", NOT_AN_INTEGER),
+    (Inverse().skipped, {}, "m", NOT_AN_INTEGER),
     (Inverse().every, {}, "m", NOT_AN_INTEGER),
-    (Inverse().then, {"other": Constant()}, "at", NOT_AN_INTEGER),
+    (Inverse().then, {"other": Constant()}, "at", [value for value in NOT_AN_INTEGER if value is not None]),
     (Inverse().then, {"at": 3}, "other", [None, 1.0, "Inverse()", [1.0], Inverse, abs]),
 ]
 BAD_VALUES = [
@@ -204,6 +245,7 @@ BAD_VALUES = [
     (Inverse().clipped, {"low": 1}, "high", [0.5]),
     (Inverse().repeated, {}, "period", [0, -1]),
     (Inverse().delayed, {}, "m", [-1]),
+    (Inverse().skipped, {}, "m", [-1]),
     (Inverse().every, {}, "m", [0, -1]),
     (Inverse().then, {"other": Constant()}, "at", [-1]),
 ]

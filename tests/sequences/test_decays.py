@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.optim import lr_scheduler
 
-from lrsched import Exponential, Geometric, Inverse, InverseSqrt, StepDecay, TimeDecay
+from lrsched import Exponential, Geometric, Inverse, InverseSqrt, InverseTime, StepDecay, TimeDecay
 from tests.sequences.helpers import (
     FAR_OUT,
     INF,
@@ -36,6 +36,13 @@ HAND_WORKED = [  # k = 0 … 30
      + over(10000, *[1] * 4)),
 ]  # fmt: skip
 TIME_DECAYS = [
+    (InverseSqrt(1.0), [1 / Decimal(n).sqrt() for n in range(1, 32)]),
+    (InverseSqrt(4), [2 / Decimal(4 + k).sqrt() for k in range(31)]),
+    (InverseSqrt(0.5), [1 / Decimal(1 + 2 * k).sqrt() for k in range(31)]),
+    (InverseTime(1.0), [F(1, n) for n in range(1, 32)]),
+    (InverseTime(0.5), [F(2, 2 + k) for k in range(31)]),
+    (InverseTime(0.01), [F(100, 100 + k) for k in range(31)]),
+    (InverseTime(0.0), [1] * 31),
     (TimeDecay(0.0), [1] * 31),
     (TimeDecay(1.0), [F(1, math.factorial(k)) for k in range(31)]),  # 1 · 1/1 · 1/2 · 1/3 …
     (TimeDecay(0.5), [F(2**k, math.factorial(k + 1)) for k in range(31)]),  # 2/2 · 2/3 · 2/4 …
@@ -119,7 +126,7 @@ def test_time_decay_with_tiny_rates_far_out(decay, k):
 
 # ---------------------------------------------------------------- far out
 
-FALLING = [Inverse(), InverseSqrt(), Geometric(), Geometric(1e-300)]
+FALLING = [Inverse(), InverseSqrt(), InverseSqrt(100), InverseTime(1e-3), Geometric(), Geometric(1e-300)]
 FALLING += [Exponential(0.1), Exponential(1e300), StepDecay(0.5, 10), StepDecay(1e-300, 1)]
 FALLING += [TimeDecay(decay) for decay in (0.1, *RATES[3:], LARGEST)]
 
@@ -154,6 +161,8 @@ BAD_TYPES = [
     (StepDecay, {"interval": 5}, "drop", NOT_A_NUMBER),
     (StepDecay, {"drop": 0.5}, "interval", NOT_AN_INTEGER),
     (TimeDecay, {}, "decay", NOT_A_NUMBER),
+    (InverseTime, {}, "decay", NOT_A_NUMBER),
+    (InverseSqrt, {}, "timescale", NOT_A_NUMBER),
 ]
 BAD_VALUES = [
     (Geometric, {}, "gamma", [NAN, INF, -INF, 0.0, -0.5, 1.1]),
@@ -161,6 +170,8 @@ BAD_VALUES = [
     (StepDecay, {"interval": 5}, "drop", [NAN, INF, -INF, 0.0, -0.5, 1.1]),
     (StepDecay, {"drop": 0.5}, "interval", [0, -1]),
     (TimeDecay, {}, "decay", [NAN, INF, -INF, -0.1]),
+    (InverseTime, {}, "decay", [NAN, INF, -INF, -0.1]),
+    (InverseSqrt, {}, "timescale", [NAN, INF, -INF, 0, -0.1]),
 ]
 
 

@@ -1,11 +1,10 @@
 from decimal import Decimal
-from fractions import Fraction
 
 import numpy as np
 import pytest
 from torch.optim import lr_scheduler
 
-from lrsched import Cosine, Linear, Polynomial, Ramp, Warmup
+from lrsched import Cosine, Linear, Polynomial, Ramp
 from tests.helpers import make_optimizer
 from tests.sequences.helpers import (
     FAR_OUT,
@@ -39,19 +38,15 @@ FALLS = [
     (Cosine(6), COSINE_6 + [0] * 24),
     (Cosine(6, end=0.5), [(1 + value) / 2 for value in COSINE_6] + [F(1, 2)] * 24),
     (Cosine(1), [1] + [0] * 30),
+    (Cosine(12, cycles=2), COSINE_6[:-1] * 2 + [0] * 19),
+    (Cosine(3, 0.5, cycles=2), [1, F(5, 8), F(7, 8)] + [F(1, 2)] * 28),  # cos of 0°, 120°, then 240° − 180°
+    (Cosine(4, cycles=4), [1] * 4 + [0] * 27),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("seq", "expected"), by_hand(FALLS))
 def test_hand_worked_values(seq, expected):
     assert first(seq) == pytest.approx(expected, rel=1e-13, abs=0)
-
-
-def test_warmup():
-    assert first(Warmup(5)) == exactly(0, 0.2, 0.4, 0.6, 0.8, *[1] * 26)
-    assert first(Warmup(4, start=0.2)) == exactly(0.2, 0.4, 0.6, 0.8, *[1] * 27)
-    assert first(Warmup(1)) == exactly(0, *[1] * 30)
-    assert first(Warmup(30)) == exactly(*[Fraction(k, 30) for k in range(31)])
 
 
 def test_ramp():
@@ -73,14 +68,6 @@ def test_ramp_meets_both_ends_exactly(start, end, steps, scale):
 
 
 # ---------------------------------------------------------------- the same as torch
-
-
-@pytest.mark.parametrize(("steps", "start"), [(3, 0.25), (100, 0.1), (7, 1 / 3)])
-def test_warmup_equals_torch(steps, start):
-    scheduler = lr_scheduler.LinearLR(make_optimizer([1.0]), start_factor=start, total_iters=steps)
-    for k in range(2 * steps):
-        scheduler.last_epoch = k
-        assert [Warmup(steps, start)(k)] == pytest.approx(scheduler._get_closed_form_lr(), rel=1e-12)
 
 
 @pytest.mark.parametrize("steps", [1, 2, 3, 7, 100, 1000])
@@ -131,12 +118,10 @@ def test_a_fall_holds_its_last_value(seq):
     assert seq(19) != seq.end
 
 
-@pytest.mark.parametrize(
-    ("seq", "last", "value"), [(Warmup(500), 500, 1.0), (Ramp(1, 0.01, 500), 499, 0.01)], ids=["Warmup", "Ramp"]
-)
-def test_warmup_and_ramp_hold_their_last_value(seq, last, value):
-    assert seq(last - 1) != seq(last) == value
-    assert {seq(last + j) for j in (1, 2, 1000, 10**6, 10**9, 10**15)} == {value}
+def test_a_ramp_holds_its_last_value():
+    seq = Ramp(1, 0.01, 500)
+    assert seq(498) != seq(499) == 0.01
+    assert {seq(499 + j) for j in (1, 2, 1000, 10**6, 10**9, 10**15)} == {0.01}
 
 
 @pytest.mark.parametrize("seq", FINITE, ids=repr)
@@ -147,8 +132,6 @@ def test_is_1_at_the_first_position(seq):
 # ---------------------------------------------------------------- bad arguments
 
 BAD_TYPES = [
-    (Warmup, {}, "steps", NOT_AN_INTEGER),
-    (Warmup, {"steps": 5}, "start", NOT_A_NUMBER),
     (Ramp, {"end": 1, "steps": 5}, "start", NOT_A_NUMBER),
     (Ramp, {"start": 1, "steps": 5}, "end", NOT_A_NUMBER),
     (Ramp, {"start": 1, "end": 2}, "steps", NOT_AN_INTEGER),
@@ -156,10 +139,9 @@ BAD_TYPES = [
     *[(cls, {}, "steps", NOT_AN_INTEGER) for cls in (Cosine, Linear, Polynomial)],
     *[(cls, {"steps": 5}, "end", NOT_A_NUMBER) for cls in (Cosine, Linear, Polynomial)],
     (Polynomial, {"steps": 5}, "power", NOT_A_NUMBER),
+    (Cosine, {"steps": 5}, "cycles", NOT_AN_INTEGER),
 ]
 BAD_VALUES = [
-    (Warmup, {}, "steps", [0, -1]),
-    (Warmup, {"steps": 5}, "start", [*NOT_A_FACTOR, 1.1]),
     (Ramp, {"end": 1, "steps": 5, "scale": "linear"}, "start", NOT_A_FACTOR),
     (Ramp, {"start": 1, "steps": 5, "scale": "linear"}, "end", NOT_A_FACTOR),
     (Ramp, {"end": 1, "steps": 5}, "start", [*NOT_A_FACTOR, 0]),
@@ -169,6 +151,7 @@ BAD_VALUES = [
     *[(cls, {}, "steps", [0, -1]) for cls in (Cosine, Linear, Polynomial)],
     *[(cls, {"steps": 5}, "end", [NAN, INF, -INF, -0.1]) for cls in (Cosine, Linear, Polynomial)],
     (Polynomial, {"steps": 5}, "power", [NAN, INF, -INF, 0, -1.0]),
+    (Cosine, {"steps": 5}, "cycles", [0, -1]),
 ]
 
 

@@ -6,11 +6,15 @@ import pytest
 from lrsched import (
     Constant,
     Cosine,
+    CosineRestarts,
     Exponential,
+    Function,
     Geometric,
     Inverse,
     InverseSqrt,
+    InverseTime,
     Linear,
+    OneCycle,
     Piecewise,
     Pixels,
     Polynomial,
@@ -21,13 +25,24 @@ from lrsched import (
     Triangular,
     Values,
     Warmup,
+    WarmupStableDecay,
 )
-from tests.sequences.cases import EVERY, HalfLife
+from tests.sequences.cases import EVERY, HalfLife, tenths
 
 ENDLESS = [Constant(), Inverse(), InverseSqrt(), Geometric(0.8), Sawtooth(3), Exponential(0.1), StepDecay(0.5, 3)]
 ENDLESS += [TimeDecay(0.1), Triangular(3, 4), HalfLife(), Warmup(3).repeated(3), Warmup(3) * Inverse()]
 ENDLESS += [Warmup(3).then(Inverse(), at=3), Inverse().scaled(2).clipped(0.1), Inverse().delayed(3), Inverse().every(3)]
+ENDLESS += [CosineRestarts(4), CosineRestarts(4, 2), InverseTime(0.5), Function(tenths), Inverse().skipped(3)]
 FINITE = [
+    (Warmup(5, 0.1, "cosine"), 5),
+    (WarmupStableDecay(3, 4, 5), 12),
+    (WarmupStableDecay(0, 0, 1), 1),
+    (OneCycle(20), 20),
+    (Cosine(9, cycles=2), 9),
+    (Cosine(9).skipped(4), 5),
+    (Cosine(9).skipped(12), 0),
+    (Warmup(5).then(Cosine(9)), 14),
+    (Warmup(5).then(Cosine(9)).then(Values([1, 2])), 16),
     (Warmup(5), 5),
     (Ramp(1e-3, 1, 7), 7),
     (Cosine(9), 9),

@@ -14,6 +14,7 @@ from lrsched import (
     Exponential,
     Geometric,
     Inverse,
+    InverseSqrt,
     Linear,
     Piecewise,
     Polynomial,
@@ -100,6 +101,13 @@ def test_refuses_a_position_that_is_not_an_integer(seq):
         ((Inverse() * Constant()).every(3), "(Inverse() * Constant()).every(3)"),
         (Inverse() * Constant().every(3), "Inverse() * Constant().every(3)"),
         (Constant().then(Inverse() * Inverse(), at=1), "Constant().then(Inverse() * Inverse(), at=1)"),
+        (InverseSqrt(), "InverseSqrt()"),
+        (InverseSqrt(4), "InverseSqrt(timescale=4.0)"),
+        (Warmup(5, 0.1, "cosine"), "Warmup(steps=5, start=0.1, shape='cosine')"),
+        (Cosine(9), "Cosine(steps=9, end=0.0)"),
+        (Cosine(9, cycles=3), "Cosine(steps=9, end=0.0, cycles=3)"),
+        (Warmup(5).then(Inverse()), "Warmup(steps=5, start=0.0).then(Inverse(), at=5)"),
+        (Inverse().skipped(3), "Inverse().skipped(3)"),
         (HalfLife(), "HalfLife(steps=8)"),
         (Values([1, 0.5]), "Values([1.0, 0.5])"),
     ],
@@ -167,7 +175,7 @@ def test_equals_only_its_own_class():
 def test_equality_depends_on_the_order_of_a_product_and_on_arguments():
     a, b = Inverse(), Warmup(3)
     assert a * b == a * b != b * a
-    for method in ("scaled", "repeated", "delayed", "every"):
+    for method in ("scaled", "repeated", "delayed", "skipped", "every"):
         assert getattr(a, method)(2) == getattr(a, method)(2) != getattr(a, method)(3)
     assert a.clipped(0, 1) == a.clipped(0, 1) != a.clipped(0, 2)
     assert a.then(b, at=2) == a.then(b, at=2) != a.then(b, at=3)
@@ -229,7 +237,7 @@ def test_a_subclass_needs_only_its_formula():
     assert first(eval(repr(Alternate().every(2)), {"Alternate": Alternate}), 4) == [1.0, 1.0, 0.0, 0.0]
 
 
-HIDDEN = ["then", "scaled", "clipped", "repeated", "delayed", "every", "values"]
+HIDDEN = ["then", "scaled", "clipped", "repeated", "delayed", "skipped", "every", "values"]
 
 
 @pytest.mark.parametrize("name", HIDDEN)
