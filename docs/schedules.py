@@ -15,11 +15,12 @@ from lrsched import plot
 
 POSITIONS = 120
 SIZE = 9.5
+WSD = "WarmupStableDecay(\n    15, 65, 30)"
 ROWS = [
     ["Inverse()", "InverseSqrt()", "InverseTime(0.05)", "Geometric(0.95)", "Exponential(0.03)"],
     ["StepDecay(0.5, 20)", "Piecewise([60], [1, 0.3])", "TimeDecay(0.002)", "Sawtooth(20)", "Triangular(20, 40)"],
     ["Linear(100)", "Polynomial(100, power=2)", "Cosine(100)", "Warmup(40)", "Ramp(0.01, 1, steps=100)"],
-    ["OneCycle(120)", "CosineRestarts(15, mult=2)", "Values(a_list)", "Function(f)", "WarmupStableDecay(15, 65, 30)"],
+    ["OneCycle(120)", "CosineRestarts(15, mult=2)", "Values(a_list)", "Function(f)", WSD],
 ]
 WARMED_UP = "Warmup(20)\n  .then(Cosine(90))"
 RESTARTS = "Cosine(40).repeated(40)\n  * Geometric(0.6).every(40)"
