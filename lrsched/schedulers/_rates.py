@@ -130,7 +130,7 @@ def one_sequence(name: str, sequence: object) -> Sequence:
     if isinstance(sequence, type) and issubclass(sequence, Sequence):
         called = f"{sequence.__name__}(…)"
         raise TypeError(f"{name} must be a Sequence, got the class {sequence.__name__}: write {called}")
-    hint = ": for a function, subclass Sequence or use torch's LambdaLR" if callable(sequence) else ""
+    hint = ": wrap a function as Function(fn)" if callable(sequence) else ""
     raise TypeError(f"{name} must be a Sequence, or a list with one per param group, got {shown(sequence)}{hint}")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal, get_args
 
 from .._check import choice, flag, integer, number
@@ -69,7 +70,7 @@ class OneCycle(Sequence):
     def _at(self, k: int) -> float:
         k = min(k, self.steps - 1)
         begin, value = 0.0, self.start
-        for stop, target in self._phases():
+        for stop, target in self._phases:
             if k <= stop:
                 span = stop - begin
                 height = _FALLS[self.shape](k - begin, span) if span else 0.0
@@ -77,6 +78,7 @@ class OneCycle(Sequence):
             begin, value = stop, target
         return self.end
 
+    @cached_property
     def _phases(self) -> list[tuple[float, float]]:
         """Return where each phase ends, and the factor there. An end may lie before 0, or before the previous one."""
         top, last = self.rise * self.steps - 1.0, self.steps - 1.0

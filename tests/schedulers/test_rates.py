@@ -92,7 +92,7 @@ def test_a_sequence_class_without_parentheses_is_named():
 
 
 def test_a_function_is_pointed_to_sequence_and_to_lambda_lr():
-    hint = r"got <function .* \(function\): for a function, subclass Sequence or use torch's LambdaLR$"
+    hint = r"got <function .* \(function\): wrap a function as Function\(fn\)$"
     with pytest.raises(TypeError, match=f"^sequence must be a Sequence, or a list with one per param group, {hint}"):
         Rates([1.0], lambda k: 1.0)
 
