@@ -30,7 +30,9 @@ def read_option(optimizer: Optimizer, name: str) -> list[float]:
 def write_option(optimizer: Optimizer, name: str, values: list[float]) -> None:
     """Write an option, one value per group. A tensor is filled in place; betas[1:] stay."""
     for group, value in zip(optimizer.param_groups, values):  # noqa: B905  (strict= costs time)
-        if _is_first_beta(group, name):
+        if type(group.get(name)) is float and "betas" not in group:  # the usual case, at each step
+            group[name] = value
+        elif _is_first_beta(group, name):
             _write_first_beta(group, value)
         elif isinstance(group[name], Tensor):
             group[name].fill_(value)
