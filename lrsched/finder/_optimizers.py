@@ -54,6 +54,7 @@ class Updates:
         self._optimizers = optimizers
         self._needs = [_needs_closure(optimizer) for optimizer in optimizers]
         self.need_closure = any(self._needs)
+        self.plain = len(optimizers) == 1 and _is_torchs(optimizers[0]) and not self.need_closure
         self.by_closure_alone = len(optimizers) == 1 and self.need_closure  # no gradients needed before the step
 
     def __call__(self, closure: Callable[[], Tensor]) -> None:
@@ -77,10 +78,14 @@ def _checked(name: str, optimizer: Any) -> Any:
 
 def _needs_closure(optimizer: Any) -> bool:
     """Return whether `optimizer.step` must be given a closure that computes the loss."""
-    if type(optimizer).__module__.startswith("torch.optim."):
+    if _is_torchs(optimizer):
         return isinstance(optimizer, torch.optim.LBFGS)
     parameter = inspect.signature(optimizer.step).parameters.get("closure")
     return parameter is not None and parameter.default is inspect.Parameter.empty
+
+
+def _is_torchs(optimizer: Any) -> bool:
+    return type(optimizer).__module__.startswith("torch.optim.")
 
 
 def _asks_for_closure(error: Exception) -> bool:

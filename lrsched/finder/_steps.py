@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from .._check import real
-from .._functions import LossFn, backward, modes_kept, scalar
+from .._functions import LossFn, attached_backward, modes_kept, scalar
 from ..schedulers._tracking import watches_of
 from ._optimizers import Updates, listed
 
@@ -71,25 +71,39 @@ class TrainingSteps:
             self.model.train()
 
     def points(self) -> Iterator[float]:
-        """Take `batches_per_lr` steps and yield a loss, again and again until batches run out.
+        """Take `batches_per_lr` steps and give a loss, again and again until batches run out.
 
-        The loss is the mean of these steps, or the validation loss. A non-finite loss is yielded at once.
+        The loss is the mean of these steps, or the validation loss. A non-finite loss is given at once.
         """
-        take, scaler, needed = self._step(), self.scaler, self.batches_per_lr
-        total, taken, skipped = 0.0, 0, 0
-        for window in self._windows():
-            scale = None if scaler is None else scaler.get_scale()
-            loss = take(window)
-            if scale is not None and scaler.get_scale() < scale:  # the gradients overflowed: no step was taken
-                skipped += 1
-                if skipped < _MAX_SKIPPED:
-                    continue
-                loss = math.nan
+        losses: Iterator[float] = map(self._step(), self._windows())
+        if self.scaler is not None:
+            losses = self._without_skipped(losses)
+        return losses if self.batches_per_lr == 1 and self.valid is None else self._means(losses)
+
+    def _means(self, losses: Iterator[float]) -> Iterator[float]:
+        """Yield the mean of every `batches_per_lr` losses, or the validation loss after them."""
+        total, taken = 0.0, 0
+        for loss in losses:
             total += loss
             taken += 1
-            if taken == needed or not math.isfinite(total):
-                yield total / taken if self.valid is None or not math.isfinite(total) else self._validated(self.valid)
-                total, taken, skipped = 0.0, 0, 0
+            if not math.isfinite(total):
+                yield total
+            elif taken == self.batches_per_lr:
+                yield total / taken if self.valid is None else self._validated(self.valid)
+            else:
+                continue
+            total, taken = 0.0, 0
+
+    def _without_skipped(self, losses: Iterator[float]) -> Iterator[float]:
+        """Leave out the losses of steps that the scaler skipped because gradients overflowed; NaN if all do."""
+        skipped, scale = 0, self.scaler.get_scale()
+        for loss in losses:
+            before, scale = scale, self.scaler.get_scale()
+            skipped = skipped + 1 if scale < before else 0
+            if skipped == 0:
+                yield loss
+            elif skipped == _MAX_SKIPPED:
+                yield math.nan
 
     def _windows(self) -> Iterator[Window]:
         """Return the batches of each optimizer step, until any process runs out of them."""
@@ -118,7 +132,10 @@ class TrainingSteps:
     def _usual_step(self, window: Window) -> float:
         loss = self._gradients(window)
         if math.isfinite(loss):
-            self._updates(lambda: torch.tensor(self._recomputed(window)))
+            if self._updates.plain:
+                self.optimizer.step()
+            else:
+                self._updates(lambda: torch.tensor(self._recomputed(window)))
         return loss
 
     def _scaled_step(self, window: Window) -> float:
@@ -160,9 +177,9 @@ class TrainingSteps:
         assert self.loss_fn is not None  # it may only be None with train_step
         self.optimizer.zero_grad()
         if len(window) == 1 and self.scaler is None:
-            total = backward(self.model, self.loss_fn, window[0]).item()
+            total = attached_backward(self.model, self.loss_fn, window[0]).item()
         else:
-            total = sum(backward(self.model, self.loss_fn, batch, self._share).item() for batch in window)
+            total = sum(attached_backward(self.model, self.loss_fn, batch, self._share).item() for batch in window)
             total /= self.accumulate
         return total if self.agree is None else self.agree(total)
 

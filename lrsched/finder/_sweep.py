@@ -48,8 +48,8 @@ def lr_sweep(
     `sweep = lr_sweep(...)`, then look at `sweep.plot()` and `sweep.suggestion`.
 
     The suggestion is the best rate for a run of max(steps) steps, which is too high for a longer run with SGD. On four
-    small tasks, from 2 % of a run to the whole of it, the best rate fell by a factor of 1.8, 3, 18 and 60; from 25 %, by
-    1.8 to 6. With Adam, on one task, it rose by a factor of 1.8. To choose a rate for a whole run, use `race`.
+    small tasks, from 2 % of a run to the whole of it, the best rate fell by a factor of 1.8, 3, 18 and 60; from 25 %,
+    by 1.8 to 6. With Adam, on one task, it rose by a factor of 1.8. To choose a rate for a whole run, use `race`.
 
     What to train:
         model: the module. If it is in eval mode, it is put in train mode; parts in eval mode of a model in train mode
