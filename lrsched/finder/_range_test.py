@@ -145,19 +145,8 @@ def range_test(
     implied = [*module_of(loss_fn), *module_of(train_step), *([] if scaler is None else [scaler])]
     functions = loss_fn, train_step
     saved = Saved(model, listed(together), extra, sources=(batches, valid), implied=implied, functions=functions)
-    results: list[Repeat] = []
-    try:
-        with progress_bar(progress, "range test", repeats * len(rates)) as advance:
-            _run(training, rates, repeats, saved, _reported(callback, advance), results)
-    except BaseException as error:
-        with suppress(Exception):  # an exception may refuse attributes
-            vars(error)["curve"] = _curve(results, rates)
-        raise
-    finally:
-        close(training.batches)
-        close(training.valid)
-        saved.close()
-    return _curve(results, rates)
+    with progress_bar(progress, "range test", repeats * len(rates)) as advance:
+        return _tested(training, rates, repeats, saved, _reported(callback, advance))
 
 
 @dataclass
@@ -166,6 +155,24 @@ class Repeat:
 
     losses: list[float] = field(default_factory=list)
     stop_reason: StopReason = "interrupted"
+
+
+def _tested(training: TrainingSteps, rates: Array, repeats: int, saved: Saved, callback: Callback | None) -> Curve:
+    """Return the curve, with everything restored. An exception gets the curve so far."""
+    results: list[Repeat] = []
+    try:
+        _run(training, rates, repeats, saved, callback, results)
+    except BaseException as error:
+        with suppress(Exception):  # an exception may refuse attributes
+            vars(error)["curve"] = _curve(results, rates)
+        raise
+    finally:
+        try:
+            close(training.batches)
+            close(training.valid)
+        finally:
+            saved.close()
+    return _curve(results, rates)
 
 
 def _run(
@@ -245,7 +252,7 @@ def _agreement(model: nn.Module, sync: Sync | Literal["auto"] | None, group: Any
         wrapped = getattr(model, "_orig_mod", model)  # of a compiled model
         if not isinstance(wrapped, DistributedDataParallel):
             return None
-        sync, group = "mean", group or wrapped.process_group
+        sync, group = "mean", wrapped.process_group if group is None else group
     return partial(agree, how=sync, group=group) if sync else None
 
 

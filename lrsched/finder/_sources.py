@@ -127,7 +127,7 @@ class Replayed:
     def __init__(self, source: Iterable[Any], count: int | None = None) -> None:
         if hasattr(source, "__next__"):
             source = list(islice(source, count))
-            if not source:
+            if not source and count is not None:
                 raise ValueError(_EMPTY + _REMEDY)
             self.held = len(source)
         self._count, plain = count, type(source) in (list, tuple)
@@ -160,4 +160,5 @@ class Replayed:
     def close(self) -> None:
         """End the last pass, and with it the workers of its loader."""
         close(self._pass)
-        close(self._source)
+        if isinstance(self._source, Passes):
+            self._source.close()

@@ -122,9 +122,11 @@ def lr_sweep(
                 losses = trials.masked_losses(rates, factor, chunk, callback)
         saved.check_frozen()
     finally:
-        close(training)
-        close(evaluation)
-        saved.close()
+        try:
+            close(training)
+            close(evaluation)
+        finally:
+            saved.close()
     return Sweep(rates, marks, losses, "one after another" if trials.reason else "side by side", trials.reason)
 
 

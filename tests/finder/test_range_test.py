@@ -59,6 +59,20 @@ def test_a_tensor_lr_is_written_in_place():
     assert lr.item() == pytest.approx(0.01)
 
 
+def test_a_rate_that_the_training_itself_writes_is_overwritten():
+    model, optimizer = line()
+    seen = []
+
+    def train_step(batch):
+        seen.append(optimizer.param_groups[0]["lr"])
+        optimizer.param_groups[0]["lr"] = 3.0
+        return 1.0
+
+    curve = range_test(model, optimizer, None, BATCHES, train_step=train_step, steps=5)
+    assert seen == curve.lrs.tolist()
+    assert optimizer.param_groups[0]["lr"] == 0.1
+
+
 def two_groups(first=1e-3, second=1e-1):
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(3, 2), nn.Linear(2, 1))

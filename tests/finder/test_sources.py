@@ -206,6 +206,17 @@ def test_a_sweep_over_a_thousand_batches_holds_a_few(vectorize):
     assert source.alive == valid.alive == 0
 
 
+def test_a_source_of_the_user_is_not_closed():
+    class Closable(list):
+        def close(self):
+            pytest.fail("the user's source was closed")
+
+    for count in (None, 2):
+        replayed = Replayed(Closable(BATCHES), count)
+        assert len(list(replayed)) == (count or 3)
+        replayed.close()
+
+
 def test_batches_of_an_iterator_are_held():
     replayed = Replayed(iter(BATCHES), 2)
     assert replayed.held == 2

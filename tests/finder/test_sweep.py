@@ -177,6 +177,7 @@ INVALID = [
     ({"extra": [3]}, TypeError, r"extra\[0\] must be a module"),
     ({"batches": []}, ValueError, "batches must have at least one batch, got none"),
     ({"eval_batches": []}, ValueError, "eval_batches must have at least one batch, got none"),
+    ({"eval_batches": iter(())}, ValueError, "eval_batches must have at least one batch, got none; pass None"),
     ({"batches": 3}, TypeError, "batches must be an iterable"),
     ({"eval_batches": 3}, TypeError, "eval_batches must be an iterable"),
     ({"lrs": []}, ValueError, "lrs must have at least one learning rate, got none"),
