@@ -65,7 +65,7 @@ def test_a_loss_module_is_used_as_criterion():
         assert range_test(*classifier(), loss_fn, BATCHES, steps=20).to_json() == by_hand.to_json()
 
 
-def tested(loss_fn):
+def ranged(loss_fn):
     range_test(*classifier(), loss_fn, BATCHES)
 
 
