@@ -53,4 +53,4 @@ def test_the_figure_shows_the_floors_that_the_imports_are_held_to():
 
 
 def test_it_is_short():
-    assert len(PAGE.splitlines()) < 160
+    assert len(PAGE.splitlines()) < 190

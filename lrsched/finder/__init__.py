@@ -1,7 +1,8 @@
 """The finder: range tests and sweeps, which suggest a learning rate and restore everything; and snapshots."""
 
 from ._curve import Curve, StopReason
-from ._range_test import GroupLrs, range_test
+from ._group_rates import GroupLrs
+from ._range_test import range_test
 from ._snapshot import Saved, snapshot
 from ._sweep import lr_sweep
 from ._sweep_result import Sweep

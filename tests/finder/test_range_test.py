@@ -59,6 +59,20 @@ def test_a_tensor_lr_is_written_in_place():
     assert lr.item() == pytest.approx(0.01)
 
 
+def test_a_rate_that_the_training_itself_writes_is_overwritten():
+    model, optimizer = line()
+    seen = []
+
+    def train_step(batch):
+        seen.append(optimizer.param_groups[0]["lr"])
+        optimizer.param_groups[0]["lr"] = 3.0
+        return 1.0
+
+    curve = range_test(model, optimizer, None, BATCHES, train_step=train_step, steps=5)
+    assert seen == curve.lrs.tolist()
+    assert optimizer.param_groups[0]["lr"] == 0.1
+
+
 def two_groups(first=1e-3, second=1e-1):
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(3, 2), nn.Linear(2, 1))
@@ -281,8 +295,12 @@ INVALID = [
     ({"group_lrs": [3]}, TypeError, r"group_lrs\[0\] must be a pair"),
     ({"extra": 3}, TypeError, "extra must be a list or tuple of objects, got int"),
     ({"extra": [3]}, TypeError, r"extra\[0\] must be a module, .* got int"),
-    ({"sync": "sum"}, ValueError, "sync must be one of 'mean', 'max', 'min', 'rank0', got 'sum'"),
+    ({"sync": "sum"}, ValueError, "sync must be one of 'auto', 'mean', 'max', 'min', 'rank0', got 'sum'"),
     ({"callback": 3}, TypeError, "callback must be callable, got int"),
+    ({"progress": 1}, TypeError, r"progress must be True or False, got 1 \(int\)"),
+    ({"loss_fn": 3}, TypeError, "loss_fn must be callable, got int"),
+    ({"steps": "9"}, TypeError, "steps must be an integer"),
+    ({"valid": 3}, TypeError, "valid must be iterable more than once, such as a list or a DataLoader, got int"),
     ({"scaler": 3}, TypeError, "scaler must be a gradient scaler such as torch.amp.GradScaler, got int"),
     ({"train_step": square}, TypeError, "pass either loss_fn"),
     ({"loss_fn": None}, TypeError, "pass either loss_fn"),
