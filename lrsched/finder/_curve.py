@@ -120,7 +120,7 @@ class Curve:
     def smoothed(self) -> tuple[Array, Array]:
         """The learning rates and smoothed losses that the rules use; both empty if there are too few points."""
         points = self._points
-        return (10.0**points.x, points.smooth()[0]) if points else (np.empty(0), np.empty(0))
+        return (10.0**points.x, points.line) if points else (np.empty(0), np.empty(0))
 
     @cached_property
     def _points(self) -> Points | None:

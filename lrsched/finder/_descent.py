@@ -118,7 +118,7 @@ RULES: dict[str, Callable[[Descent], float]] = {
 def descent(points: Points) -> Descent | str:
     """Return the descent, or the reason why there is none."""
     first, end, errors = _low_part(points)
-    smoothed, slope = points.smooth()
+    smoothed, slope = points.line, points.slope
     bottom = first + int(smoothed[first:end].argmin())
     head = float(points.y[:first].mean())
     for _ in range(2):  # the head is the mean loss before a tenth of the descent, which depends on the head
@@ -141,7 +141,10 @@ def _low_part(points: Points) -> tuple[int, int, float]:
     standard error for each further decade: a real descent stays low until the loss diverges.
     """
     n = len(points.x)
-    total = np.append(0.0, np.cumsum(points.y - points.y.mean()))
+    head = np.median(points.y[:10])
+    fall = max(head - points.line.min(), 4.0 * points.noise)
+    y = np.minimum(points.y, head + 0.3 * fall)  # an explosion must not outweigh the descent
+    total = np.append(0.0, np.cumsum(y - y.mean()))
     i, j = np.arange(3, n - 2)[:, None], np.arange(6, n + 1)[None, :]
     length = np.maximum(j - i, 1)
     fall = total[i] / i - (total[j] - total[i]) / length

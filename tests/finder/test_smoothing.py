@@ -20,7 +20,7 @@ def test_points_end_with_divergence_or_before_the_first_non_finite_loss():
 
 def test_smoothing_keeps_straight_lines_and_does_not_lag():
     losses = 3 - 0.2 * X
-    smoothed, slopes = usable_points(LRS, losses).smooth()
+    smoothed, slopes = (lambda p: (p.line, p.slope))(usable_points(LRS, losses))
     np.testing.assert_allclose(smoothed, losses, atol=1e-9)
     np.testing.assert_allclose(slopes, -0.2, atol=1e-9)
 
