@@ -21,7 +21,7 @@ MIN_POINTS = 8  # a suggestion needs at least this many
 _MAX_POINTS = 500  # if there are more, neighbouring points are averaged
 _WIDTHS = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 11.0, 15.0)  # half widths of the fits that are tried, in points
 _THIRD_TO_NOISE = 1.4826 / math.sqrt(20.0)  # median absolute third difference → standard deviation, for normal noise
-_AGREE = 1.25  # fits agree if they lie within this many standard errors
+_AGREE = 1.0  # fits agree if their values, with this many standard errors on either side, overlap
 
 
 @dataclass(frozen=True)
