@@ -137,7 +137,11 @@ def _local_noise(y: Array) -> Array:
 
 
 def _gradual(widths: Array) -> Array:
-    """Return the widths so that neighbouring fits differ by at most one point in width; otherwise the line would jump."""
+    """Return widths that change by at most one point from a fit to the next; otherwise the line would jump.
+
+    A single fit that is narrower than its neighbours is chance.
+    """
     place = np.arange(len(widths))
-    narrow = (widths[None, :] + np.abs(place[None, :] - place[:, None])).min(axis=1)
+    usual = _moving_median(widths, 5)
+    narrow = (usual[None, :] + np.abs(place[None, :] - place[:, None])).min(axis=1)
     return np.convolve(np.pad(narrow, 1, mode="edge"), [0.25, 0.5, 0.25], mode="valid")
