@@ -24,7 +24,7 @@ from ..commands import add_out, add_seeds, chosen, count, option_parser
 from ..files import Records, write
 from ..text_tables import markdown, show
 from ..tiny.grid import CONSTANT, RATES, RECIPE, final_losses
-from ..tiny.tasks import OPTIMIZERS, TASKS, held_out
+from ..tiny.tasks import TASKS, held_out
 from . import other_finders
 
 Record = dict[str, Any]  # of a task and a seed: the losses of its range test, and the final losses over the grid
@@ -90,31 +90,25 @@ def geometric(values: Iterable[float]) -> float:
     return float(np.exp(np.mean(np.log(list(values)))))
 
 
-def ratios(records: Sequence[Record], rule: Rule) -> tuple[dict[str, float], int]:
-    """Return a task's ratio by schedule, and how many seeds had no suggestion; for these, the default rate counts."""
+def suggested(records: Sequence[Record], rule: Rule) -> tuple[list[float], int]:
+    """Return a rule's learning rate for each seed, and how many are missing; for these, the default rate counts."""
     task = TASKS[records[0]["task"]]
     default = task.make_optimizer([torch.nn.Parameter(torch.zeros(1))]).param_groups[0]["lr"]
     found = [rule(curve_of(record), default) for record in records]
-    lrs = [default if lr is None else lr for lr in found]
-    return {schedule: ratio(records, schedule, lrs) for schedule in (RECIPE, CONSTANT)}, found.count(None)
+    return [default if lr is None else lr for lr in found], found.count(None)
 
 
-def totals(tasks: Mapping[str, Sequence[Record]]) -> list[list[str]]:
+def totals(tasks: Mapping[str, Sequence[Record]], schedule: str) -> list[list[str]]:
     """Return the table of means and worst tasks, a line for each rule."""
-    lines = [["Rule", *(f"{part}: {what}" for part in ("chosen on", "held out") for what in HEADS), "None"]]
+    lines = [["Rule", *(f"{part}: {what}" for part in ("chosen on", "held out") for what in ("mean", "worst")), "None"]]
     for name, rule in RULES.items():
-        found = {task: ratios(records, rule) for task, records in tasks.items()}
+        found = {task: suggested(records, rule) for task, records in tasks.items()}
         line = [name]
         for part in (False, True):
-            here = [by_schedule for task, (by_schedule, _) in found.items() if held_out(task) == part]
-            for schedule in (RECIPE, CONSTANT):
-                values = [by_schedule[schedule] for by_schedule in here]
-                line += [f"{geometric(values):.2f}", f"{max(values):.1f}"] if values else ["", ""]
+            values = [ratio(tasks[task], schedule, lrs) for task, (lrs, _) in found.items() if held_out(task) == part]
+            line += [f"{geometric(values):.2f}", f"{max(values):.1f}"] if values else ["", ""]
         lines.append([*line, str(sum(missing for _, missing in found.values()))])
     return lines
-
-
-HEADS = ("mean", "worst", "constant, mean", "constant, worst")
 
 
 def details(tasks: Mapping[str, Sequence[Record]]) -> list[list[str]]:
@@ -124,7 +118,8 @@ def details(tasks: Mapping[str, Sequence[Record]]) -> list[list[str]]:
         if not held_out(name):
             final = np.log(np.fmax(final_grid(records, RECIPE), 1e-12)).mean(axis=0)
             best = [f"{np.exp(final.min()):.3g}", f"{RATES[final.argmin()]:.2g}"]
-            lines.append([name, *(f"{ratios(records, rule)[0][RECIPE]:.2f}" for rule in RULES.values()), *best])
+            given = [f"{ratio(records, RECIPE, suggested(records, rule)[0]):.2f}" for rule in RULES.values()]
+            lines.append([name, *given, *best])
     return lines
 
 
@@ -132,13 +127,12 @@ def notes(seeds: int, steps: int, tasks: int) -> list[str]:
     return [
         f"{tasks} tasks, {seeds} seeds, {steps} steps. Each figure is the validation loss at the suggestion, divided by "
         "that of the best rate of a grid (factor 10^¼, the same rate for all seeds) plus a hundredth of the untrained "
-        "loss, and at least 1; geometric means over seeds and tasks. Mean and worst: a warm-up over 5 % of the steps, "
-        "then linearly to zero. Constant: the rate held, relative to the best constant rate.",
+        "loss, and at least 1; geometric means over seeds and tasks. Losses between two rates of the grid are "
+        "interpolated; a loss counts as at most ten untrained losses.",
         "None: suggestions that are missing; the optimizer's default rate counts in their place (SGD 0.01, Adam and "
-        "AdamW 0.001). A loss counts as at most ten untrained losses. Losses between two rates of the grid are "
-        "interpolated.",
+        "AdamW 0.001).",
         "The tasks are divided by a hash of their names. Our rule was chosen on one half; of the other half, only the "
-        "totals were ever looked at.",
+        "totals were looked at.",
         f"Hardware: {machine.hardware()}.",
     ]
 
@@ -165,13 +159,18 @@ def main(argv: list[str]) -> int:
 
 
 def report(records: Records, tasks: Mapping[str, Sequence[Record]], argv: list[str]) -> None:
-    """Print the table of totals, and write the results."""
+    """Print the tables of totals, and write the results."""
     title = "How good suggested learning rates are"
-    lines = totals(tasks)
+    headings = {RECIPE: "A warm-up over 5 % of the steps, then linearly to zero", CONSTANT: "The rate held constant"}
+    sections = [f"# {title}"]
+    for schedule, heading in headings.items():
+        lines = totals(tasks, schedule)
+        show(lines, heading, right=lines[0][1:])
+        sections += [f"## {heading}", markdown(lines)]
     below = notes(records.config["seeds"], records.config["steps"], len(tasks))
-    sections = [f"# {title}", markdown(lines), *below, "## The tasks that rules were chosen on", markdown(details(tasks))]
+    chosen_on = "## The tasks that the rule was chosen on, with warm-up and decay"
+    sections += [*below, chosen_on, markdown(details(tasks))]
     write(records.folder / "table.md", "\n\n".join(sections) + "\n")
     command = shlex.join(["python", "-m", "benchmarks", "range_test_quality", *argv])
     write(records.folder / "info.json", {"command": command, **machine.origin(), "configuration": records.config})
-    show(lines, title, right=lines[0][1:])
     print(*below, f"Written to {records.folder}: table.md, runs.jsonl, info.json", sep="\n")
