@@ -150,8 +150,8 @@ def notes(seeds: int, steps: int, tasks: int) -> list[str]:
     return [
         f"{tasks} tasks, {seeds} seeds, {steps} steps. Each figure is the validation loss at the suggestion, divided "
         "by that of the best rate of a grid (factor 10^¼, the same rate for all seeds) plus a hundredth of the "
-        "untrained loss, and at least 1; geometric means over seeds and tasks. Losses between two rates of the grid are "
-        "interpolated; a loss counts as at most ten untrained losses.",
+        "untrained loss, and at least 1; geometric means over seeds and tasks. Losses between two rates of the grid "
+        "are interpolated; a loss counts as at most ten untrained losses.",
         "None: suggestions that are missing; the optimizer's default rate counts in their place (SGD 0.01, Adam and "
         "AdamW 0.001).",
         "The tasks are divided by a hash of their names. Our rule was chosen on one half; of the other half, only the "
