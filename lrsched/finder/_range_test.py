@@ -58,8 +58,13 @@ def range_test(
     """Train with rising learning rates until the loss diverges, restore everything, and return the losses as a Curve.
 
     lr(k) = start_lr·(end_lr/start_lr)^(k/(steps−1)) for k = 0 … steps−1, or linear in k. Each loss is taken before the
-    step with its learning rate. Use it before training: `curve = range_test(...)`, look at `curve.plot()` and
-    `curve.warning`, and set the optimizer's learning rate: `set_lr(optimizer, curve.suggestion)`.
+    step with its learning rate. Use it before training: look at `curve.plot()` and `curve.warning`, and take the
+    suggestion as the highest rate of a schedule that warms up and decays to zero. Held constant, or without a warm-up,
+    it is often too high.
+
+        curve = range_test(model, optimizer, loss_fn, loader)
+        set_lr(optimizer, curve.suggestion)
+        scheduler = SequenceLR(optimizer, Warmup(steps // 20) * Linear(steps))
 
     Everything that `snapshot` covers is restored, even if an exception is raised. So are the random generators that
     loaders, samplers, datasets and transforms own, and those that `loss_fn` and `train_step` use. Batches taken from an
