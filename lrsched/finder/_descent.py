@@ -90,6 +90,8 @@ class Descent:
         """Return a reason to doubt the suggestion, and what to do about it, or None."""
         if self.bottom >= len(self.x) - 3 and stop_reason in ("completed", "data exhausted"):
             return "range too short: the loss was still falling at the end, raise end_lr"
+        if self.bottom >= len(self.x) - 3 and stop_reason == "interrupted":
+            return "interrupted while the loss was still falling: run the test to its end"
         if self.depth(0.1) <= self.x[len(self.x) // 10]:
             return "range too short: the loss was falling from the start, lower start_lr"
         if self.errors < _CLEAR:

@@ -81,6 +81,8 @@ def test_a_rising_loss_has_no_suggestion(losses):
 def test_a_loss_that_falls_to_the_end_has_a_warning():
     curve = Curve(LRS, 2 - 1 / (1 + np.exp(-(X - 1) / 0.5)))
     assert "range too short" in curve.warning
+    interrupted = Curve(LRS, 2 - 1 / (1 + np.exp(-(X - 1) / 0.5)), stop_reason="interrupted")
+    assert interrupted.warning == "interrupted while the loss was still falling: run the test to its end"
     assert "raise end_lr" in curve.warning
     assert curve.suggestion is not None
 
