@@ -131,7 +131,7 @@ def test_the_default_on_reduced_cifar10():
         setting: {seed: round(run["metrics"]["accuracy"][-1], 4) for seed, run in by_seed.items()}
         for setting, by_seed in records.items()
     }
-    table = rows(r"Sequence, CIFAR-10 \(5,000 images\)")
+    table = rows(r"Sequence, CIFAR-10 \(5,000 images\) \| either − cutoff")
     for (_, *cells), sequence in zip(table, SEQUENCES.values(), strict=True):
         assert [run["final"]["unlearned"] for run in records[f"{sequence}-either"].values()] == [0] * 5
         cutoff = "seq1-cutoff-0.01" if sequence == "seq1" else f"{sequence}-cutoff"  # from 0.01 of the first loss
@@ -139,20 +139,41 @@ def test_the_default_on_reduced_cifar10():
         assert cells == [said(pair) for pair in pairs]
 
 
-def test_what_rules_do_to_a_steep_sequence_on_digits():
-    found = accuracies("rules-digits")
-    table = rows(r"Sequence \| by either")
-    for (_, *cells), (ratio, noise) in zip(
-        table, [("0.5", ""), ("0.5", "-noise"), ("0.1", ""), ("0.1", "-noise")], strict=True
-    ):
+STEEP = [("0.5", ""), ("0.5", "-noise"), ("0.1", ""), ("0.1", "-noise")]
+
+
+def steep(folder, heading, seeds):
+    """Check the table of a steep sequence; return the differences to either of smoothed and patience, row by row."""
+    found = accuracies(folder)
+    differences = []
+    for (_, *cells), (ratio, noise) in zip(rows(heading), STEEP, strict=True):
         by = {rule: f"{ratio}-{rule}{noise}" for rule in ("either", "oscillate", "smoothed", "patience")}
         value = {rule: said([*found[setting].values()]) for rule, setting in by.items()}
         smoothed, patience = (paired(found, by[rule], by["either"]) for rule in ("smoothed", "patience"))
         expected = [value["either"], value["oscillate"], value["smoothed"], said(smoothed)]
         assert cells == [*expected, value["patience"], said(patience)]
-        for difference in (smoothed, patience):
-            assert len(difference) == 5
+        assert len(smoothed) == len(patience) == seeds
+        differences.append((smoothed, patience))
+    return differences
+
+
+def test_what_rules_do_to_a_steep_sequence_on_digits():
+    for (ratio, _), differences in zip(STEEP, steep("rules-digits", r"Sequence \| by either", seeds=5), strict=True):
+        for difference in differences:
             assert (fmean(difference) > half(difference)) == (ratio == "0.1")
+
+
+def test_what_rules_do_to_a_steep_sequence_on_reduced_cifar10():
+    differences = steep("rules-cifar10-reduced", r"Sequence, CIFAR-10 \(5,000 images\) \| by either", seeds=3)
+    for smoothed, patience in differences:
+        assert abs(fmean(smoothed)) < half(smoothed)
+        assert fmean(patience) < 0
+    records = runs("rules-cifar10-reduced")
+    finished = [run for by_seed in records.values() for run in by_seed.values()]
+    assert [run["final"]["unlearned"] for run in finished] == [0] * 72
+    for ratio, noise in STEEP:
+        advances = [len(run["events"]) for run in records[f"{ratio}-patience{noise}"].values()]
+        assert set(advances) == {1, 2}
 
 
 @pytest.mark.parametrize(("rule", "count"), [("patience", 0), ("patience-3", 2)])
