@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import tracemalloc
+from functools import partial
 from itertools import islice
 from typing import get_args
 from xml.etree import ElementTree
@@ -425,10 +426,15 @@ def test_json_is_printed_number_by_number():
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_ctrl_c_ends_it_quietly(program):
     argv = [*PROGRAMS[program], "show", "inverse", "--steps", "1000000000"]
-    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    listen = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # background jobs of a shell ignore the signal
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(argv, **pipes, text=True, preexec_fn=listen) as process:
         process.stdout.readline()
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate()
+        try:
+            _, errors = process.communicate(timeout=120)
+        finally:
+            process.kill()
     assert (process.returncode, errors) == (130, "")
 
 
