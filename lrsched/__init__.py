@@ -13,6 +13,7 @@ Outside the wings: `plot` draws, `__main__` is the command line, and three priva
 
 from types import FunctionType as _FunctionType
 
+from ._functions import supervised
 from .comparison import (
     MetricAverage,
     Per,
@@ -159,6 +160,7 @@ __all__ = [
     "range_test",
     "set_lr",
     "snapshot",
+    "supervised",
 ]
 
 # Pickles and tracebacks then show the public names, whichever file the code is in.
