@@ -63,7 +63,7 @@ class Places:
         """Make the model use its own memory again, with these values in it, and no gradients."""
         self.point_to(self._own)
         for own, value in zip(self._own, tensors, strict=True):
-            if own is not value and not torch.equal(own, value):
+            if own.device != value.device or not torch.equal(own, value):
                 own.copy_(value)
         for parameter in self.parameters:
             parameter.grad = None
@@ -157,9 +157,9 @@ class _Stack:
         self.count = self._ensemble.members
 
     def state(self, i: int) -> Standing:
-        found, places = self._ensemble.tensors(i), self._recipe.places
-        tensors = places.read()
-        for name, index in places.named(self._recipe.model).items():
+        found = self._ensemble.tensors(i)
+        tensors = self._recipe.places.copies()
+        for name, index in self._recipe.places.named(self._recipe.model).items():
             tensors[index] = found[name]
         return Standing(tensors, self._ensemble.optimizer_state(i))
 
@@ -213,8 +213,8 @@ class _Single:
 
     def evaluate(self, batch: Any, averaged: bool) -> Tensor:
         recipe = self._recipe
-        with self._turn():
-            pass
+        if not self.alive:
+            return torch.full((1,), math.nan, dtype=torch.float64)
         recipe.places.point_to(self._tensors)
         if averaged:
             assert self._mean is not None
@@ -250,16 +250,16 @@ class Members:
 
     def step(self, batch: Any, rates: Array) -> Tensor:
         """Train every member on a batch at its rates, shape (members, param groups); return the losses, NaN if lost."""
-        rewind = self._recipe.random_state()
-        losses, first = [], True
+        rewind = self._recipe.random_state() if len(self._units) > 1 else None
+        losses, drawn = [], False
         for unit, rows in zip(self._units, self._rows(), strict=True):
             if not unit.alive:
                 losses.append(torch.full((unit.count,), math.nan, dtype=torch.float64))
                 continue
-            if not first:
+            if drawn and rewind is not None:
                 rewind()
-            first = False
             losses.append(unit.step(batch, rates[rows]))
+            drawn = True
         return torch.cat(losses)
 
     def start_average(self) -> None:
