@@ -12,7 +12,6 @@ from torch.optim import Optimizer
 
 from .._check import choice, integer, number
 from ..ensembles._ensemble import Method
-from ..schedulers._groups import write
 from ._json import json_text, json_values
 from ._race_drawing import draw_race
 from ._sweep_result import checked_lrs, checked_steps
