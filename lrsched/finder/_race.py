@@ -172,7 +172,7 @@ def race(
         saved.close()
         raise
     winner = heats.racing[0]
-    found = verdict(rates, losses, winner, sequence, marks, steps, heats.first_loss)
+    found = verdict(rates, losses, winner, sequence, marks, steps, heats.untrained)
     return Race(
         rates,
         marks,

@@ -114,7 +114,7 @@ class Heats:
     passes: Passes
     ranks: Ranks
     apart: int = 0
-    first_loss: float = math.nan  # of the untrained model
+    untrained: float = math.nan  # the loss of the untrained model
     leavers: list[Leaver] = field(default_factory=list)
     racing: list[int] = field(init=False)
 
@@ -125,6 +125,9 @@ class Heats:
         """Run all heats and return the losses, shape (members, rungs); `racing` then holds the winner alone."""
         plan = self.plan
         losses = np.full((len(plan.lrs), len(plan.marks)), np.nan)
+        batches = plan.eval_batches
+        if batches is not None and plan.judge != "train":
+            self.untrained = self.ranks.each(lambda: self.recipe.untrained_loss(batches))[0]
         begin = 0
         for rung, (mark, stay) in enumerate(zip(plan.marks, plan.keep, strict=True)):
             judged = self._judged(begin, mark)
@@ -146,7 +149,9 @@ class Heats:
         return judged
 
     def _lost(self, loss: float) -> bool:
-        return not loss <= _BLOWN_UP * abs(self.first_loss) and not (math.isfinite(loss) and self.first_loss == 0.0)
+        """Return whether a member has diverged: its loss is not finite, or very much higher than the untrained one."""
+        limit = _BLOWN_UP * abs(self.untrained)
+        return not math.isfinite(loss) or (0.0 < limit < math.inf and loss > limit)
 
     def _trained(self, begin: int, end: int) -> dict[int, float]:
         """Train this rank's members and judge them. The second half of the steps counts for means."""
@@ -158,7 +163,7 @@ class Heats:
             batch = self.passes.draw()
             found = self.members.step(batch, np.array([self.plan.rates[member].at(k) for member in self.mine]))
             if k == 0:
-                self._check_first(found[0].item())
+                self._note_first(found[0].item())
             total = total + found
             if k >= half:
                 seen = seen + found
@@ -170,10 +175,11 @@ class Heats:
         judged = torch.where(torch.isfinite(total) & torch.isfinite(judged), judged, torch.nan)
         return dict(zip(self.mine, judged.tolist(), strict=True))
 
-    def _check_first(self, loss: float) -> None:
+    def _note_first(self, loss: float) -> None:
         if not math.isfinite(loss):
             raise ValueError(f"loss_fn must be finite for the untrained model, got {loss}")
-        self.first_loss = loss
+        if self.plan.judge == "train":
+            self.untrained = loss
 
     def _report(self, mark: int, judged: dict[int, float]) -> None:
         callback = self.plan.callback
