@@ -79,8 +79,8 @@ def race(
     except for rounding.
 
     A race is as good as a schedule whose rate was tuned, not better, and the length must be known: the best rate
-    depends on `steps`. The winner was best after an eighth of the steps, which is a guess about the end. The first rungs may
-    lie in the warm-up, where high rates still look good; the last one should not. If the loss diverges later,
+    depends on `steps`. The winner was best after an eighth of the steps, which is a guess about the end. The first rungs
+    may lie in the warm-up, where high rates still look good; the last one should not. If the loss diverges later,
     `start.retreat()` goes back to the next lower rate.
 
     What to train:

@@ -22,7 +22,7 @@ def net(seed=0, dropout=0.25):
     """Return a network with dropout and batch norm in float64."""
     torch.manual_seed(seed)
     return nn.Sequential(
-        nn.Linear(4, 8), nn.BatchNorm1d(8), nn.Tanh(), nn.Dropout(dropout), nn.Linear(8, 1)
+        nn.Linear(4, 8, bias=False), nn.BatchNorm1d(8), nn.Tanh(), nn.Dropout(dropout), nn.Linear(8, 1)
     ).double()
 
 

@@ -64,7 +64,9 @@ def test_side_by_side_it_is_that_but_for_rounding(make_optimizer):
     assert torch.equal(after, rng)
     for name, value in model.state_dict().items():
         assert torch.allclose(value, expected[name], rtol=1e-9, atol=1e-11)
-    for state, own in zip(start.optimizer.state_dict()["state"].values(), optimizer_state["state"].values(), strict=True):
+    for state, own in zip(
+        start.optimizer.state_dict()["state"].values(), optimizer_state["state"].values(), strict=True
+    ):
         assert state.keys() == own.keys()
         for name, value in own.items():
             assert torch.allclose(state[name], value, rtol=1e-9, atol=1e-11)
@@ -454,7 +456,7 @@ def test_retreat_goes_back_to_each_lower_rate_where_it_left(vectorize):
 # ---------------------------------------------------------------- restored at an exception
 
 
-class Failed(Exception):
+class FailedError(Exception):
     pass
 
 
@@ -472,15 +474,15 @@ def fails_at(call, error):
 def failing(name):
     """Return the options of a race that fails, and the error."""
     if name == "callback":
-        return {"callback": fails_at(8, Failed())}, Failed
+        return {"callback": fails_at(8, FailedError())}, FailedError
     if name == "Ctrl-C":
         return {"callback": fails_at(8, KeyboardInterrupt())}, KeyboardInterrupt
     if name == "batches ran out":
         return {"batches": iter(BATCHES[:5])}, ValueError
     if name == "all diverged":
         return {"lrs": [1e100, 1e150]}, ValueError
-    fail = fails_at(30, Failed())
-    return {"loss_fn": lambda model, batch: [fail(), loss_fn(model, batch)][1]}, Failed
+    fail = fails_at(30, FailedError())
+    return {"loss_fn": lambda model, batch: [fail(), loss_fn(model, batch)][1]}, FailedError
 
 
 @by_method
@@ -510,7 +512,9 @@ def test_everything_is_restored_at_an_exception(name, vectorize):
 
 
 def test_batches_that_run_out_are_an_error():
-    with pytest.raises(ValueError, match="batches ran out: 5 of the 8 that the rungs need; pass a list or a DataLoader"):
+    with pytest.raises(
+        ValueError, match="batches ran out: 5 of the 8 that the rungs need; pass a list or a DataLoader"
+    ):
         start_race(net(), SGD, batches=iter(BATCHES[:5]))
     with pytest.raises(ValueError, match="batches must have at least one batch, got none"):
         start_race(net(), SGD, batches=iter([]))
