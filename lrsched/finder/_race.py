@@ -79,8 +79,8 @@ def race(
     except for rounding.
 
     A race is as good as a schedule whose rate was tuned, not better, and the length must be known: the best rate
-    depends on `steps`. The winner was best after an eighth of the steps, which is a guess about the end. The first rungs
-    may lie in the warm-up, where high rates still look good; the last one should not. If the loss diverges later,
+    depends on `steps`. The winner was best after an eighth of the steps, which is a guess about the end. The first
+    rungs may lie in the warm-up, where high rates still look good; the last one should not. If the loss diverges later,
     `start.retreat()` goes back to the next lower rate.
 
     What to train:
@@ -91,8 +91,8 @@ def race(
         batches: the training batches. They are drawn one at a time, none ahead; when they end, they start over, unless
             they come from an iterator. `start.batches` has the rest.
         sequence: the sequence of the whole training, counted in optimizer steps.
-        lrs: the learning rates, different, finite and > 0; by default six around the optimizer's own, from a hundredth
-            of it to 100 times (SGD: LIMIT times).
+        lrs: the learning rates, different, finite and > 0; by default six around the optimizer's own: 0.01, 0.1, 1,
+            3.2, 10 and 32 times it for SGD, otherwise 0.01, 0.1, 1, 10, 32 and 100 times.
         steps: the optimizer steps of the whole training, an integer ≥ 1.
 
     How to choose:
