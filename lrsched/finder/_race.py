@@ -41,7 +41,7 @@ from ._race_verdict import verdict
 from ._snapshot import Saved
 from ._undo import RANDOM
 
-_FEW = 7  # on a CPU, stacking up to this many members saves less than a twentieth of a run, and costs the last bits
+_FEW = 7  # on a CPU, stacking up to this many members saves at most a tenth of a training, and costs the last bits
 _APART = 3  # up to this many members left, a CPU trains them faster one after another
 
 
@@ -166,7 +166,7 @@ def race(
             heats, why_not = _prepared(recipe, plan, passes, vectorize, most, saved)
             losses = heats.run()
         saved.check_frozen()
-        text = verdict(rates, losses, heats.winner, sequence, marks, steps, heats.untrained)
+        text = verdict(rates, losses, heats.winner, sequence, marks, steps, heats.untrained, heats.present)
         optimizer = _handed_over(heats)
     except BaseException:
         saved.close()

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 from torch.utils._pytree import tree_map
 
 from .._functions import Callback
@@ -115,6 +116,7 @@ class Heats:
     ranks: Ranks
     apart: int = 0
     untrained: float = math.nan  # the loss of the untrained model
+    present: dict[int, float] = field(default_factory=dict)  # with judge="average", the last losses of the weights
     leavers: list[Leaver] = field(default_factory=list)
     racing: list[int] = field(init=False)
 
@@ -146,8 +148,9 @@ class Heats:
     def _judged(self, begin: int, end: int) -> dict[int, float]:
         """Train from one rung to the next, and return the losses of all ranks' members by index; NaN if diverged."""
         judged: dict[int, float] = {}
-        for found in reversed(self.ranks.each(lambda: self._trained(begin, end))):
+        for found, present in reversed(self.ranks.each(lambda: self._trained(begin, end))):
             judged |= found
+            self.present |= present
         if all(self._lost(judged[member]) for member in self.racing):
             tried = ", ".join(f"{self.plan.lrs[member]:g}" for member in self.racing)
             raise ValueError(f"lrs: training diverged at every learning rate by step {end} ({tried}): pass lower lrs")
@@ -158,8 +161,11 @@ class Heats:
         limit = _BLOWN_UP * abs(self.untrained)
         return not math.isfinite(loss) or (0.0 < limit < math.inf and loss > limit)
 
-    def _trained(self, begin: int, end: int) -> dict[int, float]:
-        """Train this rank's members and judge them. The second half of the steps counts for means."""
+    def _trained(self, begin: int, end: int) -> tuple[dict[int, float], dict[int, float]]:
+        """Train this rank's members and judge them; return what they are judged by, and the losses of their weights.
+
+        The second half of the steps counts for means. Only judge="average" needs the losses of the weights, at the end.
+        """
         half = (begin + end) // 2
         total = seen = torch.zeros((), dtype=torch.float64)
         for k in range(begin, end):
@@ -172,13 +178,16 @@ class Heats:
             total = total + found
             if k >= half:
                 seen = seen + found
-        if self.plan.judge == "train":
-            judged = seen / (end - half)
-        else:
-            assert self.plan.eval_batches is not None
-            judged = self.members.eval_losses(self.plan.eval_batches, averaged=self.plan.judge == "average")
+        judged = self._eval_losses(self.plan.judge == "average") if self.plan.judge != "train" else seen / (end - half)
         judged = torch.where(torch.isfinite(total) & torch.isfinite(judged), judged, torch.nan)
-        return dict(zip(self.mine, judged.tolist(), strict=True))
+        present: list[float] = []
+        if self.plan.judge == "average" and end == self.plan.marks[-1]:
+            present = self._eval_losses(averaged=False).tolist()
+        return dict(zip(self.mine, judged.tolist(), strict=True)), dict(zip(self.mine, present, strict=False))
+
+    def _eval_losses(self, averaged: bool) -> Tensor:
+        assert self.plan.eval_batches is not None
+        return self.members.eval_losses(self.plan.eval_batches, averaged)
 
     def _note_first(self, loss: float) -> None:
         if not math.isfinite(loss):

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from ..sequences._sequence import Sequence
 
 _NEARLY = 0.01  # a smaller lead, relative to the loss, is no lead
+_UNSTEADY = 0.5  # a larger difference of the last weights' loss from that of their mean, relative to the loss
 _LOOKS = 257  # positions at which to look for the sequence's maximum
 
 
@@ -19,6 +20,7 @@ def verdict(
     marks: list[int],
     steps: int,
     untrained: float,
+    present: dict[int, float],
 ) -> str:
     """Return who won and what is in doubt, as one line.
 
@@ -27,6 +29,7 @@ def verdict(
         winner: the index of the winner in `lrs`.
         sequence, steps: the sequence, and the steps of the whole training.
         untrained: the untrained model's loss.
+        present: the members' losses with their last weights, if they were judged by a mean of the weights.
     """
     notes = [_lead(lrs, losses[:, -1], winner)]
     if len(lrs) > 1 and lrs[winner] in (min(lrs), max(lrs)):
@@ -34,6 +37,10 @@ def verdict(
         notes.append(f"it is the {end} of the rates, so the best may lie beyond: consider more lrs")
     if losses[winner, -1] > untrained:
         notes.append(f"its loss is above the untrained model's, {untrained:.4g}: consider lower lrs")
+    if present.get(winner, losses[winner, -1]) > losses[winner, -1] + _UNSTEADY * abs(losses[winner, -1]):
+        notes.append(
+            f"its last weights have {present[winner]:.4g}, far above their mean, so its rate is near the limit"
+        )
     if _rises_later(sequence, marks[-1], steps):
         notes.append("the sequence still rises after the last rung, so no member was tried at its highest rate")
     return "; ".join(notes)
