@@ -28,7 +28,6 @@ from ._race_arguments import (
     checked_judge,
     checked_keep,
     checked_marks,
-    checked_optimizer,
     checked_own_rate,
     checked_race_lrs,
 )
@@ -39,6 +38,7 @@ from ._race_result import Race, Retreat
 from ._race_spread import spread
 from ._race_verdict import verdict
 from ._snapshot import Saved
+from ._sweep import _made
 from ._undo import RANDOM
 
 _FEW = 7  # on a CPU, stacking up to this many members saves at most a tenth of a training, and costs the last bits
@@ -150,7 +150,7 @@ def race(
     check_kinds(model, make_optimizer, batches, eval_batches, extra, callback)
     loss_fn = as_loss_fn(loss_fn)
     bare = model.module if isinstance(model, DistributedDataParallel) else model
-    optimizer = checked_optimizer(make_optimizer, bare)
+    optimizer = _made(make_optimizer, bare)
     rates, by_position = _rates(optimizer, given, sequence)
     sources, implied = (batches, eval_batches), module_of(loss_fn)
     saved = Saved(model, optimizer, extra, sources=sources, implied=implied, functions=[loss_fn])
@@ -158,11 +158,9 @@ def race(
         if eval_batches is not None and hasattr(eval_batches, "__next__"):
             eval_batches = list(eval_batches)  # each rung goes through it
         plan = Plan(rates, by_position, marks, stay, chosen, eval_batches, callback)
-        recipe = _recipe(bare, make_optimizer, loss_fn, optimizer, extra)
-        passes = Passes(batches, marks[-1])
+        recipe, passes = _recipe(bare, make_optimizer, loss_fn, optimizer, extra), Passes(batches, marks[-1])
         with torch.enable_grad(), modes_kept(bare):
-            if not bare.training:  # as validation or from_pretrained() leave it
-                bare.train()
+            _in_train_mode(bare)
             heats, why_not = _prepared(recipe, plan, passes, vectorize, most, saved)
             losses = heats.run()
         saved.check_frozen()
@@ -171,16 +169,21 @@ def race(
     except BaseException:
         saved.close()
         raise
+    return _result(heats, losses, text, why_not, optimizer)
+
+
+def _result(heats: Heats, losses: np.ndarray, text: str, why_not: str, optimizer: Optimizer) -> Race:
+    plan = heats.plan
     return Race(
-        rates,
-        marks,
+        plan.lrs,
+        plan.marks,
         losses,
-        rates[heats.winner],
-        marks[-1],
+        plan.lrs[heats.winner],
+        plan.marks[-1],
         "one after another" if why_not else "side by side",
         f"{text}; one after another: {why_not}" if why_not else text,
         optimizer=optimizer,
-        batches=passes.current,
+        batches=heats.passes.current,
         retreats=_retreats(heats, optimizer),
     )
 
@@ -235,8 +238,15 @@ def _why_not_stacked(recipe: Recipe, vectorize: Vectorize, count: int, passes: P
     rewind = recipe.random_state()
     reason = obstacle(recipe.model, recipe.make_optimizer, recipe.loss_fn, first)
     saved.restore(random=False)
+    _in_train_mode(recipe.model)
     rewind()
     return reason or ""
+
+
+def _in_train_mode(model: nn.Module) -> None:
+    """Put a model that is in eval mode as a whole, as validation or from_pretrained() leave it, in train mode."""
+    if not model.training:
+        model.train()
 
 
 def _on_cpu(model: nn.Module) -> bool:
