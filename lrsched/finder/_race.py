@@ -128,6 +128,7 @@ def race(
 
     >>> import torch
     >>> from lrsched import Linear, Warmup, race
+    >>> _ = torch.manual_seed(0)
     >>> model = torch.nn.Linear(2, 1)
     >>> batch = torch.eye(2), torch.tensor([[1.0], [-1.0]])
     >>> start = race(
@@ -136,12 +137,12 @@ def race(
     ...     torch.nn.MSELoss(),
     ...     [batch],
     ...     Warmup(12) * Linear(240),
-    ...     [0.01, 0.1, 1.0, 10.0],
+    ...     [0.01, 0.1, 0.5, 10.0],
     ...     steps=240,
     ...     eval_batches=[batch],
     ... )
     >>> start.lr, start.position, start.optimizer.param_groups[0]["lr"] == start.lr * Linear(240)(30)
-    (1.0, 30, True)
+    (0.5, 30, True)
     """
     marks = checked_marks(rungs, steps)
     stay, chosen = checked_keep(keep, len(marks)), checked_judge(judge, eval_batches)
