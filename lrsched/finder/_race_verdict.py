@@ -39,7 +39,7 @@ def verdict(
         notes.append(f"its loss is above the untrained model's, {untrained:.4g}: consider lower lrs")
     if present.get(winner, losses[winner, -1]) > losses[winner, -1] + _UNSTEADY * abs(losses[winner, -1]):
         notes.append(
-            f"its last weights have {present[winner]:.4g}, far above their mean, so its rate is near the limit"
+            f"its last weights have {present[winner]:.4g}, far above their mean: its rate may be near the limit"
         )
     if _rises_later(sequence, marks[-1], steps):
         notes.append("the sequence still rises after the last rung, so no member was tried at its highest rate")
