@@ -36,7 +36,7 @@ from ._race_members import Members, Places, Recipe
 from ._race_ranks import Ranks
 from ._race_result import Race, Retreat
 from ._race_spread import spread
-from ._race_verdict import verdict
+from ._race_verdict import rises_later, verdict
 from ._snapshot import Saved
 from ._sweep import _made
 from ._undo import RANDOM
@@ -93,7 +93,9 @@ def race(
             they come from an iterator. `start.batches` has the rest.
         sequence: the sequence of the whole training, counted in optimizer steps.
         lrs: the learning rates, different, finite and > 0; by default six around the optimizer's own: 0.01, 0.1, 1,
-            3.2, 10 and 32 times it for SGD, otherwise 0.01, 0.1, 1, 10, 32 and 100 times.
+            3.2, 10 and 32 times it for SGD, otherwise 0.01, 0.1, 1, 10, 32 and 100 times. Of these, at a rung at which
+            the sequence still rises, not the best stay but the best one and its neighbours, as losses then favour high
+            rates.
         steps: the optimizer steps of the whole training, an integer ≥ 1.
 
     How to choose:
@@ -158,7 +160,8 @@ def race(
     try:
         if eval_batches is not None and hasattr(eval_batches, "__next__"):
             eval_batches = list(eval_batches)  # each rung goes through it
-        plan = Plan(rates, by_position, marks, stay, chosen, eval_batches, callback)
+        rising = [lrs is None and rises_later(sequence, mark, steps) for mark in marks[:-1]]
+        plan = Plan(rates, by_position, marks, stay, chosen, eval_batches, callback, [*rising, False])
         recipe, passes = _recipe(bare, make_optimizer, loss_fn, optimizer, extra), Passes(batches, marks[-1])
         with torch.enable_grad(), modes_kept(bare):
             _in_train_mode(bare)

@@ -83,6 +83,7 @@ class Plan:
         marks, keep: after which steps members leave, and how many then stay.
         judge, eval_batches: what to judge by.
         callback: called after each rung for each member, or None.
+        rising: at which marks the best member stays with its neighbours, because the sequence still rises there.
     """
 
     lrs: list[float]
@@ -92,6 +93,7 @@ class Plan:
     judge: Judge
     eval_batches: Iterable[Any] | None
     callback: Callback | None
+    rising: list[bool]
 
 
 @dataclass
@@ -210,15 +212,18 @@ class Heats:
         """Keep the best members; of equal ones, those with the lower learning rates."""
         finite = [member for member in self.racing if math.isfinite(judged[member])]
         ranked = sorted(finite, key=lambda member: (judged[member], self.plan.lrs[member]))
-        self.racing = sorted(ranked[:stay])
+        staying = ranked[:stay]
+        if self.plan.rising[self.plan.marks.index(mark)]:
+            staying = neighbours(ranked[0], sorted(finite, key=lambda member: self.plan.lrs[member]), stay)
+        self.racing = sorted(staying)
         highest = max(self.plan.lrs[member] for member in self.racing)
         random = self.recipe.random_state()
         mask = [member in self.racing for member in self.mine]
         if not any(mask):  # a rank without members of its own goes on with its best, for its random state
             best = min(range(len(mask)), key=lambda i: (not math.isfinite(judged[self.mine[i]]), judged[self.mine[i]]))
             mask[best] = True
-        for member in ranked[stay:]:
-            if self.plan.lrs[member] < highest:
+        for member in ranked:
+            if member not in staying and self.plan.lrs[member] < highest:
                 self.leavers.append(Leaver(member, mark, self._standing(member, mask), random))
         if not all(mask):
             self.members.keep(mask)
@@ -233,6 +238,13 @@ class Heats:
             return None
         i = self.mine.index(member)
         return offloaded(self.members.state(i), copied=mask[i])
+
+
+def neighbours(best: int, in_order: list[int], count: int) -> list[int]:
+    """Return the best member and those next to it in a list, `count` in all; of two equally near, the earlier first."""
+    place = in_order.index(best)
+    low = max(0, min(place - count // 2, len(in_order) - count))
+    return in_order[low : low + count]
 
 
 def offloaded(standing: Standing, *, copied: bool) -> Standing:

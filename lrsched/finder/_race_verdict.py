@@ -41,7 +41,7 @@ def verdict(
         notes.append(
             f"its last weights have {present[winner]:.4g}, far above their mean: its rate may be near the limit"
         )
-    if _rises_later(sequence, marks[-1], steps):
+    if rises_later(sequence, marks[-1], steps):
         notes.append("the sequence still rises after the last rung, so no member was tried at its highest rate")
     return "; ".join(notes)
 
@@ -58,7 +58,7 @@ def _lead(lrs: list[float], last: NDArray[np.float64], winner: int) -> str:
     return lead
 
 
-def _rises_later(sequence: Sequence, mark: int, steps: int) -> bool:
+def rises_later(sequence: Sequence, mark: int, steps: int) -> bool:
     """Return whether the sequence has its maximum after the mark."""
     positions = np.unique(np.linspace(0, steps - 1, _LOOKS).astype(int)).tolist()
     tried = max(sequence(k) for k in [*(k for k in positions if k < mark), mark - 1])
