@@ -5,7 +5,7 @@ Import everything public from `lrsched`. The map has one line per wing; a wing i
     sequences/   position k → factor f(k): decays, cycles, pictures, what joins them; `parse`, `by_name`
     schedulers/  write lr = base · f(k) into an optimizer: k counts steps (`SequenceLR`) or advances (`PlateauSequence`)
     ensembles/   train many copies of one model side by side (`Ensemble`)
-    finder/      find a learning rate and restore everything (`range_test`, `lr_sweep`, `snapshot`)
+    finder/      find a learning rate and restore everything (`range_test`, `lr_sweep`, `race`, `snapshot`)
     comparison/  train many settings and seeds, and report how they differ (`compare`)
 
 Outside the wings: `plot` draws, `__main__` is the command line, and three private files hold what several wings share.
@@ -31,10 +31,13 @@ from .ensembles import (
 from .finder import (
     Curve,
     GroupLrs,
+    Judge,
+    Race,
     Saved,
     StopReason,
     Sweep,
     lr_sweep,
+    race,
     range_test,
     snapshot,
 )
@@ -133,6 +136,7 @@ __all__ = [
     "InverseSqrt",
     "InverseSqrtLR",
     "InverseTime",
+    "Judge",
     "Linear",
     "Method",
     "MetricAverage",
@@ -151,6 +155,7 @@ __all__ = [
     "Pixels",
     "PlateauSequence",
     "Polynomial",
+    "Race",
     "Ramp",
     "RampScale",
     "Randomness",
@@ -187,6 +192,7 @@ __all__ = [
     "lr_sweep",
     "parse",
     "preview",
+    "race",
     "range_test",
     "set_lr",
     "snapshot",

@@ -1,0 +1,299 @@
+"""race(): start a training at several learning rates, and continue with the best."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from collections.abc import Sequence as Items
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+from torch.optim import Optimizer
+
+from .._functions import Callback, LossFn, MakeOptimizer, as_loss_fn, modes_kept, module_of
+from ..ensembles._ensemble import Vectorize
+from ..ensembles._equivalence import obstacle, unprofitable
+from ..schedulers._groups import read, write
+from ..schedulers._rates import Rates
+from ..sequences._sequence import Sequence
+from ._group_rates import ratios_to_first
+from ._owned import owned, used_by
+from ._race_arguments import (
+    check_kinds,
+    check_sequence,
+    checked_chunk,
+    checked_judge,
+    checked_keep,
+    checked_marks,
+    checked_own_rate,
+    checked_race_lrs,
+)
+from ._race_heats import Heats, Judge, Leaver, Passes, Plan, offloaded
+from ._race_members import Members, Places, Recipe
+from ._race_ranks import Ranks
+from ._race_result import Race, Retreat
+from ._race_spread import spread
+from ._race_verdict import rises_later, verdict
+from ._snapshot import Saved
+from ._sweep import _made
+from ._undo import RANDOM
+
+_FEW = 7  # on a CPU, stacking up to this many members saves at most a tenth of a training, and costs the last bits
+_APART = 3  # up to this many members left, a CPU trains them faster one after another
+
+
+def race(
+    model: nn.Module,
+    make_optimizer: MakeOptimizer,
+    loss_fn: LossFn,
+    batches: Iterable[Any],
+    sequence: Sequence,
+    lrs: Items[float] | np.ndarray | None = None,
+    *,
+    steps: int,
+    rungs: Items[float] = (1 / 32, 1 / 16, 1 / 8),
+    keep: Items[int] = (3, 2, 1),
+    judge: Judge = "average",
+    eval_batches: Iterable[Any] | None = None,
+    vectorize: Vectorize = "auto",
+    chunk: int | None = None,
+    extra: Items[object] = (),
+    callback: Callback | None = None,
+) -> Race:
+    """Start a training at several learning rates, drop the worse ones early, and return the winner to continue with.
+
+    Every member trains as the whole training would: from the model's weights, on the same batches with the same random
+    numbers, its rate at step k being lr · sequence(k). After each rung the best `keep` stay. The winner's weights and
+    buffers become the model's, and its optimizer continues at `position`:
+
+        sequence = Warmup(steps // 20) * Linear(steps)
+        start = race(model, make_optimizer, loss_fn, batches, sequence, steps=steps, eval_batches=valid)
+        scheduler = SequenceLR(start.optimizer, sequence, last_epoch=start.position - 1)
+        for batch in islice(start.batches, steps - start.position):
+            ...  # your training loop, with scheduler.step() after each optimizer.step()
+
+    By default six members take 1.28 times the optimizer steps of one training. Members that train one after another are
+    exact: the training is, bit for bit, one that had the winner's rate from its first step. Side by side, it is that
+    except for rounding.
+
+    A race is as good as a schedule whose rate was tuned, not better, and the length must be known: the best rate
+    depends on `steps`. The winner was best after an eighth of the steps, which is a guess about the end. The first
+    rungs may lie in the warm-up, where high rates still look good; the last one should not. If the loss diverges later,
+    `start.retreat()` goes back to the next lower rate.
+
+    What to train:
+        model: the module, trained in train mode if it is in eval mode as a whole; otherwise each part in its own mode.
+        make_optimizer: make_optimizer(params) -> a new optimizer. Its first param group takes the learning rates; the
+            other groups keep their ratio to it.
+        loss_fn: loss_fn(model, batch) -> scalar tensor, or a loss module of torch such as `nn.CrossEntropyLoss()`.
+        batches: the training batches. They are drawn one at a time, none ahead; when they end, they start over, unless
+            they come from an iterator. `start.batches` has the rest.
+        sequence: the sequence of the whole training, counted in optimizer steps.
+        lrs: the learning rates, different, finite and > 0; by default six around the optimizer's own: 0.01, 0.1, 1,
+            3.2, 10 and 32 times it for SGD, otherwise 0.01, 0.1, 1, 10, 32 and 100 times. Of these, at a rung at which
+            the sequence still rises, not the best stay but the best one and its neighbours, as losses then favour high
+            rates.
+        steps: the optimizer steps of the whole training, an integer ≥ 1.
+
+    How to choose:
+        rungs: increasing shares of `steps`, in (0, 1], after which members leave.
+        keep: how many members stay after each rung, decreasing to 1.
+        judge: "average" for the loss on `eval_batches` of the mean of the weights since half-way from the last rung,
+            which stands for a decay of the rate; "valid" for the loss on `eval_batches` of the weights; "train" for the
+            mean training loss since half-way from the last rung.
+        eval_batches: validation batches, evaluated in eval mode at each rung; None only with judge="train".
+
+    How to train:
+        vectorize: "auto" (side by side on an accelerator; on a CPU only more than seven members of a small network
+            without convolutions), True (side by side whenever possible) or False (one after another).
+        chunk: the most members to train side by side, an integer ≥ 1, to limit memory; None for all.
+
+    Other:
+        extra: random generators to advance as in one training, and other objects to restore if an exception is raised,
+            as for `snapshot`.
+        callback: callback(k, lr, loss), called after each rung at step k for each member that was in it; NaN if lost.
+
+    With `torch.distributed`, every rank must make the same call with the same batches. The members are shared out over
+    the ranks, and all ranks get the winner; `model` may be in DistributedDataParallel.
+
+    Members share the attributes of modules other than parameters and buffers. If an exception is raised, Ctrl-C
+    included, everything is restored that `snapshot` covers; an iterator's batches cannot be.
+
+    Raises:
+        TypeError, ValueError: if an argument is invalid, before anything is changed.
+        ValueError: if there are too few batches, or if training diverged at every learning rate.
+
+    Source: successive halving (Jamieson and Talwalkar, 2016), on the training itself.
+
+    >>> import torch
+    >>> from lrsched import Linear, Warmup, race
+    >>> _ = torch.manual_seed(0)
+    >>> model = torch.nn.Linear(2, 1)
+    >>> batch = torch.eye(2), torch.tensor([[1.0], [-1.0]])
+    >>> start = race(
+    ...     model,
+    ...     lambda params: torch.optim.SGD(params, lr=0.1),
+    ...     torch.nn.MSELoss(),
+    ...     [batch],
+    ...     Warmup(12) * Linear(240),
+    ...     [0.01, 0.1, 0.5, 10.0],
+    ...     steps=240,
+    ...     eval_batches=[batch],
+    ... )
+    >>> start.lr, start.position, start.optimizer.param_groups[0]["lr"] == start.lr * Linear(240)(30)
+    (0.5, 30, True)
+    """
+    marks = checked_marks(rungs, steps)
+    stay, chosen = checked_keep(keep, len(marks)), checked_judge(judge, eval_batches)
+    given, most = None if lrs is None else checked_race_lrs(lrs), checked_chunk(chunk, vectorize)
+    check_sequence(sequence)
+    check_kinds(model, make_optimizer, batches, eval_batches, extra, callback)
+    loss_fn = as_loss_fn(loss_fn)
+    bare = model.module if isinstance(model, DistributedDataParallel) else model
+    optimizer = _made(make_optimizer, bare)
+    rates, by_position = _rates(optimizer, given, sequence)
+    sources, implied = (batches, eval_batches), module_of(loss_fn)
+    saved = Saved(model, optimizer, extra, sources=sources, implied=implied, functions=[loss_fn])
+    try:
+        if eval_batches is not None and hasattr(eval_batches, "__next__"):
+            eval_batches = list(eval_batches)  # each rung goes through it
+        rising = [lrs is None and rises_later(sequence, mark, steps) for mark in marks[:-1]]
+        plan = Plan(rates, by_position, marks, stay, chosen, eval_batches, callback, [*rising, False])
+        recipe, passes = _recipe(bare, make_optimizer, loss_fn, optimizer, extra), Passes(batches, marks[-1])
+        with torch.enable_grad(), modes_kept(bare):
+            _in_train_mode(bare)
+            heats, why_not = _prepared(recipe, plan, passes, vectorize, most, saved)
+            losses = heats.run()
+        saved.check_frozen()
+        text = verdict(rates, losses, heats.winner, sequence, marks, steps, heats.untrained, heats.present)
+        optimizer = _handed_over(heats)
+    except BaseException:
+        saved.close()
+        raise
+    return _result(heats, losses, text, why_not, optimizer)
+
+
+def _result(heats: Heats, losses: np.ndarray, text: str, why_not: str, optimizer: Optimizer) -> Race:
+    plan = heats.plan
+    return Race(
+        plan.lrs,
+        plan.marks,
+        losses,
+        plan.lrs[heats.winner],
+        plan.marks[-1],
+        "one after another" if why_not else "side by side",
+        f"{text}; one after another: {why_not}" if why_not else text,
+        optimizer=optimizer,
+        batches=heats.passes.current,
+        retreats=_retreats(heats, optimizer),
+    )
+
+
+def _rates(optimizer: Optimizer, lrs: list[float] | None, sequence: Sequence) -> tuple[list[float], list[Rates]]:
+    """Return the members' learning rates, and those of each one's param groups by position."""
+    ratios = ratios_to_first(optimizer, "make_optimizer", "give the first group an lr > 0")
+    rates = spread(optimizer, checked_own_rate(read(optimizer))) if lrs is None else lrs
+    return rates, [Rates([rate * ratio for ratio in ratios], sequence) for rate in rates]
+
+
+def _recipe(
+    model: nn.Module, make_optimizer: MakeOptimizer, loss_fn: LossFn, optimizer: Optimizer, extra: Items[object]
+) -> Recipe:
+    """Return what members have in common."""
+    generators = [value for value in extra if isinstance(value, RANDOM)]
+    used = owned([model, *used_by(getattr(loss_fn, "__wrapped__", loss_fn))]).generators
+    places = Places([model, *module_of(loss_fn)], optimizer)
+    return Recipe(model, make_optimizer, loss_fn, places, [*generators, *used])
+
+
+def _prepared(
+    recipe: Recipe, plan: Plan, passes: Passes, vectorize: Vectorize, chunk: int | None, saved: Saved
+) -> tuple[Heats, str]:
+    """Return the heats with this rank's members, and why these train one after another, or ""."""
+    ranks = Ranks()
+    mine = ranks.share(len(plan.lrs))
+    found: list[tuple[Members, str]] = []
+
+    def prepare() -> None:
+        reason = _why_not_stacked(recipe, vectorize, len(mine), passes, saved)
+        found.append((Members(recipe, len(mine), 0 if reason else chunk or len(mine)), reason))
+
+    ranks.each(prepare)
+    members, why_not = found[0]
+    apart = _APART if vectorize == "auto" and _on_cpu(recipe.model) and not why_not else 0
+    return Heats(plan, recipe, members, mine, passes, ranks, apart), why_not
+
+
+def _why_not_stacked(recipe: Recipe, vectorize: Vectorize, count: int, passes: Passes, saved: Saved) -> str:
+    """Return why this rank's members train one after another, or "" if they train side by side."""
+    if vectorize is False:
+        return "vectorize=False"
+    if count == 1:
+        return "there is only one"
+    if vectorize == "auto":
+        if _on_cpu(recipe.model) and count <= _FEW:
+            return f"on a CPU, up to {_FEW} members gain little from training side by side"
+        if reason := unprofitable(recipe.model):
+            return reason
+    first = passes.first()
+    rewind = recipe.random_state()
+    reason = obstacle(recipe.model, recipe.make_optimizer, recipe.loss_fn, first)
+    saved.restore(random=False)
+    _in_train_mode(recipe.model)
+    rewind()
+    return reason or ""
+
+
+def _in_train_mode(model: nn.Module) -> None:
+    """Put a model that is in eval mode as a whole, as validation or from_pretrained() leave it, in train mode."""
+    if not model.training:
+        model.train()
+
+
+def _on_cpu(model: nn.Module) -> bool:
+    return next(model.parameters()).device.type == "cpu"
+
+
+def _handed_over(heats: Heats) -> Optimizer:
+    """Give the model the winner's weights and buffers, and return its optimizer."""
+    winner, places, members = heats.winner, heats.recipe.places, heats.members
+    if heats.ranks.size == 1:
+        places.put(members.state(0).tensors)
+        optimizer = members.optimizer(0)
+    else:
+        mine = heats.mine.index(winner) if winner in heats.mine else 0
+        standing = heats.ranks.from_owner(winner, lambda: offloaded(members.state(mine), copied=True))
+        places.put(standing.tensors)
+        optimizer = heats.recipe.optimizer()
+        optimizer.load_state_dict(standing.optimizer)
+    _set_rates(optimizer, heats.plan.rates[winner], heats.plan.marks[-1])
+    return optimizer
+
+
+def _set_rates(optimizer: Optimizer, rates: Rates, position: int) -> None:
+    """Set the rates at a position, and the base rates, from which any scheduler continues."""
+    write(optimizer, rates.at(position))
+    for group, base in zip(optimizer.param_groups, rates.bases, strict=True):
+        group["initial_lr"] = base
+
+
+def _retreats(heats: Heats, optimizer: Optimizer) -> list[Retreat]:
+    """Return the members that can be gone back to, in ascending order of their learning rates."""
+    lrs, places, ranks = heats.plan.lrs, heats.recipe.places, heats.ranks
+    lower = [leaver for leaver in heats.leavers if lrs[leaver.member] < lrs[heats.winner]]
+
+    def restore(leaver: Leaver, rates: Rates) -> None:
+        standing = ranks.from_owner(leaver.member, lambda: leaver.standing)
+        assert standing is not None
+        places.put(standing.tensors)
+        optimizer.load_state_dict(standing.optimizer)
+        _set_rates(optimizer, rates, leaver.mark)
+        leaver.rewind()
+
+    return [
+        Retreat(lrs[leaver.member], leaver.mark, partial(restore, leaver, heats.plan.rates[leaver.member]))
+        for leaver in sorted(lower, key=lambda leaver: lrs[leaver.member])
+    ]
