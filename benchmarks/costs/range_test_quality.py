@@ -169,14 +169,17 @@ def main(argv: list[str]) -> int:
     options = parser.parse_args(argv)
     names = chosen("task", options.tasks, TASKS)
     torch.set_num_threads(1)
-    torch.set_flush_denormal(True)
     seeds = range(options.seeds)
     config = {"steps": options.steps, "seeds": options.seeds, "rates": rounded(RATES)}
     records = Records(options.out, ("task", "seed"), config)
-    for name in tqdm(names, unit="task", leave=False):
-        if any((name, seed) not in records.found for seed in seeds):
-            for record in measured(name, seeds, options.steps):
-                records.add(record)
+    torch.set_flush_denormal(True)
+    try:
+        for name in tqdm(names, unit="task", leave=False):
+            if any((name, seed) not in records.found for seed in seeds):
+                for record in measured(name, seeds, options.steps):
+                    records.add(record)
+    finally:
+        torch.set_flush_denormal(False)
     report(records, {name: [records.found[name, seed] for seed in seeds] for name in names}, argv)
     return 0
 

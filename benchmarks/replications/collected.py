@@ -91,11 +91,16 @@ class Answer:
     judge: Callable[[Collected], Found]
 
 
+MEASUREMENTS = ("race_quality", "range_test_quality")  # of this package, not of published claims
+
+
 def collect(results: Path) -> Collected:
     """Read a folder of results. The tables are in the benchmarks' order, the longest first."""
     tables: list[Table] = []
     studies: dict[str, list[Any]] = {}
     for path in sorted(results.glob("*/runs.jsonl")):
+        if path.parent.name.startswith(MEASUREMENTS):
+            continue
         study = next((name for name in STUDIES if path.parent.name.startswith(name)), None)
         if study:
             studies.setdefault(study, []).append(latest(records(path)))

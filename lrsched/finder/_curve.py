@@ -44,7 +44,7 @@ class Curve:
     >>> lrs = np.logspace(-5, 1, 61)
     >>> curve = Curve(lrs, 2 - 1 / (1 + (0.01 / lrs) ** 2) + np.maximum(lrs - 0.3, 0))
     >>> f"{curve.suggestion:.3f}", f"{curve.suggestions['steepest']:.3f}"
-    ('0.030', '0.010')
+    ('0.040', '0.010')
     """
 
     lrs: Array

@@ -107,7 +107,7 @@ def test_anything_but_an_optimizer_is_refused(case):
 def test_a_plain_function_is_refused_as_a_sequence(function):
     for sequence in (function, [Inverse(), function]):
         optimizer = mixed()
-        with pytest.raises(TypeError, match="LambdaLR"):
+        with pytest.raises(TypeError, match="Function"):
             SequenceLR(optimizer, sequence)
         assert "initial_lr" not in optimizer.param_groups[0]
 

@@ -21,9 +21,9 @@ from tests.schedulers.plateau import HALF, make
 @pytest.mark.parametrize(
     ("arguments", "error", "match"),
     [
-        ({"sequence": lambda k: 0.5}, TypeError, "sequence.*LambdaLR"),
-        ({"sequence": math.exp}, TypeError, "sequence.*LambdaLR"),
-        ({"sequence": [HALF, lambda k: 0.5]}, TypeError, "sequence.*LambdaLR"),
+        ({"sequence": lambda k: 0.5}, TypeError, "sequence.*Function"),
+        ({"sequence": math.exp}, TypeError, "sequence.*Function"),
+        ({"sequence": [HALF, lambda k: 0.5]}, TypeError, "sequence.*Function"),
         ({"sequence": 0.5}, TypeError, "sequence.*0.5"),
         ({"sequence": None}, TypeError, "sequence.*None"),
         ({"sequence": "inverse"}, TypeError, "sequence.*'inverse'"),

@@ -84,7 +84,7 @@ class TestPreview:
     @pytest.mark.parametrize(
         ("arguments", "error", "match"),
         [
-            ({"sequence": lambda k: 1.0}, TypeError, "sequence.*LambdaLR"),
+            ({"sequence": lambda k: 1.0}, TypeError, "sequence.*Function"),
             ({"sequence": 0.5}, TypeError, "sequence"),
             ({"on": "plateau"}, ValueError, "on must.*'plateau'"),
             ({"on": None}, TypeError, "on must.*None"),

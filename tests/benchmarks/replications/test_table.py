@@ -100,8 +100,9 @@ def test_ctrl_c_keeps_the_finished_runs_and_a_rerun_resumes(tmp_path):
     kept = (tmp_path / "runs.jsonl").read_bytes()
     done = len(lines(tmp_path))
     assert done >= 2
-    assert re.search(rf"\| SGD \| .* \| {done} \| \d \|", (tmp_path / "table.md").read_text())
-    assert json.loads((tmp_path / "info.json").read_text())["runs left"] == 1000 - done
+    reported = rf"({done}|{done - 1})"  # the signal may come after a run is recorded and before it is reported
+    assert re.search(rf"\| SGD \| .* \| {reported} \| \d \|", (tmp_path / "table.md").read_text())
+    assert json.loads((tmp_path / "info.json").read_text())["runs left"] in (1000 - done, 1001 - done)
 
     assert main([*options, str(done + 1)]) == 0
     assert (tmp_path / "runs.jsonl").read_bytes().startswith(kept)
