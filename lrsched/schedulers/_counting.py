@@ -26,16 +26,17 @@ class _StepCounter(LRScheduler):
     @uncompiled
     def step(self, epoch: int | None = None) -> None:
         """Go to the next position, or to position `epoch` (deprecated, as in torch), and write its values."""
-        if self._step_count == 1:
+        count = self._step_count
+        if count == 1:
             warn_of_order(self.optimizer)
-        if epoch is not None:
-            epoch = _position(epoch)
-            warnings.warn(EPOCH_DEPRECATION_WARNING, UserWarning, stacklevel=2)
-        if epoch is None and self.last_epoch >= 0 and not self._users_get_lr:
+        if epoch is None and self.last_epoch >= 0 and not self._users_get_lr:  # the usual case, which is timed
             self._advance()
         else:
+            if epoch is not None:
+                epoch = _position(epoch)
+                warnings.warn(EPOCH_DEPRECATION_WARNING, UserWarning, stacklevel=2)
             self._update_lr(epoch)
-        self._step_count += 1
+        self._step_count = count + 1
 
     def _advance(self) -> None:
         """Write the values of the next position."""
