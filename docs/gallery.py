@@ -22,11 +22,12 @@ POSITIONS = 120
 INTRODUCTION = """\
 # Gallery
 
-Every sequence of the package, and what can be made of them. A sequence maps a position k = 0, 1, 2, … to a factor of
-the base learning rate. Pass it to `SequenceLR(optimizer, sequence)` and step that per batch or per epoch, or to
-`PlateauSequence`, which steps when the validation loss says so. See also [which schedule?](which_schedule.md).
+Every sequence in the package, and how to combine them. A sequence maps a position k = 0, 1, 2, … to a factor of
+the base learning rate. Pass it to `SequenceLR(optimizer, sequence)`, stepped by batch or by epoch, or to
+`PlateauSequence`, which advances when the validation loss stalls or rises. See also
+[which schedule?](which_schedule.md).
 
-`sequence.plot()` draws any of them, and a notebook shows the picture by itself. So does the command line, such as
+`sequence.plot()` draws any of them, and a notebook shows the picture by itself. On the command line, use
 `lrsched show cosine one-cycle -o out.png`.
 
 This page is written by `python docs/gallery.py`.
@@ -56,7 +57,7 @@ SECTIONS = {
         ),
         "OneCycle": (
             "OneCycle(110)",
-            "fastai's `fit_one_cycle`; short trainings at a high rate. `OneCycleLR` moves the momentum too, as in the "
+            "fastai's `fit_one_cycle`; short training at a high rate. `OneCycleLR` also cycles the momentum, as in the "
             "publication. Step it by the batch.",
         ),
         "WarmupStableDecay": (
@@ -84,14 +85,14 @@ SECTIONS = {
             "`Geometric(0.97).every(n)` with n batches in between. `Geometric(0.5)` and `Geometric(0.1)` suit "
             '`PlateauSequence(…, on="patience")`.',
         ),
-        "Exponential": ("Exponential(0.03)", "The same curve as `Geometric`, for those who think in decay rates."),
+        "Exponential": ("Exponential(0.03)", "The same curve as `Geometric`, if you think in decay rates."),
         "StepDecay": (
             "StepDecay(0.5, 20)",
-            "The formula of textbooks. If you come from torch's StepLR, you want `Geometric(d).every(r)`.",
+            "The formula of textbooks. To replace torch's StepLR, use `Geometric(d).every(r)`.",
         ),
         "TimeDecay": (
             "TimeDecay(0.002)",
-            "Kept because it is published. If you know time-based decay as 1/(1 + d·k), you want `InverseTime`.",
+            "Kept because it is published. For the usual time-based decay, 1/(1 + d·k), use `InverseTime`.",
         ),
     },
     "Cycles": {
@@ -118,23 +119,26 @@ SECTIONS = {
         ),
         "Values": (
             "Values(np.hanning(120))",
-            "Factors from elsewhere: a file, a search, a schedule that a publication gives as a list.",
+            "Factors from elsewhere: a file, a search, a list in a publication.",
         ),
         "Function": (
             "Function(lambda k: (1 + np.cos(k / 8)) / (2 + k / 20))",
-            "Those who come from torch's LambdaLR. A named function can be resumed; torch's state leaves it out.",
+            "What torch's LambdaLR does. The state holds the function's name; torch's state leaves the function out.",
         ),
-        "Pixels": ("Pixels(picture, steps=300)", "The curious. `ImageLR` follows it between two limits."),
+        "Pixels": ("Pixels(picture, steps=300)", "For the curious. `ImageLR` follows it between two limits."),
     },
 }
 COMBINATORS = {
     "then": ("Warmup(20).then(Constant(), at=20).then(Linear(40), at=70)", "One schedule after another."),
-    "*": ("Cosine(40).repeated(40) * Geometric(0.6).every(40)", "Restarts from lower and lower; a warm-up on top."),
+    "*": (
+        "Cosine(40).repeated(40) * Geometric(0.6).every(40)",
+        "Restarts that get lower and lower; a warm-up over a decay.",
+    ),
     "scaled": ("0.5 * Cosine(100)", "A smaller share for one of several param groups."),
     "clipped": ("Cosine(100).clipped(low=0.2)", "A floor, or a ceiling."),
     "repeated": ("Linear(30).repeated(30)", "Cycles of any shape."),
     "delayed": ("Cosine(60).delayed(40)", "A flat start before a decay."),
-    "skipped": ("Cosine(100).skipped(40)", "A run that joins a schedule halfway."),
+    "skipped": ("Cosine(100).skipped(40)", "A run that joins a schedule midway."),
     "every": ("Geometric(0.7).every(20)", "A schedule by epochs in a loop that steps by batches."),
 }
 
@@ -167,13 +171,12 @@ def page() -> str:
 def entry(title: str, name: str, call: str, use: str, documented: object) -> str:
     """Return one entry: a heading, the picture and its call, the docstring's text and source, and the use."""
     text, source = described(documented)
-    who = "Use" if name in COMBINATORS else "Who uses it"
     lines = [
         f"### {title}",
         f"![{call}](gallery/{picture(name).name})",
         f"`{call}`",
         *text,
-        filled(f"**{who}:** {use}"),
+        filled(f"**Use:** {use}"),
     ]
     if source:
         lines.append(filled(f"**Source:** {source}"))
@@ -182,7 +185,7 @@ def entry(title: str, name: str, call: str, use: str, documented: object) -> str
 
 def described(documented: object) -> tuple[list[str], str]:
     """Return the paragraphs of a docstring that say what the thing is, without examples, and its source."""
-    paragraphs = inspect.getdoc(documented).removeprefix("Return ").split("\n\n")
+    paragraphs = re.sub("^the ", "The ", inspect.getdoc(documented).removeprefix("Return ")).split("\n\n")
     text = [part for part in paragraphs if not re.match(r"Args:|Raises |>>> |The attribute |Source: ", part)]
     text = [re.split(r"\s+Raises ", part)[0] for part in text]
     sources = re.search(r"^Source: (.*?)(?=\n\n|\Z)", "\n\n".join(paragraphs), re.DOTALL | re.MULTILINE)

@@ -2,10 +2,10 @@
 
 Import everything public from `lrsched`. The map has one line per wing; a wing imports only from wings above it.
 
-    sequences/   position k → factor f(k): decays, cycles, pictures, what joins them; `parse`, `by_name`
+    sequences/   position k → factor f(k): decays, cycles, pictures and how to combine them; `parse`, `by_name`
     schedulers/  write lr = base · f(k) into an optimizer: k counts steps (`SequenceLR`) or advances (`PlateauSequence`)
     ensembles/   train many copies of one model side by side (`Ensemble`)
-    finder/      find a learning rate and restore everything (`range_test`, `lr_sweep`, `race`, `snapshot`)
+    finder/      find a learning rate (`range_test`, `lr_sweep`, `race`), and restore everything (`snapshot`)
     comparison/  train many settings and seeds, and report how they differ (`compare`)
 
 Outside the wings: `plot` draws, `__main__` is the command line, and three private files hold what several wings share.

@@ -27,13 +27,13 @@ HELP = """\
 A SCHEDULE is a name, followed by a colon and its arguments if it takes any:
   inverse   geometric:0.95   sawtooth:period=20,aligned=true   piecewise:30/60,1/0.1/0.01
 An argument is a number, true, false, none, a list of numbers such as 1/0.5/0.1 (with one entry: 1/), or a word.
-If `steps` is missing, it is that of --steps, or 100: cosine, one-cycle:rise=0.4
+If `steps` is missing, it is the value of --steps, or 100: cosine, one-cycle:rise=0.4
 A SCHEDULE may also be an expression. Quote it, so that the shell leaves it alone:
   "0.5 * Inverse()"   "Warmup(5, start=0.2).then(Constant(), at=5).then(Linear(10), at=40)"
-The names that Hugging Face's transformers gives to schedules are read too, with `by_name:` if they are also ours:
+Names of schedules in Hugging Face's transformers work too. If a name is also one of the above, add `by_name:`:
   cosine_with_restarts:steps=1000,warmup=50,cycles=3   by_name:linear,steps=1000,warmup=50
 """
-STEPS = 100  # of a schedule that needs to know, if nobody says
+STEPS = 100  # for a schedule that needs `steps`, if none are given
 ROWS = 60  # at most this many rows of a table, unless --steps or --every say otherwise
 FIRST = 6  # learning rates of a picture that its summary lists
 
@@ -83,7 +83,7 @@ def _show(arguments: argparse.Namespace) -> None:
 
 def _draw(sequences: dict[str, Sequence], steps: int, lr: float, arguments: argparse.Namespace) -> None:
     if arguments.every is not None:
-        raise ValueError("--every is for what is printed: leave it out, or leave out -o")
+        raise ValueError("--every applies to printed output: leave out --every or -o")
     number("--steps", steps, high=MOST)
     x = plot.positions(steps)
     curves = {text: [lr * sequence(k) for k in x.tolist()] for text, sequence in sequences.items()}
@@ -135,7 +135,7 @@ def _short_form(text: str, name: str, words: str, steps: int) -> Sequence:
     except TypeError as error:
         if call is by_name or plain(name) not in theirs or "unexpected keyword" not in str(error):
             raise
-        raise TypeError(f"{error}; for transformers', write by_name:{theirs[plain(name)]},…") from None
+        raise TypeError(f"{error}; for the one of transformers, write by_name:{theirs[plain(name)]},…") from None
 
 
 def _unknown(text: str) -> Sequence:
@@ -145,7 +145,7 @@ def _unknown(text: str) -> Sequence:
     except ValueError as error:
         ours = {plain(key) for key in NAMES}
         more = ", ".join(name for name in get_args(ScheduleName) if plain(name) not in ours)
-        raise ValueError(f"{error}; or from transformers': {more}") from None
+        raise ValueError(f"{error}; or from transformers: {more}") from None
 
 
 # image
@@ -177,7 +177,7 @@ def _image(arguments: argparse.Namespace) -> None:
 
 
 def _summary(photo: str, pixels: Pixels, rate: Callable[[int], float]) -> dict[str, Any]:
-    """Return what there is to know about the learning rates of a picture; of very many, a sample is averaged."""
+    """Return a summary of a picture's learning rates. If there are very many, its statistics are those of a sample."""
     used = min(pixels.steps, len(pixels))
     sample = [rate(k) for k in plot.positions(used).tolist()]
     height, width = pixels._original
@@ -236,7 +236,7 @@ def _print_json(sequences: dict[str, Sequence], positions: range, lr: float) -> 
 def _print_members(
     about: Mapping[str, object], columns: dict[str, Callable[[int], float]], positions: range, end: str = "\n"
 ) -> None:
-    """Print a JSON object of some members, and of one list for each column."""
+    """Print a JSON object: some members, and a list for each column."""
     print(json.dumps(about, allow_nan=False)[:-1], end="")
     for label, column in columns.items():
         print(f", {json.dumps(label)}: ", end="")
@@ -245,7 +245,7 @@ def _print_members(
 
 
 def _print_list(numbers: Iterable[float]) -> None:
-    """Print a JSON list; what is not finite is null, as strict JSON has no other word for it."""
+    """Print a JSON list. Non-finite numbers are printed as null, because strict JSON cannot hold them."""
     print("[", end="")
     for i, value in enumerate(numbers):
         print(", " if i else "", json.dumps(value) if math.isfinite(value) else "null", sep="", end="")
@@ -296,7 +296,12 @@ def _names() -> str:
     ours = [f"  {name:21}{parameters(kind)}" for name, kind in NAMES.items()]
     options = {name: parameters(call).removeprefix("steps, warmup").lstrip(", ") for name, call in SCHEDULES.items()}
     theirs = [f"  {name:27}{more}" for name, more in options.items()]
-    lists = ["The names and their arguments:", *ours, "Those of transformers, after steps and warmup=0:", *theirs]
+    lists = [
+        "The names and their arguments:",
+        *ours,
+        "Names of transformers, with arguments after steps and warmup=0:",
+        *theirs,
+    ]
     return HELP + "\n".join(map(str.rstrip, lists))
 
 

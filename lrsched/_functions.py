@@ -26,13 +26,13 @@ _HINT = (
 def supervised(criterion: Callable[[Any, Any], Tensor]) -> LossFn:
     """Return loss_fn(model, batch) = criterion(model(inputs), targets), for batches (inputs, targets).
 
-    Use it to pass a criterion where a loss_fn is wanted: `range_test(model, optimizer, supervised(criterion), loader)`.
-    A loss module of torch, such as `torch.nn.CrossEntropyLoss()`, may be passed as it is.
+    Use it wherever a loss_fn is expected: `range_test(model, optimizer, supervised(criterion), loader)`.
+    A loss module of torch, such as `torch.nn.CrossEntropyLoss()`, can be passed as it is.
 
     Args:
         criterion: criterion(outputs, targets) -> scalar tensor.
 
-    Raises TypeError if the criterion is not callable; the function it returns, if a batch is not a pair.
+    Raises TypeError if the criterion is not callable. The returned function raises TypeError if a batch is not a pair.
 
     >>> import torch
     >>> from lrsched import supervised
@@ -81,13 +81,13 @@ def as_loss_fn(loss_fn: Any) -> LossFn:
 
 
 def module_of(loss_fn: object) -> list[nn.Module]:
-    """Return the module that a result of `as_loss_fn` calls, which may have parameters or buffers, or nothing."""
+    """Return the module that a result of `as_loss_fn` calls, in a list; an empty list if it calls a plain function."""
     called = loss_fn.criterion if isinstance(loss_fn, Supervised) else getattr(loss_fn, "__wrapped__", loss_fn)
     return [called] if isinstance(called, nn.Module) else []
 
 
 class _Explained:
-    """Calls a loss_fn; as long as no call has succeeded, an error says how it is called."""
+    """Calls a loss_fn. Until a call succeeds, errors also say how it is called."""
 
     def __init__(self, loss_fn: LossFn) -> None:
         functools.update_wrapper(self, loss_fn, updated=())
@@ -130,7 +130,7 @@ def backward(model: Any, loss_fn: LossFn, batch: Any, scale: Callable[[Tensor], 
 def attached_backward(
     model: Any, loss_fn: LossFn, batch: Any, scale: Callable[[Tensor], Tensor] | None = None
 ) -> Tensor:
-    """Do what `backward` does, but do not detach the loss: enough, and faster, if only its value is wanted."""
+    """Do what `backward` does, but do not detach the loss: faster, and enough if only its value is needed."""
     loss = loss_fn(model, batch)
     if type(loss) is not Tensor or loss.ndim:  # runs at every training step: the usual case skips the call
         loss = scalar(loss)

@@ -34,7 +34,7 @@ GREY = "#8C8C8C"
 FORMATS = (".pdf", ".png", ".svg")
 
 _MARKED = 60  # up to this many positions, each gets a dot: a schedule is a list of values, not a line
-_SAMPLED = 20_000  # up to this many positions are computed; of more, one at random in each of as many stretches
+_SAMPLED = 20_000  # up to this many positions are all computed; of more, a random one of each of as many stretches
 _COLUMNS = 800  # a line of more than four points for each of these columns is thinned; it looks the same
 _FEW = 1000  # up to this many learning rates of a picture are drawn as one line; more would be a block of ink
 _STRETCHES = 250
@@ -90,8 +90,8 @@ def schedules(
     """Draw curves over the same positions, each with its label at its right end ("" for none), and return the axes.
 
     A value holds until the next position, so a jump is a vertical line. `x` holds the positions, ascending, shape (n,),
-    n ≥ 1; `curves` maps labels to values of that shape. Of a long curve, only the first, lowest, highest and last point
-    of each of 800 stretches are drawn, which looks the same. Raises ValueError if there is nothing to draw, or if a
+    n ≥ 1; `curves` maps labels to values of that shape. A long curve is thinned to the first, lowest, highest and last
+    point of each of 800 stretches, which looks the same. Raises ValueError if there is nothing to draw, or if a
     curve has another shape.
 
     >>> from lrsched import Inverse, plot
@@ -119,9 +119,10 @@ def schedules(
 def positions(steps: int) -> np.ndarray:
     """Return the positions to compute for a picture of `steps` positions, ascending, as int64: all, or a sample.
 
-    Of more than 20,000, the sample has the first, the last, and one at random in each of 20,000 equal stretches, always
-    the same ones. A jump is then off by less than a pixel. Random positions show a short cycle as the band that it
-    fills; evenly spaced ones would show another cycle. What lasts less than a stretch can be missed.
+    If there are more than 20,000, the sample has the first, the last, and a random one of each of 20,000 equal
+    stretches. It is always the same sample. A jump is then off by less than a pixel. Random positions show a short
+    cycle as the band that it fills; evenly spaced ones would show a different cycle. Features shorter than a stretch
+    can be missed.
 
     >>> from lrsched import plot
     >>> plot.positions(4).tolist(), len(plot.positions(10**9))
@@ -145,8 +146,8 @@ def line_style(i: int, points: int = _MARKED + 1) -> dict[str, Any]:
 def name_ends(ax: Axes, lines: Sequence[Line2D], *, size: float = 8.5) -> None:
     """Write each line's label beside its last visible point, in its colour, and keep the labels from overlapping.
 
-    They make room for the labels of earlier calls too. If the limits of the axes change later, as those of shared axes
-    do, the labels follow. `size` is in points.
+    The labels of earlier calls are moved too. If the limits of the axes change later, as those of shared axes do, the
+    labels follow. `size` is in points.
     """
     named: tuple[list[Line2D], list[Annotation]] = vars(ax).setdefault("_lrsched_named", ([], []))  # of earlier calls
     for line in lines:
@@ -225,7 +226,7 @@ def picture(
 
     `image` has shape (h, w), (h, w, 1) or (h, w, 3), unsigned integers or floats in [0, 1]; `rates` has one learning
     rate per step, shape (n,), or those of the steps `x`, ascending. More than 1000 are drawn in stretches: a band from
-    the lowest to the highest of each stretch, and a line through the means. Raises ValueError if `rates` is empty.
+    the lowest to the highest rate of each stretch, and a line through the means. Raises ValueError if `rates` is empty.
 
     >>> from lrsched import plot
     >>> left, right = plot.picture([[0.0, 1.0]], [1e-5, 1e-2])

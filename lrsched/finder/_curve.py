@@ -27,7 +27,7 @@ class Curve:
     """The losses that a range test found at each learning rate, and the learning rate that they suggest.
 
     `range_test` returns a curve. To judge losses that you recorded yourself, make one from arrays or lists. The
-    attributes have the names of the arguments; arrays are read-only float64 copies, even if the argument was left out.
+    attributes have the names of the arguments; arrays are read-only float64 copies, and never None.
 
     Args:
         lrs: learning rates of the first param group, finite, > 0 and increasing, shape (points,).

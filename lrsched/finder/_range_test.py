@@ -68,14 +68,15 @@ def range_test(
 
     Everything that `snapshot` covers is restored, even if an exception is raised. So are the random generators that
     loaders, samplers, datasets and transforms own, and those that `loss_fn` and `train_step` use. Batches taken from an
-    iterator are used up. An exception, such as KeyboardInterrupt, gets the curve so far as its attribute `curve`.
+    iterator are used up. If an exception is raised, such as KeyboardInterrupt, its attribute `curve` has the curve so
+    far.
 
     What to train:
         model: the module. If it is in eval mode, it is put in train mode; parts in eval mode of a model in train mode
             stay so.
         optimizer: its optimizer, or a list of the optimizers of its parts, which are stepped one after the other. If
             they need a closure, they get one. A scheduler may be attached; it is not stepped.
-        loss_fn: loss_fn(model, batch) -> scalar tensor; or a loss module of torch, which counts as
+        loss_fn: loss_fn(model, batch) -> scalar tensor; or a loss module of torch, used as
             `supervised(criterion)`; None with `train_step`.
         batches: an iterable of batches of any kind. When it ends, it starts over; if it is an iterator, the test ends.
 
@@ -92,7 +93,7 @@ def range_test(
         batches_per_lr: optimizer steps at each learning rate, an integer ≥ 1; a point is their mean loss.
         accumulate: batches per optimizer step, an integer ≥ 1. Their gradients are averaged; an incomplete last group
             of batches is dropped.
-        train_step: train_step(batch) -> loss, to do the whole step yourself, in place of `loss_fn`.
+        train_step: train_step(batch) -> loss, to do the whole step yourself, instead of `loss_fn`.
         scaler: a gradient scaler, for mixed precision. Steps that it skips give no point.
 
     Which loss:
@@ -109,7 +110,7 @@ def range_test(
     Other:
         extra: other objects to restore, as for `snapshot`. Loaders passed as `batches` or `valid` are always restored.
         callback: callback(k, lr, loss), called after each point.
-        progress: whether to show progress: a bar if tqdm is installed, or else lines on stderr.
+        progress: whether to show progress: a bar if tqdm is installed, otherwise lines on stderr.
 
     Raises:
         TypeError, ValueError: if an argument is invalid, before anything is changed.
@@ -163,7 +164,7 @@ class Repeat:
 
 
 def _tested(training: TrainingSteps, rates: Array, repeats: int, saved: Saved, callback: Callback | None) -> Curve:
-    """Return the curve, with everything restored. An exception gets the curve so far."""
+    """Return the curve, with everything restored. An exception has the curve so far as its attribute."""
     results: list[Repeat] = []
     try:
         _run(training, rates, repeats, saved, callback, results)
@@ -206,7 +207,7 @@ def _try_rates(
     divergence = Divergence()
     points, marks = training.points(), None
     for k, lrs in enumerate(rates.tolist()):
-        marks = write(training.optimizer, lrs, marks)  # with marks it is faster, but stops at a rate that others wrote
+        marks = write(training.optimizer, lrs, marks)  # faster with marks, but it stops at a rate that others wrote
         if len(marks) < len(lrs):
             marks = write(training.optimizer, lrs)
         loss = next(points, None)
@@ -216,7 +217,7 @@ def _try_rates(
             return "non-finite"
         losses.append(loss)
         if k == 0:
-            saved.check_frozen()  # at the first point at which it can be known
+            saved.check_frozen()  # as early as possible
         if callback is not None:
             callback(k, lrs[0], loss)
         if divergence.update(loss):
@@ -239,7 +240,7 @@ def _curve(results: list[Repeat], rates: Array) -> Curve:
 
 
 def _reported(callback: Callback | None, advance: Callable[[str], None] | None) -> Callback | None:
-    """Return a callback that also shows progress, if it is to be shown."""
+    """Return a callback that also shows progress, if `advance` is given."""
     if advance is None:
         return callback
 

@@ -105,9 +105,9 @@ def _end(losses: Array) -> tuple[int, bool]:
 def _without_outliers(y: Array) -> Array:
     """Replace single outliers by the median of the five points around them.
 
-    An outlier is far from that median, and far from what both its neighbours on the left and those on the right lead
-    one to expect; the bottom of a steep valley is not. The more the losses scatter, near the point or over the whole
-    curve, the further away it must be.
+    An outlier is far from that median, and from the values that its neighbours on the left and on the right predict.
+    The bottom of a steep valley is not an outlier. The more the losses scatter, near the point or over the whole curve,
+    the further away an outlier must be.
     """
     medians = _moving_median(y, 5)
     off = np.abs(y - medians)
@@ -127,7 +127,7 @@ def _moving_median(y: Array, width: int) -> Array:
 def _local_noise(y: Array) -> Array:
     """Return the noise around each point: the lower of the estimates from the points before it and from those after.
 
-    Third differences hardly see a bend. The lower estimate is not misled by an explosion on one side.
+    A bend hardly changes third differences. The lower estimate is not misled by an explosion on one side.
     """
     bends = _THIRD_TO_NOISE * np.abs(np.diff(y, 3))
     padded = np.concatenate([np.full(9, np.inf), bends, np.full(9, np.inf)])
@@ -137,9 +137,9 @@ def _local_noise(y: Array) -> Array:
 
 
 def _gradual(widths: Array) -> Array:
-    """Return widths that change by at most one point from a fit to the next; otherwise the line would jump.
+    """Return widths that change by at most one point from fit to fit; otherwise the line would jump.
 
-    A single fit that is narrower than its neighbours is chance.
+    If a single fit is narrower than its neighbours, that is chance.
     """
     place = np.arange(len(widths))
     usual = _moving_median(widths, 5)

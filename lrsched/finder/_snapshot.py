@@ -42,17 +42,17 @@ def snapshot(
     - the objects in `extra`.
 
     Hooks are not restored. To step a scheduler within the block, add it to `extra`. Copies of all tensors stay in
-    memory until the block ends, except of frozen parameters: those with requires_grad=False that no optimizer has,
-    which training cannot change. If your training writes one, such as a moving average of the weights, pass its module
-    in `extra`, too.
+    memory until the block ends. Frozen parameters are not copied: those with requires_grad=False that are in no
+    optimizer, because training cannot change them. If your training writes one, such as a moving average of the
+    weights, pass its module in `extra`, too.
 
     Args:
         model: any module. A lazy module must have seen one batch.
         optimizer: its optimizer, or a list of them. Parameters that only the optimizer has are restored, too.
         extra: a list of other objects that the block changes: modules, optimizers, gradient scalers, random generators,
             tensors, or objects with state_dict/load_state_dict or get_state/set_state; data loaders, samplers, datasets
-            and transforms, whose random generators are restored; or Accelerate's `Accelerator`, whose count of
-            accumulated batches is.
+            and transforms, to restore their random generators; or Accelerate's `Accelerator`, to restore its count of
+            accumulated batches.
 
     Yields a `Saved`, whose `restore()` restores everything within the block.
 
@@ -127,7 +127,7 @@ class Saved:
         self._seen: dict[int, object] = {}
         self._state: list[Undo] = []
         self._random: list[Undo] = []
-        self._holders: list[object] = []  # objects whose attributes are not restored, but their random generators are
+        self._holders: list[object] = []  # their random generators are restored, but not their attributes
         with torch.no_grad():
             if isinstance(model, torch.jit.ScriptModule):  # its tensors are not among its attributes
                 self._add([*model.parameters(), *model.buffers()])

@@ -1,4 +1,4 @@
-"""Where batches come from: passes over a source without end, and the same batches again, without holding them."""
+"""Where batches come from: endless passes over a source, and the same batches again without keeping them."""
 
 from __future__ import annotations
 
@@ -51,9 +51,9 @@ def _passes(batches: Iterable[Any]) -> Iterator[Any]:
 
 
 def _with_workers_kept(loader: object, most: int | None = None) -> DataLoader[Any] | None:
-    """Return a copy of a loader whose one pass has the batches of all passes, or None if it has no workers to keep.
+    """Return a copy of a loader whose single pass has the batches of all passes; None if it has no workers to keep.
 
-    A loader starts its workers at every pass, which takes long. `most` limits the batches of a pass.
+    A loader starts its workers at every pass, which is slow. `most` limits the batches of a pass.
     """
     if not (
         isinstance(loader, DataLoader)
@@ -85,7 +85,7 @@ class _Chain:
 
 
 class Passes:
-    """Passes over the first batches of a source, such as evaluations, for which workers are started once if possible.
+    """Passes over the first batches of a source, such as evaluations. Workers are started once, if possible.
 
     That is possible if the order of the batches is always the same. `most` limits the batches of a pass.
     """
@@ -112,14 +112,14 @@ class Passes:
 
 
 class Replayed:
-    """The same batches at every pass. They are read again, not held, unless they come from an iterator.
+    """The same batches at every pass. They are read again, not kept, unless they come from an iterator.
 
     A pass starts from the random state that torch and the source had when this object was made. It draws from a random
     state of its own, so nothing that draws random numbers between the batches can change them.
 
     Args:
         source: an iterable of batches.
-        count: how many batches a pass has; the source starts over if it ends. None for one pass over the source.
+        count: the number of batches in a pass; the source starts over if it ends. None for one pass over the source.
     """
 
     held = 0  # the number of batches that were taken from an iterator

@@ -48,7 +48,7 @@ def lr_sweep(
     `sweep = lr_sweep(...)`, then look at `sweep.plot()` and `sweep.suggestion`.
 
     The suggestion is the best rate for a run of max(steps) steps, which is too high for a longer run with SGD. On four
-    small tasks, from 2 % of a run to the whole of it, the best rate fell by a factor of 1.8, 3, 18 and 60; from 25 %,
+    small tasks, from 2 % of a run to all of it, the best rate fell by a factor of 1.8, 3, 18 and 60; from 25 %,
     by 1.8 to 6. With Adam, on one task, it rose by a factor of 1.8. To choose a rate for a whole run, use `race`.
 
     What to train:
@@ -56,16 +56,16 @@ def lr_sweep(
             stay so.
         make_optimizer: make_optimizer(params) -> a new optimizer. Its first param group takes the learning rates in
             `lrs`; the other groups keep their ratio to it.
-        loss_fn: loss_fn(model, batch) -> scalar tensor; or a loss module of torch, which counts as
+        loss_fn: loss_fn(model, batch) -> scalar tensor; or a loss module of torch, used as
             `supervised(criterion)`.
-        batches: an iterable of batches. When it ends, it starts over. It is gone through again for each rate (or each
-            chunk of them), with the same random state, so it must then give the same batches. Only those of an iterator
+        batches: an iterable of batches. When it ends, it starts over. It is iterated again for each rate (or each chunk
+            of them), with the same random state, and must then give the same batches. Only batches from an iterator
             stay in memory.
 
     What to measure:
         lrs: learning rates, finite and > 0, in any order.
         steps: the marks, in optimizer steps, at which to measure the loss; increasing integers ≥ 1.
-        eval_batches: batches for the mean loss at each mark, in eval mode, gone through again at each mark; None for
+        eval_batches: batches for the mean loss at each mark, in eval mode, iterated again at each mark; None for
             the mean training loss of all steps up to the mark, each taken before its step.
         stop_above: a number > 0, or None to keep all losses. At each mark, a loss above `stop_above` times the loss
             of the untrained model on the same batches is set to NaN, and so are the losses of all higher rates.

@@ -1,4 +1,4 @@
-"""Param groups: reading and writing an optimizer's learning rates, and hearing who else wrote them.
+"""Param groups: reading and writing an optimizer's learning rates, and noticing who else wrote them.
 
 Only this module and `_options` touch a group, and no group is kept: `add_param_group` and `optimizer.load_state_dict`
 may replace it. Functions that a scheduler's step calls take the optimizer, not its groups, and name no module of torch.

@@ -17,7 +17,7 @@ from ._state import storable, stored_rates
 
 
 class _MomentumLR(SequenceLR):
-    """A SequenceLR with limits, whose momentum falls where the learning rate rises.
+    """A SequenceLR with limits, whose momentum falls when the learning rate rises.
 
     momentum = max_momentum − (max_momentum − base_momentum)·g(k). The momentum is the first beta if a group has betas.
     """

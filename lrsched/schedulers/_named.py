@@ -222,7 +222,7 @@ class ImageLR(SequenceLR):
     learning rates are ignored.
 
     Args:
-        image, order, channels: the picture and how it is read; see `Pixels`. Photos of phones are turned upright.
+        image, order, channels: the picture and how it is read; see `Pixels`. Phone photos are turned upright.
         steps: about how many `step()` calls the picture lasts, an integer ≥ 1. Afterwards the last pixel holds.
         base_lr, max_lr: the learning rates of black and of white, ≥ 0.
         optimizer, last_epoch: see `SequenceLR`.

@@ -23,8 +23,8 @@ class OneCycleLR(_MomentumLR):
     lr = max_lr·f(k), momentum = max_momentum − (max_momentum − base_momentum)·g(k), where f is `OneCycle(steps,
     pct_start, 1/div_factor, 1/(div_factor·final_div_factor), …)`, and g is the same curve from 0 to 1 and back to 0.
 
-    Call `step()` after each batch. `range_test` finds max_lr. The optimizer must have a momentum, or betas, whose first
-    one is the momentum, unless cycle_momentum is False. Past the end the last values hold; torch's class raises
+    Call `step()` after each batch. `range_test` finds max_lr. The optimizer must have momentum or betas (the first beta
+    is the momentum), unless cycle_momentum is False. Past the end, the last values hold; torch's class raises
     ValueError there. A param group that is added later follows the same cycle.
 
     As in torch, each param group gets the entries initial_lr, max_lr and min_lr, the first, the highest and the last

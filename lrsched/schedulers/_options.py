@@ -65,7 +65,7 @@ def check_dtype(i: int, name: str, value: object) -> None:
 
 
 def check_option(optimizer: Optimizer, name: object) -> str:
-    """Return the name of an option that every group has as a number; else raise an error that lists those there are."""
+    """Return the name of an option that every group has as a number; otherwise raise an error that lists them."""
     if not isinstance(name, str):
         raise TypeError(f"name must be the name of an option of the param groups, got {shown(name)}")
     if name in ("lr", "initial_lr"):
@@ -148,5 +148,5 @@ def _is_first_beta(group: dict[str, Any], name: str) -> bool:
 
 
 def _held(group: dict[str, Any], name: str) -> Any:
-    """Return an option of a group, whatever it is."""
+    """Return an option of a group, of any type."""
     return group["betas"][0] if _is_first_beta(group, name) else group[name]

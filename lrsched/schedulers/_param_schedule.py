@@ -31,19 +31,19 @@ from ._tracking import track_steps
 class ParamSchedule(_StepCounter):
     """Schedule weight decay, momentum or another number of the param groups: value = low + (base − low)·f(k).
 
-    A weight decay that rises from 0.04 to 0.4 by a cosine, as in self-supervised training, is the optimizer's 0.4 with
-    `ParamSchedule(optimizer, "weight_decay", Warmup(steps, shape="cosine"), low=0.04)`.
+    For a weight decay that rises from 0.04 to 0.4 by a cosine, as in self-supervised training, make the optimizer with
+    weight_decay=0.4 and use `ParamSchedule(optimizer, "weight_decay", Warmup(steps, shape="cosine"), low=0.04)`.
 
     The position k is the number of `step()` calls. Use it beside a learning-rate scheduler: step both, in either order,
-    and save both; or give a framework that takes one scheduler torch's `ChainedScheduler` of both. It never writes a
+    and save both. If a framework takes only one scheduler, pass torch's `ChainedScheduler` of both. It never writes a
     learning rate, and `get_last_lr()` returns the optimizer's current ones, which frameworks log. `get_last_value()`
     returns its own values.
 
     The base is the option's value when the scheduler is made, and is kept as `initial_<name>` in the group, as torch
     keeps `initial_lr`. A group that has an `initial_<name>` already starts from that. A group whose base is 0, such as
     biases without weight decay, stays at 0, unless all bases are 0 or low is a list. A param group that is added later
-    has its own value as its base. The values are absolute: what something else writes into the option is overwritten at
-    the next step.
+    has its own value as its base. The values are absolute: if something else writes the option, the next step
+    overwrites it.
 
     Args:
         optimizer: the optimizer; a tensor option is filled in place.
@@ -57,8 +57,8 @@ class ParamSchedule(_StepCounter):
         strict: whether `load_state_dict` refuses a state that was saved with another sequence or low. If False, the
             scheduler takes the position and the bases of such a state. The option must be the same in any case.
 
-    Raises TypeError or ValueError if an argument is invalid, and KeyError if last_epoch ≥ 0 and a base is missing;
-    nothing is changed before.
+    Raises TypeError or ValueError if an argument is invalid, and KeyError if last_epoch ≥ 0 and a base is missing,
+    before anything is changed.
     Source: Caron et al. (2021), arXiv:2104.14294, section 3.2, for a weight decay that rises by a cosine.
 
     >>> import torch
@@ -166,7 +166,7 @@ class ParamSchedule(_StepCounter):
     def _parsed(self, state_dict: dict[str, Any]) -> dict[str, Any]:
         settings = state_dict["settings"]
         if not isinstance(settings, dict) or settings.get("name") != self.name:
-            raise ValueError(f"state must be of the option {self.name!r}, its settings are {settings}")
+            raise ValueError(f"state must be that of the option {self.name!r}, got settings {settings}")
         count = len(self.optimizer.param_groups)
         bases = stored_bases("state: bases", state_dict["bases"], count)
         return {

@@ -26,10 +26,10 @@ class Rates:
         bases: the base lr of each group.
         sequence: f for all groups, or a list with one sequence per group.
         min_lr: the floor, one number ≥ 0 or a list with one per group.
-        limits: low and high, or only high, by the names that users know them by; each one number ≥ 0 or a list. With
+        limits: low and high, or only high, under the names that users know; each is one number ≥ 0 or a list. With
             limits, only the number of base lrs matters.
-        low: low if there are no limits; one number ≥ 0 or a list. high is then the base lr. One number leaves groups
-            whose base is 0 at 0 if other groups' are not: what is switched off there stays off.
+        low: low if there are no limits; one number ≥ 0 or a list. high is then the base lr. If low is one number, a
+            group whose base is 0 stays at 0, unless all bases are 0: what is switched off stays off.
 
     Raises TypeError or ValueError if an argument is invalid.
     """
@@ -121,7 +121,7 @@ def _sequences(sequence: Sequence | Items[Sequence], count: int) -> Sequence | l
 def one_sequence(name: str, sequence: object) -> Sequence:
     """Return a sequence as it is; TypeError if it is not one, or if a state could not name it."""
     if isinstance(sequence, Sequence):
-        if " at 0x" in repr(sequence):  # a state names its sequence by its print
+        if " at 0x" in repr(sequence):  # a state identifies its sequence by its repr
             raise TypeError(
                 f"{name} must print the same after a restart, or it cannot be resumed: make its class a frozen "
                 f"dataclass, or give it a __repr__ without memory addresses; got {sequence!r}"

@@ -28,7 +28,7 @@ ScheduleName = Literal[
 
 
 def by_name(name: ScheduleName, steps: int, warmup: int = 0, **options: object) -> Sequence:
-    """Return the schedule that transformers' `get_scheduler` gives under a name, as a sequence.
+    """Return the schedule that has this name in transformers' `get_scheduler`, as a sequence.
 
     `SequenceLR(optimizer, by_name("cosine", steps=10_000, warmup=500))`, stepped once per optimizer step, gives the
     same learning rates as transformers does, up to k = steps.
@@ -65,7 +65,7 @@ def by_name(name: ScheduleName, steps: int, warmup: int = 0, **options: object) 
     WarmupStableDecay(warmup=10, stable=70, decay=20, shape='sqrt', start=0.0, end=0.0)
     """
     if name in ("reduce_lr_on_plateau", "greedy"):
-        raise ValueError(f"name must be a function of the step, but {name!r} watches a metric: use PlateauSequence")
+        raise ValueError(f"name must be a schedule by step, but {name!r} watches a metric: use PlateauSequence")
     name = choice("name", name, get_args(ScheduleName))
     steps = integer("steps", steps, low=1)
     warmup = integer("warmup", warmup)

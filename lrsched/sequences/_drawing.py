@@ -28,11 +28,11 @@ class Drawable(Protocol):
 
 
 def steps_to_show(sequence: Drawable) -> int:
-    """Return how many positions show a sequence well: its length and a tenth more, or the gist of an endless one.
+    """Return how many positions to show: a tenth more than the length, or enough to show an endless sequence's shape.
 
-    An endless sequence shows 100 positions, doubled until it has fallen to a tenth of its highest factor (and is
-    there at twice the positions), or has gone through one and a half cycles: moved, up and down together, by three
-    times its range.
+    For an endless sequence, this is 100, doubled until the sequence has fallen to a tenth of its highest factor (and is
+    still there at twice the positions), or has gone through one and a half cycles: its movements up and down add up to
+    three times its range.
     """
     if sequence.length is not None:
         return sequence.length + max(1, sequence.length // 10) + 1
@@ -56,10 +56,10 @@ def draw(sequence: Drawable, label: str, steps: int, *, log: bool, ax: Axes | No
 
 
 def html_picture(sequence: Drawable) -> str | None:
-    """Return the picture and the print of a sequence as HTML, or None if it cannot be drawn.
+    """Return the picture and the repr of a sequence as HTML, or None if it cannot be drawn.
 
-    A notebook asks every object that it shows, and then shows the print of those that return None. So whatever goes
-    wrong, from a missing matplotlib to an error in a user's sequence, is not raised here.
+    If this returns None, the notebook shows only the repr. So no error is raised here, whether matplotlib is missing or
+    a user's sequence fails.
     """
     try:
         text, steps = repr(sequence), steps_to_show(sequence)

@@ -1,6 +1,6 @@
 """Reads expressions such as "Warmup(5) * Inverse().every(3)".
 
-They look like Python, but they are read by this grammar alone, so a text can neither run code nor exhaust the reader:
+They look like Python, but only this grammar reads them, so a text can neither run code nor exhaust the reader:
 
     expression = factor {"*" factor}
     factor     = ["-"] number | value {"." name arguments}
@@ -39,12 +39,12 @@ EQUALS = re.compile(r"\s*=")
 
 
 def evaluate(text: str, call: Call, allowed: str) -> object:
-    """Return the value of an expression; ValueError if it cannot be read. `allowed` says what it may hold."""
+    """Return the value of an expression; ValueError if it cannot be read. Error messages list what is `allowed`."""
     return _Reader(text, call, allowed).whole()
 
 
 def number_from(word: str) -> int | float:
-    """Return the number that a word spells: an int if it has only digits. ValueError if it spells none."""
+    """Return a word as a number: an int if it has only digits. Raises ValueError if it is not a number."""
     if len(word) > MAX_DIGITS:
         raise ValueError(f"a number must have at most {MAX_DIGITS} digits, got {word[:20]!r}…")
     return int(word) if re.fullmatch(r"[-+]?[0-9_]+", word) else float(word)
@@ -137,7 +137,7 @@ class _Reader:
         return entries, comma
 
     def _name_of_call(self, start: int) -> str:
-        """Read the name before a bracket; if it is not there, refuse the text from `start`."""
+        """Read a name that is followed by a bracket, or refuse the text from `start`."""
         is_name = self._kind == "name"
         name = self._advance()
         if not is_name or self._word != "(":

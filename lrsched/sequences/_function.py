@@ -13,20 +13,20 @@ from ._sequence import Sequence
 
 @dataclass(frozen=True, init=False, repr=False)
 class Function(Sequence):
-    """A function of yours as a sequence: f(k) = fn(k).
+    """Your function as a sequence: f(k) = fn(k).
 
     `SequenceLR(optimizer, Function(lambda k: 0.95**k))` does what torch's LambdaLR does.
 
-    A scheduler's state holds the print of its sequence, and is loaded only into a scheduler whose sequence prints the
-    same. A function prints its name: `name`, or its own name if it is defined at the top level of a module or class.
-    The name of a lambda, a nested function, a partial or an object says little, so a digest of the factors up to
-    position 1e6 is added to it: the state of one lambda does not load into another. With `name`, you decide what
-    counts as the same function. What it prints cannot be read back.
+    A scheduler's state holds the repr of its sequence, and loads only into a scheduler whose sequence has the same
+    repr. The repr of a `Function` shows `name`, or the function's own name if it is defined at the top level of a
+    module or class. Lambdas, nested functions, partials and other callables have no telling name, so theirs is followed
+    by a digest of the factors up to position 1e6: the state of one lambda does not load into another. With `name`, you
+    decide what counts as the same function. `parse` cannot read the repr.
 
     Args:
         fn: a function of the position k, an int ≥ 0, that returns a finite number ≥ 0 and depends on nothing else. To
             be pickled, it must be defined at the top level of a module.
-        name: the name in prints and states, without line breaks; None for the function's own name.
+        name: the name in the repr and in states, without line breaks; None for the function's own name.
 
     Raises TypeError or ValueError if an argument is invalid, or if fn(k) is not a finite number ≥ 0. What fn itself
     raises is not caught.
@@ -80,7 +80,7 @@ def _own_name(fn: Callable[[int], float]) -> str:
 
 
 def _stable_name(fn: Callable[[int], float]) -> str:
-    """Return a function's own name, with a digest of its factors unless it stands for one function of a module."""
+    """Return a function's own name, with a digest of its factors unless the name identifies it in its module."""
     name = _own_name(fn)
     if inspect.isfunction(fn) and "<" not in name:
         return name

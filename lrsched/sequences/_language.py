@@ -1,6 +1,6 @@
 """The language of schedules: `parse` turns text into a sequence.
 
-The text is what a sequence prints, or the command line's short form. No code in it is ever run.
+The text is the repr of a sequence, or the command line's short form. No code in it is ever run.
 """
 
 from __future__ import annotations
@@ -58,10 +58,10 @@ def parse(text: str) -> Sequence:
 
     `parse("cosine:steps=30")` and `parse("Warmup(5) * Inverse()")` read a schedule from a configuration file or a
     command line. An expression may hold sequences, their combinators, products and literals; `parse(repr(sequence))`
-    equals the sequence, except for pictures, functions and long `Values`, which print only a digest or a name.
+    equals the sequence, except for pictures, functions and long `Values`, whose repr has only a digest or a name.
 
-    The text is not run as Python, so it may come from anywhere. The only thing outside that it can reach is a picture:
-    `Pixels` and the short form `pixels:photo.jpg,500` open the file that they name, if it is a regular file.
+    The text is not run as Python, so it may come from anywhere. It can open files only as pictures: `Pixels` and the
+    short form `pixels:photo.jpg,500` open the file that they name, if it is a regular file.
 
     Args:
         text: the text, at most 150,000 characters, 10,000 calls and products, and 100 nested brackets.
@@ -112,7 +112,7 @@ def _signature(call: Callable[..., Sequence]) -> inspect.Signature:
 
 
 def _check_picture(image: object) -> None:
-    """Raise TypeError or ValueError unless a text names a regular file: reading a device or a pipe could hang."""
+    """Raise TypeError or ValueError unless the image is the path of a regular file: a device or a pipe could hang."""
     if not isinstance(image, str):
         refuse("image", "the path of a picture", image)
     if not os.path.isfile(image):
@@ -158,7 +158,7 @@ def _value(word: str) -> object:
 
 
 def _number(word: str) -> float | None:
-    """Return the number that a word spells, an int if it has only digits, or None."""
+    """Return a word as a number, an int if it has only digits; None if it is not a number."""
     if "_" in word:  # float() would read 1_000.0
         return None
     try:
@@ -188,7 +188,7 @@ def _call(owner: Sequence | None, name: str, arguments: list[object], options: d
 
 
 def plain(name: str) -> str:
-    """Return a name without its spelling: step-decay, step_decay and StepDecay become stepdecay."""
+    """Return a name in its plain spelling: step-decay, step_decay and StepDecay become stepdecay."""
     return re.sub("[-_ ]", "", name).lower()[:MAX_NAME]
 
 

@@ -32,7 +32,7 @@ class OneCycle(Sequence):
     Args:
         steps: the number of positions, including both ends, an integer ≥ 1.
         rise: the share of `steps` in which the factor rises to 1, in [0, 1]. As in torch, a rise of less than two
-            positions does not start at `start`, and one of less than one position is left out.
+            positions does not start at `start`, and a rise of less than one position is left out.
         start: the factor at k = 0, ≥ 0.
         end: the factor at k = steps − 1, ≥ 0, which holds after that.
         shape: "cosine" or "linear".

@@ -23,7 +23,7 @@ Picture = File | Image.Image | np.ndarray
 
 _STRIP = 2**18  # pixels, so that a strip fits into a processor's cache
 _WHITE = {"uint8": 255.0, "uint16": 65535.0}  # 65535 = 257·255
-# What turns a picture upright, by its EXIF orientation. ROTATE_270 is a quarter turn clockwise.
+# The transposition that turns a picture upright, by its EXIF orientation. ROTATE_270 is a quarter turn clockwise.
 _UPRIGHT: dict[object, Image.Transpose] = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -70,7 +70,7 @@ def white(pixels: np.ndarray) -> float:
 
 @contextmanager
 def opened(image: Picture, gray: bool = False) -> Iterator[Rows]:
-    """Yield the rows of a picture, in gray if so wished. The strips can be read once, within the block.
+    """Yield the rows of a picture, converted to gray if `gray`. The strips can be read once, within the block.
 
     Raises TypeError or ValueError if `image` is not a picture, also while the strips are read.
     """
@@ -155,7 +155,7 @@ def _file(image: File) -> Iterator[Image.Image]:
 
 @contextmanager
 def _first_frame(image: Image.Image) -> Iterator[Image.Image]:
-    """Yield a user's image at its first frame, and put it back to its present frame afterwards."""
+    """Yield a user's image at its first frame, and return it to its present frame afterwards."""
     frame = image.tell() if getattr(image, "is_animated", False) else 0
     if frame:
         image.seek(0)
@@ -267,5 +267,5 @@ def _head(image: File | Image.Image) -> bytes:
             image.seek(0)
             head = image.read(64)
         return head[: int.from_bytes(head[:4], "big")]
-    except Exception:  # whatever is wrong with the file, the first error tells more
+    except Exception:  # whatever is wrong with the file, the first error says more
         return b""

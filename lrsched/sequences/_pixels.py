@@ -30,11 +30,11 @@ class Pixels(Sequence):
     B. After all w′·h′·c values, the last one holds. `len(pixels)` is w′·h′·c.
 
     Pictures are turned upright by their EXIF orientation, as viewers do. Palette and alpha pictures become RGB (alpha
-    is dropped), 16-bit values are divided by 257 without rounding, and an animation gives its first frame.
+    is dropped), 16-bit values are divided by 257 without rounding, and only the first frame of an animation is read.
 
-    Only the pixels that are shown are kept, in `source`, of shape (min(h, h′), min(w, w′), 1 or 3), so pickles and
-    copies are small. To read a file takes the memory that Pillow needs to decode it, 4 bytes per pixel in color
-    (progressive JPEG: up to 10), and little more.
+    Only the pixels in use are kept, in `source`, of shape (min(h, h′), min(w, w′), 1 or 3), so pickles and copies are
+    small. Reading a file takes little more memory than Pillow needs to decode it: 4 bytes per pixel in colour
+    (progressive JPEG: up to 10).
 
     Args:
         image: a path, a file open for reading bytes, a PIL image, or an array of shape (h, w) or (h, w, 1 | 3 | 4) of
@@ -124,7 +124,7 @@ class Pixels(Sequence):
 
 
 def _looked_up(picture: Rows, rows: int, columns: int) -> tuple[np.ndarray, str]:
-    """Return the pixels that a resized picture of these sides shows, and the sha256 of the whole picture.
+    """Return the pixels that a picture resized to these sides uses, and the sha256 of the whole picture.
 
     A side that does not shrink keeps all its pixels. The lookup of Pixels finds the same pixels in either picture.
     """
@@ -145,7 +145,7 @@ def _looked_up(picture: Rows, rows: int, columns: int) -> tuple[np.ndarray, str]
 
 
 def _nearest(length: int, count: int) -> np.ndarray:
-    """Return which of `length` pixels a side of `count` pixels shows; all of them if count ≥ length."""
+    """Return which of `length` pixels a side of `count` pixels uses; all of them if count ≥ length."""
     if count >= length:
         return np.arange(length)
     return (2 * np.arange(count) + 1) * length // (2 * count)

@@ -30,7 +30,7 @@ class Sequence(ABC):
     many. `*` and the methods below combine sequences.
 
     To add a sequence, write a frozen dataclass that computes f(k) in `_at(k)`, for an int k ≥ 0. Sequences are
-    immutable. They compare and hash by their arguments, pickle, and print as the call that makes them.
+    immutable. They compare and hash by their arguments, pickle, and have the call that makes them as their repr.
 
     >>> from lrsched import Inverse, Warmup
     >>> sequence = Warmup(2, start=0.5).then(Inverse())
@@ -83,8 +83,8 @@ class Sequence(ABC):
     ) -> Axes:
         """Draw the factors at positions 0 … steps − 1, jumps as vertical lines, and return matplotlib's axes.
 
-        `steps=None` draws a tenth more than the length, or enough of an endless sequence to show its shape. 20,000
-        positions at most are computed. `label` is written at the right end: None for the print, "" for none. Raises
+        `steps=None` draws a tenth more than the length, or enough of an endless sequence to show its shape. At most
+        20,000 positions are computed. `label` is written at the right end: None for the repr, "" for none. Raises
         ImportError if matplotlib is missing; TypeError or ValueError unless `steps` is an integer from 1 to 1e15.
 
         >>> from lrsched import Piecewise
@@ -96,7 +96,7 @@ class Sequence(ABC):
         return draw(self, repr(self) if label is None else label, steps, log=log, ax=ax, title=title, xlabel=xlabel)
 
     def _repr_html_(self) -> str | None:
-        """Return the print and a picture for notebooks, or None if drawing fails: then they show the print alone."""
+        """Return the repr and a picture for notebooks, or None if drawing fails: then they show only the repr."""
         return html_picture(self)
 
     def __mul__(self, other: Sequence | float) -> Sequence:
@@ -205,9 +205,9 @@ Schedule = Sequence
 
 
 def printed(sequence: Any, unless_default: str) -> str:
-    """Return the call that makes a dataclass. One argument is left out if it has its default.
+    """Return the call that makes a dataclass, without one argument if that has its default.
 
-    An argument that was added later must not change the print of the older calls, which stand in saved states.
+    An argument that was added later must not change the repr of older calls, because saved states contain it.
     """
     fields_shown = [
         each for each in fields(sequence) if each.name != unless_default or getattr(sequence, each.name) != each.default
@@ -225,7 +225,7 @@ def _multiplier(value: object) -> float:
         raise TypeError(message) from None
 
 
-# The combinators. The methods of Sequence return them, and each prints as the call that makes it.
+# The combinators. The methods of Sequence return them, and the repr of each is the call that makes it.
 
 
 @dataclass(frozen=True, repr=False)
@@ -396,5 +396,5 @@ class _Every(Sequence):
 
 
 def _operand(sequence: Sequence) -> str:
-    """Return the sequence as printed, in parentheses if it is a product, so that `.` and `*` apply to all of it."""
+    """Return the repr of the sequence, in parentheses if it is a product, so that `.` and `*` apply to all of it."""
     return f"({sequence!r})" if isinstance(sequence, _Product) else repr(sequence)

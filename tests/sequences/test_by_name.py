@@ -91,7 +91,7 @@ def test_knows_every_schedule_of_transformers_that_is_a_function_of_the_step():
     of_a_metric = {"reduce_lr_on_plateau", "greedy"}
     assert set(OPTIONS) == {kind.value for kind in library.TYPE_TO_SCHEDULER_FUNCTION} - of_a_metric
     for name in of_a_metric & {kind.value for kind in library.TYPE_TO_SCHEDULER_FUNCTION}:
-        with pytest.raises(ValueError, match=rf"^name must be a function of the step, but '{name}' watches a metric"):
+        with pytest.raises(ValueError, match=rf"^name must be a schedule by step, but '{name}' watches a metric"):
             by_name(name, 100)
 
 
