@@ -5,7 +5,7 @@ Import everything public from `lrsched`. The map has one line per wing; a wing i
     sequences/   position k → factor f(k): decays, cycles, pictures, and the combinators that join them
     schedulers/  write lr = base · f(k) into an optimizer: k counts steps (`SequenceLR`) or advances (`PlateauSequence`)
     ensembles/   train many copies of one model side by side (`Ensemble`)
-    finder/      find a learning rate and restore everything (`range_test`, `lr_sweep`, `snapshot`)
+    finder/      find a learning rate and restore everything (`range_test`, `lr_sweep`, `race`, `snapshot`)
     comparison/  train many settings and seeds, and report how they differ (`compare`)
 
 Outside the wings: `plot` draws, `__main__` is the command line, and three private files hold what several wings share.
@@ -13,6 +13,7 @@ Outside the wings: `plot` draws, `__main__` is the command line, and three priva
 
 from types import FunctionType as _FunctionType
 
+from ._functions import supervised
 from .comparison import (
     MetricAverage,
     Per,
@@ -30,10 +31,13 @@ from .ensembles import (
 from .finder import (
     Curve,
     GroupLrs,
+    Judge,
+    Race,
     Saved,
     StopReason,
     Sweep,
     lr_sweep,
+    race,
     range_test,
     snapshot,
 )
@@ -112,6 +116,7 @@ __all__ = [
     "InverseLR",
     "InverseSqrt",
     "InverseSqrtLR",
+    "Judge",
     "Linear",
     "Method",
     "MetricAverage",
@@ -126,6 +131,7 @@ __all__ = [
     "Pixels",
     "PlateauSequence",
     "Polynomial",
+    "Race",
     "Ramp",
     "RampScale",
     "Randomness",
@@ -156,9 +162,11 @@ __all__ = [
     "compare",
     "lr_sweep",
     "preview",
+    "race",
     "range_test",
     "set_lr",
     "snapshot",
+    "supervised",
 ]
 
 # Pickles and tracebacks then show the public names, whichever file the code is in.

@@ -2,16 +2,124 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from torch import Tensor, nn
+from torch.nn.modules.loss import _Loss
 from torch.optim import Optimizer
+
+from ._check import refuse
 
 LossFn = Callable[[Any, Any], Tensor]  # loss_fn(model, batch) -> scalar
 MakeOptimizer = Callable[[list[nn.Parameter]], Optimizer]  # make_optimizer(params) -> optimizer
 Callback = Callable[[int, float, float], object]  # callback(k, lr, loss)
+
+_HINT = (
+    "loss_fn(model, batch) must return the loss of a batch as a scalar tensor; for a criterion(outputs, targets), such "
+    "as torch.nn.functional.cross_entropy, pass supervised(criterion)"
+)
+
+
+def supervised(criterion: Callable[[Any, Any], Tensor]) -> LossFn:
+    """Return loss_fn(model, batch) = criterion(model(inputs), targets), for batches (inputs, targets).
+
+    Use it to pass a criterion where a loss_fn is wanted: `range_test(model, optimizer, supervised(criterion), loader)`.
+    A loss module of torch, such as `torch.nn.CrossEntropyLoss()`, may be passed as it is.
+
+    Args:
+        criterion: criterion(outputs, targets) -> scalar tensor.
+
+    Raises TypeError if the criterion is not callable; the function it returns, if a batch is not a pair.
+
+    >>> import torch
+    >>> from lrsched import supervised
+    >>> loss_fn = supervised(torch.nn.functional.mse_loss)
+    >>> batch = torch.ones(4, 2), torch.zeros(4, 2)
+    >>> loss_fn(torch.nn.Identity(), batch)
+    tensor(1.)
+    """
+    if not callable(criterion):
+        refuse("criterion", "callable", criterion)
+    return Supervised(criterion)
+
+
+class Supervised:
+    """The function that `supervised` returns. Its `__qualname__` names it in the configuration of a comparison."""
+
+    def __init__(self, criterion: Callable[[Any, Any], Tensor]) -> None:
+        self.criterion = criterion
+        self.__qualname__ = f"supervised({_text(criterion)})"
+
+    def __repr__(self) -> str:
+        return self.__qualname__
+
+    def __call__(self, model: Any, batch: Any) -> Tensor:
+        if not (isinstance(batch, (tuple, list)) and len(batch) == 2):
+            got = f"{type(batch).__name__} of {len(batch)}" if isinstance(batch, (tuple, list)) else described(batch)
+            raise TypeError(
+                f"each batch must be a pair (inputs, targets) for supervised(criterion), got {got}; "
+                "for other batches, write loss_fn(model, batch)"
+            )
+        inputs, targets = batch
+        return self.criterion(model(inputs), targets)
+
+
+def as_loss_fn(loss_fn: Any) -> LossFn:
+    """Return a loss_fn(model, batch), whatever the user passed: a loss module of torch becomes `supervised`.
+
+    If the first call of any other function fails, the error says how loss_fn is called. Every function that takes a
+    loss_fn calls this once. Raises TypeError if loss_fn is not callable.
+    """
+    if isinstance(loss_fn, _Loss):
+        return Supervised(loss_fn)
+    if not callable(loss_fn):
+        raise TypeError(f"loss_fn must be callable, got {described(loss_fn)}: {_HINT}")
+    return loss_fn if isinstance(loss_fn, (Supervised, _Explained)) else _Explained(loss_fn)
+
+
+def module_of(loss_fn: object) -> list[nn.Module]:
+    """Return the module that a result of `as_loss_fn` calls, which may have parameters or buffers, or nothing."""
+    called = loss_fn.criterion if isinstance(loss_fn, Supervised) else getattr(loss_fn, "__wrapped__", loss_fn)
+    return [called] if isinstance(called, nn.Module) else []
+
+
+class _Explained:
+    """Calls a loss_fn; as long as no call has succeeded, an error says how it is called."""
+
+    def __init__(self, loss_fn: LossFn) -> None:
+        functools.update_wrapper(self, loss_fn, updated=())
+        self.__wrapped__ = loss_fn
+        self._succeeded = False
+
+    def __call__(self, model: Any, batch: Any) -> Tensor:
+        if self._succeeded:
+            return self.__wrapped__(model, batch)
+        try:
+            loss = self.__wrapped__(model, batch)
+        except (TypeError, AttributeError, LookupError) as error:
+            raise TypeError(_explanation(error)) from error
+        except Exception as error:  # any other is raised as it is, with the hint added
+            if type(error) in (RuntimeError, ValueError):
+                error.args = (_explanation(error),)
+            elif hasattr(error, "add_note"):  # Python 3.11
+                error.add_note(_HINT)
+            raise
+        self._succeeded = True
+        return loss
+
+
+def _text(criterion: object) -> str:
+    """Return a criterion as text that does not change from one process to the next."""
+    if isinstance(criterion, nn.Module):
+        return " ".join(repr(criterion).split())
+    return getattr(criterion, "__qualname__", type(criterion).__qualname__)
+
+
+def _explanation(error: Exception) -> str:
+    return f"loss_fn failed at its first call with {type(error).__name__}: {error}\n{_HINT}"
 
 
 def backward(model: Any, loss_fn: LossFn, batch: Any, scale: Callable[[Tensor], Tensor] | None = None) -> Tensor:

@@ -19,6 +19,18 @@ def rank() -> int:
     return dist.get_rank() if _grouped() else 0
 
 
+def world_size() -> int:
+    """Return the number of processes in the default group; 1 without a group."""
+    return dist.get_world_size() if _grouped() else 1
+
+
+def shared_from(source: int, value: Any) -> Any:
+    """Return the value of the process with rank `source`, on every process. Every process must call this."""
+    values = [value]
+    dist.broadcast_object_list(values, src=source)
+    return values[0]
+
+
 def gathered(value: Any) -> list[Any]:
     """Return the values of all processes, in the order of their ranks. Every process must call this."""
     if not _grouped():

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from .._check import integer
-from .._functions import LossFn
+from .._functions import LossFn, as_loss_fn
 from .._processes import rank
 from ..ensembles._ensemble import Vectorize
 from ._arguments import (
@@ -65,7 +65,8 @@ def compare(
     What is compared:
         settings: name → `Setting`.
         model_fn: model_fn() -> module, called with torch seeded by the run's seed; a new module at each call.
-        loss_fn: loss_fn(model, batch) -> scalar tensor, the mean over the batch.
+        loss_fn: loss_fn(model, batch) -> scalar tensor, the mean over the batch; a loss module of torch counts as
+            `supervised(criterion)`.
         train: a tuple of tensors with the same number of rows, (inputs, targets), shuffled each epoch by the run's
             seed; or a function that returns an iterable of batches, called each epoch with torch seeded by that seed.
         valid: the same, not shuffled.
@@ -130,7 +131,7 @@ def compare(
         model = checked_model(model_fn)
         place = checked_device(device, model)
         data = train_batches.to(place), valid_batches.to(place)
-        functions = model_fn, loss_fn, metric_fn, metric_average, final_fn, stop
+        functions = model_fn, as_loss_fn(loss_fn), metric_fn, metric_average, final_fn, stop
         task = Task(*functions, *data, batch_size, epochs, place, note)
         file = _run(task, settings, model.to(place), vectorize, pairs, path, key, callback or _ignore)
     order = {name: i for i, name in enumerate(settings)}

@@ -128,4 +128,7 @@ def _one_number(name: object, value: Any) -> Tensor:
 
 
 def _name(function: object) -> str | None:
-    return None if function is None else getattr(function, "__qualname__", type(function).__qualname__)
+    if function is None:
+        return None
+    given = getattr(function, "__wrapped__", function)  # not the wrapper of `as_loss_fn`
+    return getattr(given, "__qualname__", type(given).__qualname__)

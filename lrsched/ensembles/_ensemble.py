@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, Literal, get_args
 
@@ -101,6 +102,8 @@ class Ensemble:
         else:
             self._parts = parts(optimizers, self.model, own)
         self._recordings = Recordings() if record else None
+        self._mean: Tensors | None = None
+        self._averaged = 0  # steps that the mean holds
         if self._device.type == "cpu":
             keep_freed_memory()
 
@@ -124,6 +127,10 @@ class Ensemble:
         losses, grads, self._buffers = self._call(self._losses_and_gradients, loss_fn, batch, batch_dim, watch=True)
         for part in self._parts:
             part.step(grads.values(), rates)
+        if self._mean is not None:
+            self._averaged += 1
+            for name, mean in self._mean.items():
+                mean.lerp_(self._parameters[name].detach(), 1 / self._averaged)
         return torch.clone(losses)
 
     def gradients(self, loss_fn: LossFn, batch: Any, batch_dim: int | None = None) -> Pass:
@@ -135,6 +142,31 @@ class Ensemble:
         """Return fn(model, batch) for all members: its tensors, without gradients, get a leading axis of size K."""
         result, self._buffers = self._call(self._map, fn, batch, batch_dim, watch=False)
         return tree_map(torch.clone, result)  # a replay overwrites its outputs, and fn may return a weight itself
+
+    def start_average(self) -> None:
+        """Start a new running mean of each member's weights, over the weights after each step from now on.
+
+        A mean over the last part of a training stands for a decay of the learning rate; `averaged()` uses it.
+        """
+        self._averaged = 0
+        self._mean = {name: value.detach().clone() for name, value in self._parameters.items() if value.requires_grad}
+
+    @contextmanager
+    def averaged(self) -> Iterator[None]:
+        """Within the block, members have their mean weights since `start_average()`, and the buffers they have now.
+
+        Use it to evaluate: `with ensemble.averaged(): losses = ensemble.evaluate(loss_fn, batch)`. Raises RuntimeError
+        if no step was taken since `start_average()`.
+        """
+        if self._mean is None or not self._averaged:
+            raise RuntimeError("averaged() needs a step after start_average(), got none: call start_average() first")
+        with torch.no_grad():
+            present = {name: self._parameters[name].detach().clone() for name in self._mean}
+            try:
+                self._write(self._mean)  # into the same memory, which recorded passes read
+                yield
+            finally:
+                self._write(present)
 
     @torch.no_grad()
     def keep(self, mask: ArrayLike | Tensor) -> None:
@@ -153,6 +185,8 @@ class Ensemble:
             start = part.rows.stop
         self._parts = [part for part in self._parts if part.rows.stop > part.rows.start]
         self._buffers = {name: buffer[kept.to(buffer.device)] for name, buffer in self._buffers.items()}
+        if self._mean is not None:
+            self._mean = {name: mean[kept.to(mean.device)] for name, mean in self._mean.items()}
         self.members = int(kept.sum())
         if self._recordings is not None:
             self._recordings.clear()
@@ -176,6 +210,24 @@ class Ensemble:
             key: places[id(value)][i].detach().clone() if id(value) in places else copy.deepcopy(value)
             for key, value in self.model.state_dict(keep_vars=True).items()
         }
+
+    def tensors(self, i: int) -> dict[str, Tensor]:
+        """Return copies of all parameters and buffers of member i, by name, those outside `state_dict()` included."""
+        return {name: each[i].detach().clone() for name, each in {**self._parameters, **self._buffers}.items()}
+
+    def optimizer_state(self, i: int) -> dict[str, Any]:
+        """Return a copy of member i's optimizer state: what its own optimizer's `state_dict()` would hold.
+
+        Load it into `make_optimizer(params)` to train the member alone, from `state(i)`. The learning rates are those of
+        the member's last step.
+        """
+        i = range(self.members)[i]
+        part = next(part for part in self._parts if i < part.rows.stop)
+        return part.state(i - part.rows.start)
+
+    def _write(self, weights: Tensors) -> None:
+        for name, value in weights.items():
+            self._parameters[name].data.copy_(value)
 
     def _stacked(self, named: list[Tensors]) -> Tensors:
         return {name: stack([each[name] for each in named], self.members) for name in named[0]}

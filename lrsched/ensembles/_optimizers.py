@@ -71,12 +71,31 @@ class Part:
         views = {old: whole.detach()[rows].requires_grad_(whole.requires_grad) for old, whole in parameters.items()}
         self._views = [*views.values()]
         self.optimizer = transplant(optimizer, views, lambda value: stack([value], rows.stop - rows.start))
+        self._rates: np.ndarray | None = None  # of the last step, shape (members, param groups)
 
     def step(self, gradients: Iterable[Tensor | None], rates: np.ndarray) -> None:
         """Take a step. `gradients` (one per parameter) and `rates` are those of all members of the ensemble."""
         for view, gradient in zip(self._views, gradients, strict=True):
             view.grad = None if gradient is None else gradient[self.rows]
-        step_members(self.optimizer, rates[self.rows])
+        self._rates = rates[self.rows]
+        step_members(self.optimizer, self._rates)
+
+    def state(self, row: int) -> dict[str, Any]:
+        """Return a copy of the state dict that the member in a row would have with an optimizer of its own."""
+        packed = self.optimizer.state_dict()
+        views = _parameters(self.optimizer)
+        states = {
+            i: {
+                name: value[row].clone() if _is_stacked(value, views[i]) else copy.deepcopy(value)
+                for name, value in state.items()
+            }
+            for i, state in packed["state"].items()
+        }
+        groups = copy.deepcopy(packed["param_groups"])
+        if self._rates is not None:
+            for group, rate in zip(groups, self._rates[row].tolist(), strict=True):
+                group["lr"] = group["lr"].fill_(rate) if isinstance(group["lr"], Tensor) else rate
+        return {"state": states, "param_groups": groups}
 
     def keep(self, kept: Tensor, start: int) -> None:
         """Drop members that the stacked parameters have already lost.
@@ -84,13 +103,20 @@ class Part:
         `kept` says which of this part's members stay; `start` is the new row of the first of them.
         """
         self.rows = slice(start, start + int(kept.sum()))
+        if self._rates is not None:
+            self._rates = self._rates[kept.numpy()]
         for view, whole in zip(self._views, self._whole, strict=True):
             state, chosen = self.optimizer.state.get(view, {}), kept.to(view.device)
             for key, value in [*state.items()]:
-                if isinstance(value, Tensor) and value.shape == view.shape:
+                if _is_stacked(value, view):
                     state[key] = value[chosen]
             view.grad = None
             view.data = whole.detach()[self.rows]  # in place: the optimizer holds this object
+
+
+def _is_stacked(value: object, view: Tensor) -> bool:
+    """Return whether a value of an optimizer's state has a row per member, as the view of a parameter has."""
+    return isinstance(value, Tensor) and value.shape == view.shape
 
 
 def parts(optimizers: list[Optimizer], model: nn.Module, stacked: Places) -> list[Part]:

@@ -1,6 +1,9 @@
 """The finder: range tests and sweeps, which suggest a learning rate and restore everything; and snapshots."""
 
 from ._curve import Curve, StopReason
+from ._race import race
+from ._race_heats import Judge
+from ._race_result import Race
 from ._range_test import GroupLrs, range_test
 from ._snapshot import Saved, snapshot
 from ._sweep import lr_sweep
@@ -9,10 +12,13 @@ from ._sweep_result import Sweep
 __all__ = [
     "Curve",
     "GroupLrs",
+    "Judge",
+    "Race",
     "Saved",
     "StopReason",
     "Sweep",
     "lr_sweep",
+    "race",
     "range_test",
     "snapshot",
 ]

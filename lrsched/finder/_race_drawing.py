@@ -1,0 +1,56 @@
+"""The picture of a race."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from .. import plot
+
+if TYPE_CHECKING:
+    from ..plot import Axes
+
+
+def draw_race(
+    lrs: ArrayLike,
+    losses: ArrayLike,
+    labels: Sequence[str],
+    winner: float,
+    *,
+    ax: Axes | None = None,
+    title: str = "",
+) -> Axes:
+    """Draw the losses of a race over its learning rates, one line per rung; return the axes. `Race.plot` calls this.
+
+    `losses` has shape (members, rungs), NaN once a member is out; `labels` are the rungs' steps, such as "16". A cross
+    marks a member at the rung after which it left. The vertical axis leaves out losses that tower above the others.
+    """
+    order = np.argsort(np.asarray(lrs, dtype=float))
+    rates, heights = np.asarray(lrs, dtype=float)[order], np.asarray(losses, dtype=float)[order]
+    ax = plot.frame(ax, title=title, xlabel="learning rate", ylabel="loss")
+    ax.set_xscale("log")
+    last = heights.shape[1] - 1
+    for i, (label, line) in enumerate(zip(labels, heights.T, strict=True)):
+        shade = 0.35 + 0.65 * (i + 1) / len(labels)  # later rungs are darker
+        here = np.isfinite(line)
+        name = f"after {label} steps"
+        ax.plot(rates[here], line[here], ".-", linewidth=1.3, color=plot.COLOURS[0], alpha=shade, label=name)
+        left = here & ~np.isfinite(heights[:, i + 1]) if i < last else here & (rates != winner)
+        mark = "left" if i == 0 else ""
+        ax.plot(rates[left], line[left], "x", color=plot.COLOURS[1], markersize=6, markeredgewidth=1.4, label=mark)
+    finite = heights[np.isfinite(heights)]
+    if finite.size:
+        low, high = finite.min(), min(finite.max(), low_limit(finite))
+        ax.set_ylim(low - 0.07 * (high - low) - 1e-12, high + 0.1 * (high - low) + 1e-12)
+    ax.axvline(winner, color=plot.INK, linewidth=1.8, label=f"winner {winner:.2g}")
+    ax.legend(**plot.LEGEND)
+    return ax
+
+
+def low_limit(losses: np.ndarray) -> float:
+    """Return a loss above which points are left out: three times the spread of the lower half above the lowest."""
+    low, middle = losses.min(), float(np.median(losses))
+    return float(middle + 3.0 * (middle - low)) or float(losses.max())

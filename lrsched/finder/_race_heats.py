@@ -1,0 +1,210 @@
+"""The heats of a race: all members train up to a rung, are judged, and the best stay."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils._pytree import tree_map
+
+from .._functions import Callback
+from ..schedulers._rates import Rates
+from ._race_members import Members, Recipe, Standing
+from ._race_ranks import Ranks
+
+Judge = Literal["average", "valid", "train"]  # what a race judges its members by
+Array = NDArray[np.float64]
+
+_BLOWN_UP = 100.0  # times the loss of the untrained model: a member above that has diverged
+
+
+class Passes:
+    """The batches, pass after pass, drawn one at a time; `current` is the pass that the last one came from."""
+
+    def __init__(self, batches: Iterable[Any], needed: int) -> None:
+        self._batches = batches
+        self._needed = needed
+        self._drawn = 0
+        self._ahead: list[Any] = []
+        self.current: Iterator[Any] = iter(batches)
+
+    def first(self) -> Any:
+        """Return the first batch, which the first `draw()` returns again."""
+        self._ahead.append(self.draw())
+        return self._ahead[0]
+
+    def draw(self) -> Any:
+        """Return the next batch. Raises ValueError if there is none."""
+        if self._ahead:
+            return self._ahead.pop()
+        try:
+            batch = next(self.current)
+        except StopIteration:
+            batch = self._first_of_next_pass()
+        self._drawn += 1
+        return batch
+
+    def _first_of_next_pass(self) -> Any:
+        if not hasattr(self._batches, "__next__"):
+            self.current = iter(self._batches)
+            for batch in self.current:
+                return batch
+        if not self._drawn:
+            raise ValueError("batches must have at least one batch, got none")
+        raise ValueError(
+            f"batches ran out: {self._drawn} of the {self._needed} that the rungs need; pass a list or a DataLoader, "
+            "which can be gone through again, or lower steps"
+        )
+
+
+@dataclass
+class Leaver:
+    """A member that left at a rung and may be gone back to; its state is None on the ranks that did not train it."""
+
+    member: int
+    mark: int
+    standing: Standing | None
+    rewind: Callable[[], None]
+
+
+@dataclass
+class Heats:
+    """Trains the members that this rank has, and agrees with the other ranks on who stays.
+
+    Args:
+        recipe: what members have in common.
+        members: this rank's members.
+        mine: their indices in `lrs`.
+        lrs: the learning rates of all members of the race, for the first param group.
+        rates: the learning rates of each member's param groups by position.
+        passes: the batches.
+        judge, eval_batches: what to judge by.
+        ranks: this process among all.
+        apart: from how many members on this rank they train one after another; 0 to leave them as they are.
+    """
+
+    recipe: Recipe
+    members: Members
+    mine: list[int]
+    lrs: list[float]
+    rates: list[Rates]
+    passes: Passes
+    judge: Judge
+    eval_batches: Iterable[Any] | None
+    ranks: Ranks
+    apart: int = 0
+    first_loss: float = math.nan
+    leavers: list[Leaver] = field(default_factory=list)
+    racing: list[int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.racing = list(range(len(self.lrs)))
+
+    def run(self, marks: list[int], keep: list[int], callback: Callback | None) -> Array:
+        """Run all heats and return the losses, shape (members, rungs); `racing` then holds the winner alone."""
+        losses = np.full((len(self.lrs), len(marks)), np.nan)
+        begin = 0
+        for rung, (mark, stay) in enumerate(zip(marks, keep, strict=True)):
+            judged = self._judged(begin, mark)
+            for member in self.racing:
+                losses[member, rung] = judged[member]
+            self._report(mark, judged, callback)
+            self._drop(mark, judged, stay)
+            begin = mark
+        return losses
+
+    def _judged(self, begin: int, end: int) -> dict[int, float]:
+        """Train from one rung to the next, and return the losses of all ranks' members by index; NaN if diverged."""
+        judged: dict[int, float] = {}
+        for found in reversed(self.ranks.each(lambda: self._trained(begin, end))):
+            judged |= found
+        if all(self._lost(judged[member]) for member in self.racing):
+            tried = ", ".join(f"{self.lrs[member]:g}" for member in self.racing)
+            raise ValueError(f"lrs: training diverged at every learning rate by step {end} ({tried}): pass lower lrs")
+        return judged
+
+    def _lost(self, loss: float) -> bool:
+        return not loss <= _BLOWN_UP * abs(self.first_loss) and not (math.isfinite(loss) and self.first_loss == 0.0)
+
+    def _trained(self, begin: int, end: int) -> dict[int, float]:
+        """Train this rank's members and judge them. The second half of the steps counts for means."""
+        half = (begin + end) // 2
+        total = seen = torch.zeros((), dtype=torch.float64)
+        for k in range(begin, end):
+            if k == half and self.judge == "average":
+                self.members.start_average()
+            batch = self.passes.draw()
+            found = self.members.step(batch, np.array([self.rates[member].at(k) for member in self.mine]))
+            if k == 0:
+                self._check_first(found[0].item())
+            total = total + found
+            if k >= half:
+                seen = seen + found
+        if self.judge == "train":
+            judged = seen / (end - half)
+        else:
+            assert self.eval_batches is not None
+            judged = self.members.eval_losses(self.eval_batches, averaged=self.judge == "average")
+        judged = torch.where(torch.isfinite(total) & torch.isfinite(judged), judged, torch.nan)
+        return dict(zip(self.mine, judged.tolist(), strict=True))
+
+    def _check_first(self, loss: float) -> None:
+        if not math.isfinite(loss):
+            raise ValueError(f"loss_fn must be finite for the untrained model, got {loss}")
+        self.first_loss = loss
+
+    def _report(self, mark: int, judged: dict[int, float], callback: Callback | None) -> None:
+        if callback is None:
+            return
+        call = callback
+
+        def report() -> None:
+            for member in self.racing:
+                call(mark, self.lrs[member], judged[member])
+
+        self.ranks.each(report)
+
+    def _drop(self, mark: int, judged: dict[int, float], stay: int) -> None:
+        """Keep the best members; of equal ones, those with the lower learning rates."""
+        finite = [member for member in self.racing if math.isfinite(judged[member])]
+        ranked = sorted(finite, key=lambda member: (judged[member], self.lrs[member]))
+        self.racing = sorted(ranked[:stay])
+        highest = max(self.lrs[member] for member in self.racing)
+        random = self.recipe.random_state()
+        mask = [member in self.racing for member in self.mine]
+        if not any(mask):  # a rank without members of its own goes on with its best, for its random state
+            best = min(range(len(mask)), key=lambda i: (not math.isfinite(judged[self.mine[i]]), judged[self.mine[i]]))
+            mask[best] = True
+        for member in ranked[stay:]:
+            if self.lrs[member] < highest:
+                self.leavers.append(Leaver(member, mark, self._standing(member, mask), random))
+        if not all(mask):
+            self.members.keep(mask)
+            self.mine = [member for member, kept in zip(self.mine, mask, strict=True) if kept]
+        if self.members.count <= self.apart:
+            self.members.separate()
+            self.apart = 0
+
+    def _standing(self, member: int, mask: list[bool]) -> Standing | None:
+        """Return the state of a leaver on the rank that trains it, in the CPU's memory."""
+        if self.ranks.owner(member) != self.ranks.rank:
+            return None
+        i = self.mine.index(member)
+        return offloaded(self.members.state(i), copied=mask[i])
+
+
+def offloaded(standing: Standing, *, copied: bool) -> Standing:
+    """Return a state with its tensors on the CPU; `copied` if its member still trains."""
+
+    def moved(value: Any) -> Any:
+        if not isinstance(value, torch.Tensor):
+            return value
+        value = value.detach()
+        return value.clone().cpu() if copied else value.cpu()
+
+    return Standing(tree_map(moved, standing.tensors), tree_map(moved, standing.optimizer))
