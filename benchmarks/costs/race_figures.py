@@ -1,0 +1,139 @@
+"""The figures of race_quality: each method's test loss on each task, and what they say over all tasks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+from scipy.stats import rankdata
+
+from .race_grid import CONSTANT, COSINE, FOLLOWED, LINEAR
+from .timing import Ratio, bootstrap
+
+TUNED, FINER = f"tuned: {COSINE}", f"tuned: {COSINE}, rates between them too"
+TUNED_NAMES = {f"tuned: {shape}": shape for shape in (CONSTANT, COSINE, LINEAR)}
+FOLLOWED_NAMES = {f"tuned: constant, {shape}": shape for shape in FOLLOWED}
+CAP = 10.0  # losses count up to this multiple of the untrained network's loss
+COUNTED = 0.01  # smaller differences, relative to the untrained network's loss, do not count
+MEAN_LIMIT, WORST_LIMIT, COST_LIMIT = 1.08, 1.5, 1.3
+Record = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A method on a task: the mean test loss over seeds, diverged runs, gradient steps in runs, seconds, factors."""
+
+    test: float
+    diverged: int
+    runs: float
+    seconds: float
+    factors: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class TaskFigures:
+    """The figures of all methods on a task, by method."""
+
+    untrained: float
+    held_out: bool
+    found: Mapping[str, Figure]
+
+    def ratio(self, method: str, to: str = TUNED, *, counted: bool = False) -> float:
+        """Return a method's loss over another's; 1 if `counted` and the difference is too small to count."""
+        loss, other = self.found[method].test, self.found[to].test
+        if counted and abs(loss - other) < COUNTED * self.untrained:
+            return 1.0
+        return loss / other
+
+
+def task_figures(seeds: list[list[Record]], own: float, held_out: bool) -> TaskFigures:
+    """Return the figures from the records of a task, given by seed; `own` is the optimizer's own rate."""
+    untrained = fmean(records[0]["untrained"] for records in seeds)
+    grids = [Grid([record for record in records if "members" in record]) for records in seeds]
+    others = [{name: run for record in records for name, run in record.get("runs", {}).items()} for records in seeds]
+    found = {name: _direct([runs[name] for runs in others], own, untrained) for name in others[0]}
+    return TaskFigures(untrained, held_out, found | _tuned(grids, untrained))
+
+
+class Grid:
+    """The runs of one seed's grid, by shape and factor."""
+
+    def __init__(self, records: list[Record]) -> None:
+        self.valid: dict[tuple[str, float], float] = {}
+        self.test: dict[tuple[str, float], float] = {}
+        self.diverged: dict[tuple[str, float], bool] = {}
+        self.seconds: dict[tuple[str, float], float] = {}
+        for record in records:
+            for i, (shape, factor) in enumerate(record["members"]):
+                key = shape, factor
+                self.valid[key] = _number(record["valid"][i], math.inf)
+                self.test[key] = _number(record["test"][i], math.inf)
+                self.diverged[key] = record["diverged"][i]
+                self.seconds[key] = record["seconds"] / len(record["members"])
+
+    def factors(self, shape: str) -> list[float]:
+        return sorted(factor for other, factor in self.valid if other == shape)
+
+
+def _tuned(grids: list[Grid], untrained: float) -> dict[str, Figure]:
+    """Return the figures of the methods whose rate is the best of a grid on validation data, over all seeds."""
+    found = {}
+    coarse = [factor for factor in grids[0].factors(COSINE) if factor in grids[0].factors(LINEAR)]
+    for name, shape in TUNED_NAMES.items():
+        found[name] = _best(grids, shape, coarse, untrained)
+    if coarse != grids[0].factors(COSINE):
+        found[FINER] = _best(grids, COSINE, grids[0].factors(COSINE), untrained)
+    constant = found[f"tuned: {CONSTANT}"]
+    for name, shape in FOLLOWED_NAMES.items():
+        run = _best(grids, shape, constant.factors, untrained)
+        total = constant.seconds + run.seconds
+        found[name] = replace(run, runs=constant.runs + 1, seconds=total)
+    return found
+
+
+def best_factor(grids: list[Grid], shape: str, factors: Iterable[float]) -> float:
+    """Return the factor with the lowest mean validation loss over the seeds."""
+    return min(factors, key=lambda factor: fmean(grid.valid[shape, factor] for grid in grids))
+
+
+def _best(grids: list[Grid], shape: str, factors: Collection[float], untrained: float) -> Figure:
+    best = best_factor(grids, shape, factors)
+    test = fmean(min(grid.test[shape, best], CAP * untrained) for grid in grids)
+    diverged = sum(grid.diverged[shape, best] for grid in grids)
+    seconds = fmean(sum(grid.seconds[shape, factor] for factor in factors) for grid in grids)
+    return Figure(test, diverged, len(factors), seconds, (best,))
+
+
+def _direct(runs: list[Record], own: float, untrained: float) -> Figure:
+    test = fmean(min(_number(run["test"], math.inf), CAP * untrained) for run in runs)
+    diverged = sum(run["diverged"] or run["test"] is None for run in runs)
+    factors = tuple(run["lr"] / own for run in runs)
+    return Figure(test, diverged, fmean(run["runs"] for run in runs), fmean(run["seconds"] for run in runs), factors)
+
+
+def _number(value: float | None, otherwise: float) -> float:
+    """Return a recorded number; null stands for NaN and infinity."""
+    return otherwise if value is None else value
+
+
+Tasks = Mapping[str, TaskFigures]
+
+
+def geometric(ratios: Iterable[float]) -> Ratio:
+    """Return the geometric mean and its 95 % interval by bootstrap over the tasks."""
+    return bootstrap(lambda logs: np.exp(logs.mean(-1)), np.log([*ratios]))
+
+
+def worst(tasks: Tasks, method: str, *, counted: bool = False) -> tuple[float, str]:
+    """Return a method's largest ratio to the tuned cosine, and the task."""
+    return max((task.ratio(method, counted=counted), name) for name, task in tasks.items())
+
+
+def ranks(tasks: Tasks, methods: list[str]) -> dict[str, float]:
+    """Return each method's mean rank over the tasks; 1 is the lowest loss."""
+    table = np.array([rankdata([task.found[method].test for method in methods]) for task in tasks.values()])
+    return dict(zip(methods, table.mean(0).tolist(), strict=True))

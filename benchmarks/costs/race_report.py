@@ -1,0 +1,137 @@
+"""The report of race_quality: its tables, its claims and its notes."""
+
+from __future__ import annotations
+
+from statistics import fmean
+
+from .race_figures import (
+    CAP,
+    COST_LIMIT,
+    COUNTED,
+    FINER,
+    FOLLOWED_NAMES,
+    MEAN_LIMIT,
+    TUNED,
+    TUNED_NAMES,
+    WORST_LIMIT,
+    Tasks,
+    geometric,
+    ranks,
+    worst,
+)
+from .race_methods import DEFAULT, FREE, RACE, RANGE, TENFOLD, WIDE
+from .timing import span
+
+ORDER = (
+    RACE,
+    RACE + FREE,
+    WIDE,
+    WIDE + FREE,
+    TENFOLD,
+    RANGE,
+    RANGE + FREE,
+    DEFAULT,
+    *TUNED_NAMES,
+    FINER,
+    *FOLLOWED_NAMES,
+)
+SHOWN = (DEFAULT, TENFOLD, RANGE, TUNED, RACE, RACE + FREE, WIDE)  # in the table by task
+
+
+def methods_of(tasks: Tasks) -> list[str]:
+    """Return the methods that all tasks have, in the order of the table."""
+    return [name for name in ORDER if all(name in task.found for task in tasks.values())]
+
+
+def by_method(tasks: Tasks) -> list[list[str]]:
+    """Return the table of the methods over all tasks."""
+    lines = [["Method", "Mean", "95 %", "Held out", "Worst", "Counted", "Worst counted", "Rank"]]
+    lines[0] += ["Diverged", "Runs", "Seconds"]
+    methods = methods_of(tasks)
+    held_out = {name: task for name, task in tasks.items() if task.held_out}
+    rank = ranks(tasks, methods)
+    for method in methods:
+        mean = geometric(task.ratio(method) for task in tasks.values())
+        counted = geometric(task.ratio(method, counted=True) for task in tasks.values())
+        of_held_out = geometric(task.ratio(method) for task in held_out.values()) if held_out else None
+        ratio, where = worst(tasks, method)
+        figures = [task.found[method] for task in tasks.values()]
+        lines.append(
+            [
+                method,
+                f"{mean.value:.3f}",
+                span(mean.low, mean.high, 2),
+                "–" if of_held_out is None else f"{of_held_out.value:.3f}",
+                f"{ratio:.2f} {where}",
+                f"{counted.value:.3f}",
+                f"{worst(tasks, method, counted=True)[0]:.2f}",
+                f"{rank[method]:.1f}",
+                str(sum(figure.diverged for figure in figures)),
+                f"{fmean(figure.runs for figure in figures):.2f}",
+                f"{fmean(figure.seconds for figure in figures):.1f}",
+            ]
+        )
+    return lines
+
+
+def by_task(tasks: Tasks) -> list[list[str]]:
+    """Return the table of test losses by task, and of the learning rates as multiples of the optimizer's own."""
+    methods = [name for name in SHOWN if name in methods_of(tasks)]
+    lines = [["Task", "Untrained", *methods, "Best rate", "Race's rates"]]
+    for name, task in tasks.items():
+        losses = [f"{task.found[method].test:.4g}" for method in methods]
+        best = f"{task.found[TUNED].factors[0]:.3g}"
+        raced = ", ".join(f"{factor:.3g}" for factor in task.found[RACE].factors) if RACE in task.found else "–"
+        label = name if task.held_out else f"{name} †"
+        lines.append([label, f"{task.untrained:.3g}", *losses, best, raced])
+    return lines
+
+
+def claims(tasks: Tasks) -> list[str]:
+    """Return the verdicts on race, from the tasks that played no role when it was designed."""
+    held_out = {name: task for name, task in tasks.items() if task.held_out}
+    if not held_out or RACE not in methods_of(tasks):
+        return []
+    mean = geometric(task.ratio(RACE, counted=True) for task in held_out.values())
+    ratio, where = worst(held_out, RACE, counted=True)
+    cost = fmean(task.found[RACE + FREE].runs for task in tasks.values())
+    lost = sum(task.found[name].diverged for task in tasks.values() for name in (RACE, RACE + FREE))
+    recipe = geometric(task.ratio(TENFOLD, counted=True) for task in held_out.values())
+    recipe_worst, recipe_where = worst(held_out, TENFOLD, counted=True)
+    n = f"n = {len(held_out)}"
+    return [
+        f"{_met(mean.value <= MEAN_LIMIT)}: on {len(held_out)} tasks held out, race has at most {MEAN_LIMIT} × the "
+        f"loss of the tuned cosine: {mean.value:.3f} ({span(mean.low, mean.high, 2)}, {n}).",
+        f"{_met(ratio <= WORST_LIMIT)}: at worst {WORST_LIMIT} ×: {ratio:.2f} ({where}).",
+        f"{_met(cost <= COST_LIMIT)}: the steps of at most {COST_LIMIT} runs: {cost:.2f}.",
+        f"{_met(lost == 0)}: no race ends in a diverged run: {lost} of {_races(tasks)}.",
+        f"{_met(mean.value <= recipe.value)}: in the mean no worse than the default rate × 10: {recipe.value:.3f}; at "
+        f"worst {ratio:.2f} against {recipe_worst:.2f} ({recipe_where}).",
+    ]
+
+
+def broken(tasks: Tasks) -> list[str]:
+    """Return the tasks on which race exceeds the limit of the worst case, with the ratio."""
+    found = {name: task.ratio(RACE, counted=True) for name, task in tasks.items() if RACE in task.found}
+    return [f"{name} ({ratio:.2f})" for name, ratio in found.items() if ratio > WORST_LIMIT]
+
+
+def _met(holds: bool) -> str:
+    return "Met" if holds else "MISSED"
+
+
+def _races(tasks: Tasks) -> int:
+    return 2 * sum(len(task.found[RACE].factors) for task in tasks.values())
+
+
+NOTES = (
+    f"Mean: geometric mean over the tasks of the test loss, over that of “{TUNED}”. A task's loss is the mean over its "
+    f"seeds, each at most {CAP:g} × the untrained network's. 95 %: bootstrap over the tasks. Held out: the tasks that "
+    "played no role when race was designed; the others are marked †. Counted: differences below "
+    f"{COUNTED:g} of the untrained network's loss count as none. Diverged: runs whose last training losses exceed the "
+    "untrained network's loss.",
+    "All methods take the same number of gradient steps, except those marked *, whose races and range tests are not "
+    "charged: Runs shows the steps of all members as a multiple of one run. A tuned method takes one run for each rate "
+    "of its grid; the rate is chosen on validation data, over all seeds. Seconds: of the processor, for all that a "
+    "method takes; grids train side by side.",
+)
