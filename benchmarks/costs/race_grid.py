@@ -72,7 +72,7 @@ def trained(
     rates = [Member(shape, own * factor, problem.steps) for shape, factor in members]
     ensemble = Ensemble(model, problem.make_optimizer, len(members), randomness="different")
     tail: deque[torch.Tensor] = deque(maxlen=TAIL)
-    every = max(1, problem.steps // LOOKS)
+    every = max(1, problem.steps // LOOKS) if any(shape in FOLLOWED for shape, _ in members) else problem.steps
     torch.manual_seed(seed)
     for step, batch in enumerate(islice(problem.batches(seed), problem.steps)):
         if step and step % every == 0:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-
-from lrsched._functions import MakeOptimizer
+from torch.optim import Optimizer
 
 from ..tiny.data import Data, split
 from ..tiny.finetuning import FINETUNING
@@ -29,12 +28,13 @@ class Problem:
     """A training of `steps` steps. Validation data choose rates; test data give the figures.
 
     `batches(seed)` yields endless training batches. `grid` has the factors of each shape; its runs train side by side
-    if `stacked`. `held_out` is whether the task played no role when race was designed.
+    if `stacked`. `held_out` is whether range_test's rule was not chosen on it; race was designed on
+    other tasks.
     """
 
     name: str
     model: Callable[[int], nn.Module]
-    make_optimizer: MakeOptimizer
+    make_optimizer: Callable[[Iterable[nn.Parameter]], Optimizer]
     loss_fn: Callable[[nn.Module, Any], Tensor]
     batches: Callable[[int], Iterator[Any]]
     valid: list[Any]

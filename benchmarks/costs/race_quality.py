@@ -24,7 +24,7 @@ from .race_methods import METHODS
 from .race_problems import TINY, Problem, tiny_problem
 from .race_report import NOTES, broken, by_method, by_task, claims
 
-STEPS = 600
+STEPS = 500
 
 
 def race_parser() -> argparse.ArgumentParser:
