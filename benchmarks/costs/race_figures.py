@@ -12,6 +12,7 @@ import numpy as np
 from scipy.stats import rankdata
 
 from .race_grid import CONSTANT, COSINE, FOLLOWED, LINEAR
+from .race_problems import FACTORS
 from .timing import Ratio, bootstrap
 
 TUNED, FINER = f"tuned: {COSINE}", f"tuned: {COSINE}, rates between them too"
@@ -82,16 +83,16 @@ class Grid:
 def _tuned(grids: list[Grid], untrained: float) -> dict[str, Figure]:
     """Return the figures of the methods whose rate is the best of a grid on validation data, over all seeds."""
     found = {}
-    coarse = [factor for factor in grids[0].factors(COSINE) if factor in grids[0].factors(LINEAR)]
     for name, shape in TUNED_NAMES.items():
-        found[name] = _best(grids, shape, coarse, untrained)
-    if coarse != grids[0].factors(COSINE):
+        if factors := [factor for factor in grids[0].factors(shape) if factor in FACTORS]:
+            found[name] = _best(grids, shape, factors, untrained)
+    if len(grids[0].factors(COSINE)) > len(FACTORS):
         found[FINER] = _best(grids, COSINE, grids[0].factors(COSINE), untrained)
-    constant = found[f"tuned: {CONSTANT}"]
     for name, shape in FOLLOWED_NAMES.items():
-        run = _best(grids, shape, constant.factors, untrained)
-        total = constant.seconds + run.seconds
-        found[name] = replace(run, runs=constant.runs + 1, seconds=total)
+        if grids[0].factors(shape):
+            constant = found[f"tuned: {CONSTANT}"]
+            run = _best(grids, shape, constant.factors, untrained)
+            found[name] = replace(run, runs=constant.runs + 1, seconds=constant.seconds + run.seconds)
     return found
 
 

@@ -17,7 +17,7 @@ from torch import nn
 
 from lrsched import Constant, Race, Sequence, SequenceLR, race, range_test, set_lr
 
-from .race_grid import TAIL, failed, recipe
+from .race_grid import TAIL, failed, fixed, recipe
 from .race_problems import Problem
 
 Clock = Callable[[], float]
@@ -26,6 +26,7 @@ FREE = " *"  # marks methods that are not charged
 DEFAULT, TENFOLD = "default rate, constant", "default rate × 10, warm-up, linear"
 RACE, WIDE, RANGE = "race", "race of nine", "range test, warm-up, linear"
 RANGE_STEPS = 100  # of a range test; a quarter of a shorter run
+NINE_PART = "race of nine"  # the name of its records
 NINE = tuple(10.0 ** (k / 2) for k in range(-3, 6))  # 0.03 to 316 times the optimizer's own rate
 
 
@@ -63,8 +64,17 @@ def plain(problem: Problem, seed: int, clock: Clock, factor: float, sequence: Se
 
 def outcome(problem: Problem, model: nn.Module, tail: list[float], untrained: float, **facts: Any) -> Outcome:
     """Return the record of a finished run."""
-    test = problem.loss(model, problem.test)
-    return {"test": test, "untrained": untrained, "diverged": failed(tail, untrained), **facts}
+    losses = {"valid": problem.loss(model, problem.valid), "test": problem.loss(model, problem.test)}
+    return {**losses, "untrained": untrained, "diverged": failed(tail, untrained), **facts}
+
+
+def one_by_one(problem: Problem, seed: int, members: list[tuple[str, float]], clock: Clock) -> dict[str, Any]:
+    """Do what `trained` does, one run after another; for shapes that do not follow the validation loss."""
+    shapes = fixed(problem.steps)
+    runs = [plain(problem, seed, clock, factor, shapes[shape], problem.steps) for shape, factor in members]
+    losses = {name: [run[name] for run in runs] for name in ("valid", "test", "diverged")}
+    seconds = sum(run["seconds"] for run in runs)
+    return {"members": members, **losses, "untrained": runs[0]["untrained"], "seconds": seconds}
 
 
 def without_measuring(problem: Problem, seed: int, clock: Clock) -> dict[str, Outcome]:
@@ -159,5 +169,5 @@ METHODS: dict[str, Callable[[Problem, int, Clock], dict[str, Outcome]]] = {
     "without measuring": without_measuring,
     "range test": after_range_test,
     "race": races(RACE, None),
-    "race of nine": races(WIDE, NINE),
+    NINE_PART: races(WIDE, NINE),
 }

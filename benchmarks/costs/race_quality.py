@@ -9,51 +9,93 @@ from __future__ import annotations
 import argparse
 import shlex
 import time
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from .. import machine
-from ..commands import add_out, add_seeds, chosen, count, option_parser
+from ..commands import add_device, add_out, add_seeds, add_threads, chosen, count, option_parser
+from ..devices import synchronize, usable
 from ..files import Records, write
 from ..text_tables import markdown, show
 from .race_figures import Grid, Record, TaskFigures, Tasks, best_factor, task_figures
-from .race_grid import CONSTANT, FOLLOWED, GRID, trained
-from .race_methods import METHODS
-from .race_problems import TINY, Problem, tiny_problem
+from .race_grid import CONSTANT, COSINE, FOLLOWED, GRID, LINEAR, trained
+from .race_large import LARGE, Place
+from .race_large import STEPS as LARGE_STEPS
+from .race_methods import METHODS, NINE_PART, one_by_one
+from .race_problems import FACTORS, TINY, Problem, tiny_problem
 from .race_report import NOTES, broken, by_method, by_task, claims
 
 STEPS = 500
+FEW = FACTORS[2:7]  # the multiples of the optimizer's own rate that a large task's grid has on a CPU: 0.1 to 10
 
 
 def race_parser() -> argparse.ArgumentParser:
     parser = option_parser("race_quality", __doc__)
-    parser.add_argument("--tasks", metavar="A,B,C", help=f"only these: {', '.join(TINY)}")
+    parser.add_argument("--size", choices=("tiny", "large"), default="tiny", help="of the tasks (default: %(default)s)")
+    parser.add_argument("--tasks", metavar="A,B,C", help=f"only these: {', '.join(TINY)}; large: {', '.join(LARGE)}")
     add_seeds(parser, 3)
-    parser.add_argument("--steps", type=count, default=STEPS, help="gradient steps of a run (default: %(default)s)")
-    add_out(parser, "the results; runs it already holds are not repeated", Path("out/race_quality"))
+    parser.add_argument("--steps", type=count, help=f"of a run (default: {STEPS}; large: {', '.join(_lengths())})")
+    parser.add_argument("--data", type=Path, metavar="DIR", help="large: folder with CIFAR-10 and MNIST, or folders of")
+    add_device(parser, "large: cpu, which trains at few rates, one after another; or cuda, at ten, side by side")
+    add_threads(parser)
+    add_out(parser, "the results; runs it already holds are not repeated (default: out/race_quality)")
     return parser
+
+
+def _lengths() -> list[str]:
+    return [f"{name} {steps}" for name, steps in LARGE_STEPS.items()]
 
 
 def main(argv: list[str]) -> int:
     options = race_parser().parse_args(argv)
-    names = chosen("task", options.tasks, TINY)
-    torch.set_num_threads(1)
+    device = usable(options.device)
+    torch.set_num_threads(options.threads)
     torch.set_flush_denormal(True)  # diverged members would be many times slower
-    records = Records(options.out, ("task", "seed", "part"), {"steps": options.steps, "threads": 1, "device": "cpu"})
-    problems = [tiny_problem(name, options.steps, GRID) for name in names]
+    problems = tiny(options) if options.size == "tiny" else large(options, device)
+    folder = options.out or Path("out", "race_quality" if options.size == "tiny" else "race_quality-large")
+    records = Records(folder, ("task", "seed", "part"), configuration(options))
     seeds = range(options.seeds)
     for problem in problems:
         grids(problem, seeds, records)
     for problem in problems:
         followed(problem, seeds, records)
-    for part in METHODS:
+    for part in methods(problems[0]):
         for problem in problems:
             without_grid(problem, seeds, part, records)
-    facts = {"command": f"python -m benchmarks race_quality {shlex.join(argv)}".strip(), **machine.origin()}
+    facts = {"command": f"python -m benchmarks race_quality {shlex.join(argv)}".strip(), **machine.origin(device)}
     report(records, {problem.name: collected(problem, seeds, records) for problem in problems}, facts)
     return 0
+
+
+def tiny(options: argparse.Namespace) -> list[Problem]:
+    """Return the tiny tasks, with all grids."""
+    names = chosen("task", options.tasks, TINY)
+    return [tiny_problem(name, options.steps or STEPS, GRID) for name in names]
+
+
+def large(options: argparse.Namespace, device: torch.device) -> list[Problem]:
+    """Return the large tasks; on a CPU with a small grid, whose runs train one after another."""
+    stacked = device.type != "cpu"
+    grid = {CONSTANT: FACTORS, COSINE: FACTORS, LINEAR: FACTORS} if stacked else {COSINE: FEW}
+    found = [LARGE[name](Place(options.data, device)) for name in chosen("task", options.tasks, LARGE)]
+    return [replace(each, grid=grid, stacked=stacked, steps=options.steps or each.steps) for each in found]
+
+
+def configuration(options: argparse.Namespace) -> dict[str, Any]:
+    """Return everything that determines a result besides task, seed and part."""
+    if options.size == "tiny":
+        return {"steps": options.steps or STEPS, "threads": options.threads, "device": "cpu"}
+    lengths = options.steps or LARGE_STEPS
+    return {"size": "large", "steps": lengths, "threads": options.threads, "device": options.device}
+
+
+def methods(problem: Problem) -> list[str]:
+    """Return the methods without a grid that a problem is trained by; nine rates are for tiny tasks."""
+    return [name for name in METHODS if name != NINE_PART or problem.name in TINY]
 
 
 def grids(problem: Problem, seeds: range, records: Records) -> None:
@@ -71,6 +113,8 @@ def followed(problem: Problem, seeds: range, records: Records) -> None:
 
 
 def _followed(problem: Problem, seeds: range, records: Records) -> dict[str, list[tuple[str, float]]]:
+    if CONSTANT not in problem.grid:
+        return {}
     found = [_grid_records(problem, seed, records) for seed in seeds]
     factor = best_factor([Grid(each) for each in found], CONSTANT, problem.grid[CONSTANT])
     return problem.parts([(shape, factor) for shape in FOLLOWED], f"from the constant × {factor:.3g}")
@@ -85,13 +129,25 @@ def without_grid(problem: Problem, seeds: range, part: str, records: Records) ->
     """Train by a method that needs no grid."""
     for seed in seeds:
         if (problem.name, seed, part) not in records.found:
-            _add(records, problem, seed, part, {"runs": METHODS[part](problem, seed, time.process_time)})
+            _add(records, problem, seed, part, {"runs": METHODS[part](problem, seed, _clock(problem))})
 
 
 def _train(problem: Problem, seed: int, parts: dict[str, list[tuple[str, float]]], records: Records) -> None:
     for part, members in parts.items():
         if (problem.name, seed, part) not in records.found:
-            _add(records, problem, seed, part, trained(problem, seed, members, time.process_time))
+            train = trained if problem.stacked else one_by_one
+            _add(records, problem, seed, part, train(problem, seed, members, _clock(problem)))
+
+
+def _clock(problem: Problem) -> Callable[[], float]:
+    """Return the processor's time, or the time of day if a GPU does the work."""
+    device = problem.device
+
+    def clock() -> float:
+        synchronize(device)
+        return time.perf_counter()
+
+    return time.process_time if device.type == "cpu" else clock
 
 
 def _add(records: Records, problem: Problem, seed: int, part: str, found: dict[str, Any]) -> None:
@@ -113,7 +169,7 @@ def collected(problem: Problem, seeds: range, records: Records) -> TaskFigures:
     after = _followed(problem, seeds, records)
     found = []
     for seed in seeds:
-        rest = [records.found[problem.name, seed, part] for part in [*after, *METHODS]]
+        rest = [records.found[problem.name, seed, part] for part in [*after, *methods(problem)]]
         found.append([*_grid_records(problem, seed, records), *rest])
     own = problem.make_optimizer(list(problem.model(0).parameters())).param_groups[0]["lr"]
     return task_figures(found, own, problem.held_out)
@@ -121,7 +177,7 @@ def collected(problem: Problem, seeds: range, records: Records) -> TaskFigures:
 
 def report(records: Records, tasks: Tasks, facts: dict[str, Any]) -> None:
     """Write and print the tables, and what they say."""
-    title = f"{len(tasks)} tasks, {records.config['steps']} steps"
+    title = f"{len(tasks)} tasks, {lengths(records.config)}"
     lines, losses = by_method(tasks), by_task(tasks)
     notes = [*claims(tasks), *beyond(tasks), *NOTES, f"Hardware: {facts['hardware']}."]
     parts = [f"# {title}", markdown(lines), "## Test loss by task", markdown(losses), *notes]
@@ -130,6 +186,14 @@ def report(records: Records, tasks: Tasks, facts: dict[str, Any]) -> None:
     show(lines, title, right=lines[0][1:])
     show(losses, "Test loss by task", right=losses[0][1:])
     print(*notes, f"Written to {records.folder}: table.md, runs.jsonl, info.json", sep="\n")
+
+
+def lengths(config: dict[str, Any]) -> str:
+    """Return how long the runs are, and how long they should be."""
+    steps = config["steps"]
+    if isinstance(steps, dict):
+        return ", ".join(_lengths()) + " steps"
+    return f"{steps} steps" + (f" (reduced from {', '.join(_lengths())})" if "size" in config else "")
 
 
 def beyond(tasks: Tasks) -> list[str]:
