@@ -12,12 +12,12 @@ import numpy as np
 from scipy.stats import rankdata
 
 from .race_grid import CONSTANT, COSINE, FOLLOWED, LINEAR
-from .race_problems import FACTORS
+from .race_problems import BETWEEN, FACTORS
 from .timing import Ratio, bootstrap
 
-TUNED, FINER = f"tuned: {COSINE}", f"tuned: {COSINE}, rates between them too"
+TUNED, FINER = f"tuned: {COSINE}", f"tuned: {COSINE}, {len(FACTORS + BETWEEN)} rates"
 TUNED_NAMES = {f"tuned: {shape}": shape for shape in (CONSTANT, COSINE, LINEAR)}
-FOLLOWED_NAMES = {f"tuned: constant, {shape}": shape for shape in FOLLOWED}
+FOLLOWED_NAMES = {f"tuned: {CONSTANT}, then {shape}": shape for shape in FOLLOWED}
 CAP = 10.0  # losses count up to this multiple of the untrained network's loss
 COUNTED = 0.01  # smaller differences, relative to the untrained network's loss, do not count
 MEAN_LIMIT, WORST_LIMIT, COST_LIMIT = 1.08, 1.5, 1.3

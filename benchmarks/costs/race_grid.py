@@ -90,9 +90,9 @@ def trained(
     }
 
 
-def failed(tail: list[float], untrained: float) -> bool:
-    """Return whether the mean of the last training losses is above the untrained network's loss, or not a number."""
-    return not fmean(tail) <= untrained
+def failed(tail: list[float], limit: float) -> bool:
+    """Return whether the mean of the last training losses is above a limit, or not a number."""
+    return not fmean(tail) <= limit
 
 
 def losses_of(ensemble: Ensemble, problem: Problem, batches: list[Any]) -> np.ndarray:

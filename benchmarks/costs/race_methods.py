@@ -7,6 +7,7 @@ that these took. Methods marked with an asterisk are not charged: their training
 from __future__ import annotations
 
 import inspect
+import math
 from collections import deque
 from collections.abc import Callable, Iterable
 from itertools import islice
@@ -22,6 +23,7 @@ from .race_problems import Problem
 
 Clock = Callable[[], float]
 Outcome = dict[str, Any]
+BLOWN_UP = 3.0  # times the untrained network's loss: then a loop after a race retreats at once
 FREE = " *"  # marks methods that are not charged
 DEFAULT, TENFOLD = "default rate, constant", "default rate × 10, warm-up, linear"
 RACE, WIDE, RANGE = "race", "race of nine", "range test, warm-up, linear"
@@ -31,9 +33,9 @@ NINE = tuple(10.0 ** (k / 2) for k in range(-3, 6))  # 0.03 to 316 times the opt
 
 
 def train(
-    problem: Problem, model: nn.Module, scheduler: SequenceLR, batches: Iterable[Any], untrained: float
+    problem: Problem, model: nn.Module, scheduler: SequenceLR, batches: Iterable[Any], limit: float = math.inf
 ) -> tuple[int, list[float]]:
-    """Train until the batches end or training has failed; return the steps taken and the last losses."""
+    """Train until the batches end or the last losses exceed the limit; return the steps taken and these losses."""
     tail: deque[torch.Tensor] = deque(maxlen=TAIL)
     step = 0
     for batch in batches:
@@ -44,7 +46,7 @@ def train(
         scheduler.step()
         tail.append(loss.detach())
         step += 1
-        if step % TAIL == 0 and failed(torch.stack([*tail]).tolist(), untrained):
+        if step % TAIL == 0 and failed(torch.stack([*tail]).tolist(), limit):
             break
     return step, torch.stack([*tail]).tolist()
 
@@ -58,7 +60,7 @@ def plain(problem: Problem, seed: int, clock: Clock, factor: float, sequence: Se
     set_lr(optimizer, lr)
     untrained = problem.loss(model, problem.test)
     torch.manual_seed(seed)
-    _, tail = train(problem, model, SequenceLR(optimizer, sequence), islice(problem.batches(seed), steps), untrained)
+    _, tail = train(problem, model, SequenceLR(optimizer, sequence), islice(problem.batches(seed), steps))
     return outcome(problem, model, tail, untrained, lr=lr, runs=1.0, seconds=clock() - started)
 
 
@@ -115,7 +117,7 @@ def races(name: str, factors: tuple[float, ...] | None) -> Callable[[Problem, in
 
 
 def raced(problem: Problem, seed: int, clock: Clock, factors: tuple[float, ...] | None, steps: int) -> Outcome:
-    """Start a training of `steps` steps by a race, and finish it; retreat to a lower rate whenever it fails."""
+    """Start a training of `steps` steps by a race, and finish it; retreat to a lower rate if it fails."""
     started = clock()
     model, sequence = problem.model(seed), recipe(steps)
     own = problem.make_optimizer(list(model.parameters())).param_groups[0]["lr"]
@@ -142,7 +144,9 @@ def finished(
         assert start.optimizer is not None
         assert start.batches is not None
         scheduler = SequenceLR(start.optimizer, sequence, last_epoch=start.position - 1)
-        step, tail = train(problem, model, scheduler, islice(start.batches, steps - start.position), untrained)
+        step, tail = train(
+            problem, model, scheduler, islice(start.batches, steps - start.position), BLOWN_UP * untrained
+        )
         taken += step
         if not failed(tail, untrained):
             return taken, tail, retreats

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from .. import machine
-from ..commands import add_device, add_out, add_seeds, add_threads, chosen, count, option_parser
+from ..commands import BenchmarkError, add_device, add_out, add_seeds, add_threads, chosen, count, option_parser
 from ..devices import synchronize, usable
 from ..files import Records, write
 from ..text_tables import markdown, show
@@ -30,6 +30,7 @@ from .race_problems import FACTORS, TINY, Problem, tiny_problem
 from .race_report import NOTES, broken, by_method, by_task, claims
 
 STEPS = 500
+SHORTEST = 64
 FEW = FACTORS[2:7]  # the multiples of the optimizer's own rate that a large task's grid has on a CPU: 0.1 to 10
 
 
@@ -52,6 +53,8 @@ def _lengths() -> list[str]:
 
 def main(argv: list[str]) -> int:
     options = race_parser().parse_args(argv)
+    if (options.steps or STEPS) < SHORTEST:
+        raise BenchmarkError(f"--steps must be at least {SHORTEST}, for the rungs of a race, got {options.steps}")
     device = usable(options.device)
     torch.set_num_threads(options.threads)
     torch.set_flush_denormal(True)  # diverged members would be many times slower
@@ -177,7 +180,7 @@ def collected(problem: Problem, seeds: range, records: Records) -> TaskFigures:
 
 def report(records: Records, tasks: Tasks, facts: dict[str, Any]) -> None:
     """Write and print the tables, and what they say."""
-    title = f"{len(tasks)} tasks, {lengths(records.config)}"
+    title = f"{len(tasks)} task{'s' * (len(tasks) > 1)}, {lengths(records.config)}"
     lines, losses = by_method(tasks), by_task(tasks)
     notes = [*claims(tasks), *beyond(tasks), *NOTES, f"Hardware: {facts['hardware']}."]
     parts = [f"# {title}", markdown(lines), "## Test loss by task", markdown(losses), *notes]

@@ -35,7 +35,15 @@ ORDER = (
     FINER,
     *FOLLOWED_NAMES,
 )
-SHOWN = (DEFAULT, TENFOLD, RANGE, TUNED, RACE, RACE + FREE, WIDE)  # in the table by task
+SHOWN = {  # the columns of the table by task
+    DEFAULT: "default",
+    TENFOLD: "× 10",
+    RANGE: "range test",
+    TUNED: "tuned cosine",
+    RACE: RACE,
+    RACE + FREE: RACE + FREE,
+    WIDE: "nine",
+}
 
 
 def methods_of(tasks: Tasks) -> list[str]:
@@ -77,7 +85,7 @@ def by_method(tasks: Tasks) -> list[list[str]]:
 def by_task(tasks: Tasks) -> list[list[str]]:
     """Return the table of test losses by task, and of the learning rates as multiples of the optimizer's own."""
     methods = [name for name in SHOWN if name in methods_of(tasks)]
-    lines = [["Task", "Untrained", *methods, "Best rate", "Race's rates"]]
+    lines = [["Task", "Untrained", *(SHOWN[name] for name in methods), "Best rate", "Race's rates"]]
     for name, task in tasks.items():
         losses = [f"{task.found[method].test:.4g}" for method in methods]
         best = f"{task.found[TUNED].factors[0]:.3g}"
