@@ -218,8 +218,8 @@ class Ensemble:
     def optimizer_state(self, i: int) -> dict[str, Any]:
         """Return a copy of member i's optimizer state: what its own optimizer's `state_dict()` would hold.
 
-        Load it into `make_optimizer(params)` to train the member alone, from `state(i)`. The learning rates are those of
-        the member's last step.
+        Load it into `make_optimizer(params)` to train the member alone, from `state(i)`. Its learning rates are those
+        of the member's last step.
         """
         i = range(self.members)[i]
         part = next(part for part in self._parts if i < part.rows.stop)

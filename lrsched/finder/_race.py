@@ -31,7 +31,7 @@ from ._race_arguments import (
     checked_own_rate,
     checked_race_lrs,
 )
-from ._race_heats import Heats, Judge, Leaver, Passes, offloaded
+from ._race_heats import Heats, Judge, Leaver, Passes, Plan, offloaded
 from ._race_members import Members, Places, Recipe
 from ._race_ranks import Ranks
 from ._race_result import Race, Retreat
@@ -62,84 +62,167 @@ def race(
     extra: Items[object] = (),
     callback: Callback | None = None,
 ) -> Race:
-    """Start the training at several learning rates, drop the worse ones early, and return the winner, to continue with.
+    """Start a training at several learning rates, drop the worse ones early, and return the winner to continue with.
+
+    Every member trains as the whole training would: from the model's weights, on the same batches with the same random
+    numbers, its rate at step k being lr · sequence(k). After each rung the best `keep` stay. The winner's weights and
+    buffers become the model's, and its optimizer continues at `position`:
+
+        sequence = Warmup(steps // 20) * Linear(steps)
+        start = race(model, make_optimizer, loss_fn, batches, sequence, steps=steps, eval_batches=valid)
+        scheduler = SequenceLR(start.optimizer, sequence, last_epoch=start.position - 1)
+        for batch in islice(start.batches, steps - start.position):
+            ...  # your training loop, with scheduler.step() after each optimizer.step()
+
+    By default six members take 1.28 times the optimizer steps of one training. Members that train one after another are
+    exact: the training is, bit for bit, one that had the winner's rate from its first step. Side by side, it is that
+    except for rounding.
+
+    A race is as good as a schedule whose rate was tuned, not better, and the length must be known: the best rate
+    depends on `steps`. The winner was best after an eighth of the steps, which is a guess about the end. The first rungs
+    may lie in the warm-up, where high rates still look good; the last one should not. If the loss diverges later,
+    `start.retreat()` goes back to the next lower rate.
+
+    What to train:
+        model: the module, trained in train mode if it is in eval mode as a whole; otherwise each part in its own mode.
+        make_optimizer: make_optimizer(params) -> a new optimizer. Its first param group takes the learning rates; the
+            other groups keep their ratio to it.
+        loss_fn: loss_fn(model, batch) -> scalar tensor, or a loss module of torch such as `nn.CrossEntropyLoss()`.
+        batches: the training batches. They are drawn one at a time, none ahead; when they end, they start over, unless
+            they come from an iterator. `start.batches` has the rest.
+        sequence: the sequence of the whole training, counted in optimizer steps.
+        lrs: the learning rates, different, finite and > 0; by default six around the optimizer's own, from a hundredth
+            of it to 100 times (SGD: LIMIT times).
+        steps: the optimizer steps of the whole training, an integer ≥ 1.
+
+    How to choose:
+        rungs: increasing shares of `steps`, in (0, 1], after which members leave.
+        keep: how many members stay after each rung, decreasing to 1.
+        judge: "average" for the loss on `eval_batches` of the mean of the weights since half-way from the last rung,
+            which stands for a decay of the rate; "valid" for the loss on `eval_batches` of the weights; "train" for the
+            mean training loss since half-way from the last rung.
+        eval_batches: validation batches, evaluated in eval mode at each rung; None only with judge="train".
+
+    How to train:
+        vectorize: "auto" (side by side on an accelerator; on a CPU only more than seven members of a small network
+            without convolutions), True (side by side whenever possible) or False (one after another).
+        chunk: the most members to train side by side, an integer ≥ 1, to limit memory; None for all.
+
+    Other:
+        extra: random generators to advance as in one training, and other objects to restore if an exception is raised,
+            as for `snapshot`.
+        callback: callback(k, lr, loss), called after each rung at step k for each member that was in it; NaN if lost.
+
+    With `torch.distributed`, every rank must make the same call with the same batches. The members are shared out over
+    the ranks, and all ranks get the winner; `model` may be in DistributedDataParallel.
+
+    Members share the attributes of modules other than parameters and buffers. If an exception is raised, Ctrl-C
+    included, everything is restored that `snapshot` covers; an iterator's batches cannot be.
+
+    Raises:
+        TypeError, ValueError: if an argument is invalid, before anything is changed.
+        ValueError: if there are too few batches, or if training diverged at every learning rate.
+
+    Source: successive halving (Jamieson and Talwalkar, 2016), on the training itself.
+
+    >>> import torch
+    >>> from lrsched import Linear, Warmup, race
+    >>> model = torch.nn.Linear(2, 1)
+    >>> batch = torch.eye(2), torch.tensor([[1.0], [-1.0]])
+    >>> start = race(
+    ...     model,
+    ...     lambda params: torch.optim.SGD(params, lr=0.1),
+    ...     torch.nn.MSELoss(),
+    ...     [batch],
+    ...     Warmup(12) * Linear(240),
+    ...     [0.01, 0.1, 1.0, 10.0],
+    ...     steps=240,
+    ...     eval_batches=[batch],
+    ... )
+    >>> start.lr, start.position, start.optimizer.param_groups[0]["lr"] == start.lr * Linear(240)(30)
+    (1.0, 30, True)
     """
-    chosen = checked_judge(judge, eval_batches)
     marks = checked_marks(rungs, steps)
-    stay = checked_keep(keep, len(marks))
-    rates = None if lrs is None else checked_race_lrs(lrs)
-    most = checked_chunk(chunk, vectorize)
+    stay, chosen = checked_keep(keep, len(marks)), checked_judge(judge, eval_batches)
+    given, most = None if lrs is None else checked_race_lrs(lrs), checked_chunk(chunk, vectorize)
     check_sequence(sequence)
     check_kinds(model, make_optimizer, batches, eval_batches, extra, callback)
     called = as_loss_fn(loss_fn)
     bare = model.module if isinstance(model, DistributedDataParallel) else model
     optimizer = checked_optimizer(make_optimizer(list(bare.parameters())))
     ratios = ratios_to_first(optimizer, "make_optimizer", "give the first group an lr > 0")
-    rates = spread(optimizer, checked_own_rate(read(optimizer))) if rates is None else rates
-    if hasattr(eval_batches, "__next__"):
+    rates = given or spread(optimizer, checked_own_rate(read(optimizer)))
+    by_position = [Rates([rate * ratio for ratio in ratios], sequence) for rate in rates]
+    if eval_batches is not None and hasattr(eval_batches, "__next__"):
         eval_batches = list(eval_batches)  # each rung goes through it
     saved = Saved(model, optimizer, extra, sources=(batches, eval_batches), implied=module_of(called))
     try:
-        generators = [value for value in extra if isinstance(value, RANDOM)]
         places = Places([bare, *module_of(called)], optimizer)
+        generators = [value for value in extra if isinstance(value, RANDOM)]
         recipe = Recipe(bare, make_optimizer, called, places, generators)
+        plan = Plan(rates, by_position, marks, stay, chosen, eval_batches, callback)
         with torch.enable_grad(), modes_kept(bare):
             if not bare.training:  # as validation or from_pretrained() leave it
                 bare.train()
             passes = Passes(batches, marks[-1])
-            ranks = Ranks()
-            mine = ranks.share(len(rates))
-            why_not = _why_not_stacked(recipe, vectorize, len(mine), passes, saved)
-            members = Members(recipe, len(mine), 0 if why_not else most or len(mine))
-            bases = [Rates([rate * ratio for ratio in ratios], sequence) for rate in rates]
-            apart = _APART if vectorize == "auto" and _on_cpu(bare) and not why_not else 0
-            heats = Heats(recipe, members, mine, rates, bases, passes, chosen, eval_batches, ranks, apart)
-            losses = heats.run(marks, stay, callback)
-            optimizer = _handed_over(heats, marks[-1])
-            winner = heats.racing[0]
-            reason = verdict(rates, losses, winner, sequence, marks, steps, heats.first_loss)
-            result = Race(
-                rates,
-                marks,
-                losses,
-                rates[winner],
-                marks[-1],
-                "one after another" if why_not else "side by side",
-                f"{reason}; {why_not}" if why_not else reason,
-                optimizer=optimizer,
-                batches=passes.current,
-                retreats=_retreats(heats, optimizer),
-            )
+            heats, why_not = _prepared(recipe, plan, passes, vectorize, most, saved)
+            losses = heats.run()
+            optimizer = _handed_over(heats)
     except BaseException:
         saved.close()
         raise
-    return result
+    winner = heats.racing[0]
+    found = verdict(rates, losses, winner, sequence, marks, steps, heats.untrained)
+    return Race(
+        rates,
+        marks,
+        losses,
+        rates[winner],
+        marks[-1],
+        "one after another" if why_not else "side by side",
+        f"{found}; one after another: {why_not}" if why_not else found,
+        optimizer=optimizer,
+        batches=passes.current,
+        retreats=_retreats(heats, optimizer),
+    )
+
+
+def _prepared(
+    recipe: Recipe, plan: Plan, passes: Passes, vectorize: Vectorize, chunk: int | None, saved: Saved
+) -> tuple[Heats, str]:
+    """Return the heats with this rank's members, and why these train one after another, or ""."""
+    ranks = Ranks()
+    mine = ranks.share(len(plan.lrs))
+    why_not = _why_not_stacked(recipe, vectorize, len(mine), passes, saved)
+    members = Members(recipe, len(mine), 0 if why_not else chunk or len(mine))
+    apart = _APART if vectorize == "auto" and _on_cpu(recipe.model) and not why_not else 0
+    return Heats(plan, recipe, members, mine, passes, ranks, apart), why_not
 
 
 def _why_not_stacked(recipe: Recipe, vectorize: Vectorize, count: int, passes: Passes, saved: Saved) -> str:
     """Return why this rank's members train one after another, or "" if they train side by side."""
     if vectorize is False:
-        return "one after another: vectorize=False"
+        return "vectorize=False"
     if count == 1:
-        return "one after another: there is one member"
+        return "there is only one"
     if vectorize == "auto":
         if _on_cpu(recipe.model) and count <= _FEW:
-            return f"one after another: on a CPU, up to {_FEW} members gain little from training side by side"
+            return f"on a CPU, up to {_FEW} members gain little from training side by side"
         if reason := unprofitable(recipe.model):
-            return f"one after another: {reason}"
+            return reason
     first = passes.first()
     rewind = recipe.random_state()
     reason = obstacle(recipe.model, recipe.make_optimizer, recipe.loss_fn, first)
     saved.restore(random=False)
     rewind()
-    return f"one after another: {reason}" if reason else ""
+    return reason or ""
 
 
 def _on_cpu(model: nn.Module) -> bool:
     return next(model.parameters()).device.type == "cpu"
 
 
-def _handed_over(heats: Heats, position: int) -> Optimizer:
+def _handed_over(heats: Heats) -> Optimizer:
     """Give the model the winner's weights and buffers, and return its optimizer."""
     winner, places, members = heats.racing[0], heats.recipe.places, heats.members
     if heats.ranks.size == 1:
@@ -151,7 +234,7 @@ def _handed_over(heats: Heats, position: int) -> Optimizer:
         places.put(standing.tensors)
         optimizer = heats.recipe.optimizer()
         optimizer.load_state_dict(standing.optimizer)
-    _set_rates(optimizer, heats.rates[winner], position)
+    _set_rates(optimizer, heats.plan.rates[winner], heats.plan.marks[-1])
     return optimizer
 
 
@@ -164,7 +247,7 @@ def _set_rates(optimizer: Optimizer, rates: Rates, position: int) -> None:
 
 def _retreats(heats: Heats, optimizer: Optimizer) -> list[Retreat]:
     """Return the members that can be gone back to, in ascending order of their learning rates."""
-    lrs, places, ranks = heats.lrs, heats.recipe.places, heats.ranks
+    lrs, places, ranks = heats.plan.lrs, heats.recipe.places, heats.ranks
     lower = [leaver for leaver in heats.leavers if lrs[leaver.member] < lrs[heats.racing[0]]]
 
     def restore(leaver: Leaver, rates: Rates) -> None:
@@ -176,6 +259,6 @@ def _retreats(heats: Heats, optimizer: Optimizer) -> list[Retreat]:
         leaver.rewind()
 
     return [
-        Retreat(lrs[leaver.member], leaver.mark, partial(restore, leaver, heats.rates[leaver.member]))
+        Retreat(lrs[leaver.member], leaver.mark, partial(restore, leaver, heats.plan.rates[leaver.member]))
         for leaver in sorted(lower, key=lambda leaver: lrs[leaver.member])
     ]

@@ -83,8 +83,8 @@ def check_kinds(
     if isinstance(make_optimizer, Optimizer):
         name = type(make_optimizer).__name__
         raise TypeError(
-            f"make_optimizer must be a function make_optimizer(params) -> optimizer, got the optimizer itself ({name}); "
-            f"write lambda params: torch.optim.{name}(params, ...)"
+            f"make_optimizer must be a function make_optimizer(params) -> optimizer, got a {name}; write "
+            f"lambda params: torch.optim.{name}(params, ...)"
         )
     if not callable(make_optimizer):
         refuse("make_optimizer", "callable", make_optimizer)
@@ -93,6 +93,8 @@ def check_kinds(
     for name, value in {"batches": batches, "eval_batches": eval_batches}.items():
         if value is None and name == "eval_batches":
             continue
+        if isinstance(value, (list, tuple)) and not value:
+            raise ValueError(f"{name} must have at least one batch, got none")
         if isinstance(value, str) or not (hasattr(value, "__iter__") or hasattr(value, "__getitem__")):
             refuse(name, "an iterable of batches", value)
     if not isinstance(extra, (list, tuple)):

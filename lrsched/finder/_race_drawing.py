@@ -45,6 +45,7 @@ def draw_race(
     if finite.size:
         low, high = finite.min(), min(finite.max(), low_limit(finite))
         ax.set_ylim(low - 0.07 * (high - low) - 1e-12, high + 0.1 * (high - low) + 1e-12)
+    ax.set_xlim(rates[0] / 1.6, rates[-1] * 1.6)
     ax.axvline(winner, color=plot.INK, linewidth=1.8, label=f"winner {winner:.2g}")
     ax.legend(**plot.LEGEND)
     return ax

@@ -72,48 +72,68 @@ class Leaver:
     rewind: Callable[[], None]
 
 
+@dataclass(frozen=True)
+class Plan:
+    """What a race tries and how it chooses.
+
+    Args:
+        lrs: the learning rates of all members, for the first param group.
+        rates: the learning rates of each member's param groups by position.
+        marks, keep: after which steps members leave, and how many then stay.
+        judge, eval_batches: what to judge by.
+        callback: called after each rung for each member, or None.
+    """
+
+    lrs: list[float]
+    rates: list[Rates]
+    marks: list[int]
+    keep: list[int]
+    judge: Judge
+    eval_batches: Iterable[Any] | None
+    callback: Callback | None
+
+
 @dataclass
 class Heats:
     """Trains the members that this rank has, and agrees with the other ranks on who stays.
 
     Args:
+        plan: what the race tries.
         recipe: what members have in common.
         members: this rank's members.
-        mine: their indices in `lrs`.
-        lrs: the learning rates of all members of the race, for the first param group.
-        rates: the learning rates of each member's param groups by position.
+        mine: their indices among all members.
         passes: the batches.
-        judge, eval_batches: what to judge by.
         ranks: this process among all.
-        apart: from how many members on this rank they train one after another; 0 to leave them as they are.
+        apart: the number of members on this rank from which on they train one after another; 0 for never.
     """
 
+    plan: Plan
     recipe: Recipe
     members: Members
     mine: list[int]
-    lrs: list[float]
-    rates: list[Rates]
     passes: Passes
-    judge: Judge
-    eval_batches: Iterable[Any] | None
     ranks: Ranks
     apart: int = 0
-    first_loss: float = math.nan
+    untrained: float = math.nan  # the loss of the untrained model
     leavers: list[Leaver] = field(default_factory=list)
     racing: list[int] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.racing = list(range(len(self.lrs)))
+        self.racing = list(range(len(self.plan.lrs)))
 
-    def run(self, marks: list[int], keep: list[int], callback: Callback | None) -> Array:
+    def run(self) -> Array:
         """Run all heats and return the losses, shape (members, rungs); `racing` then holds the winner alone."""
-        losses = np.full((len(self.lrs), len(marks)), np.nan)
+        plan = self.plan
+        losses = np.full((len(plan.lrs), len(plan.marks)), np.nan)
+        batches = plan.eval_batches
+        if batches is not None and plan.judge != "train":
+            self.untrained = self.ranks.each(lambda: self.recipe.untrained_loss(batches))[0]
         begin = 0
-        for rung, (mark, stay) in enumerate(zip(marks, keep, strict=True)):
+        for rung, (mark, stay) in enumerate(zip(plan.marks, plan.keep, strict=True)):
             judged = self._judged(begin, mark)
             for member in self.racing:
                 losses[member, rung] = judged[member]
-            self._report(mark, judged, callback)
+            self._report(mark, judged)
             self._drop(mark, judged, stay)
             begin = mark
         return losses
@@ -124,64 +144,67 @@ class Heats:
         for found in reversed(self.ranks.each(lambda: self._trained(begin, end))):
             judged |= found
         if all(self._lost(judged[member]) for member in self.racing):
-            tried = ", ".join(f"{self.lrs[member]:g}" for member in self.racing)
+            tried = ", ".join(f"{self.plan.lrs[member]:g}" for member in self.racing)
             raise ValueError(f"lrs: training diverged at every learning rate by step {end} ({tried}): pass lower lrs")
         return judged
 
     def _lost(self, loss: float) -> bool:
-        return not loss <= _BLOWN_UP * abs(self.first_loss) and not (math.isfinite(loss) and self.first_loss == 0.0)
+        """Return whether a member has diverged: its loss is not finite, or very much higher than the untrained one."""
+        limit = _BLOWN_UP * abs(self.untrained)
+        return not math.isfinite(loss) or (0.0 < limit < math.inf and loss > limit)
 
     def _trained(self, begin: int, end: int) -> dict[int, float]:
         """Train this rank's members and judge them. The second half of the steps counts for means."""
         half = (begin + end) // 2
         total = seen = torch.zeros((), dtype=torch.float64)
         for k in range(begin, end):
-            if k == half and self.judge == "average":
+            if k == half and self.plan.judge == "average":
                 self.members.start_average()
             batch = self.passes.draw()
-            found = self.members.step(batch, np.array([self.rates[member].at(k) for member in self.mine]))
+            found = self.members.step(batch, np.array([self.plan.rates[member].at(k) for member in self.mine]))
             if k == 0:
-                self._check_first(found[0].item())
+                self._note_first(found[0].item())
             total = total + found
             if k >= half:
                 seen = seen + found
-        if self.judge == "train":
+        if self.plan.judge == "train":
             judged = seen / (end - half)
         else:
-            assert self.eval_batches is not None
-            judged = self.members.eval_losses(self.eval_batches, averaged=self.judge == "average")
+            assert self.plan.eval_batches is not None
+            judged = self.members.eval_losses(self.plan.eval_batches, averaged=self.plan.judge == "average")
         judged = torch.where(torch.isfinite(total) & torch.isfinite(judged), judged, torch.nan)
         return dict(zip(self.mine, judged.tolist(), strict=True))
 
-    def _check_first(self, loss: float) -> None:
+    def _note_first(self, loss: float) -> None:
         if not math.isfinite(loss):
             raise ValueError(f"loss_fn must be finite for the untrained model, got {loss}")
-        self.first_loss = loss
+        if self.plan.judge == "train":
+            self.untrained = loss
 
-    def _report(self, mark: int, judged: dict[int, float], callback: Callback | None) -> None:
+    def _report(self, mark: int, judged: dict[int, float]) -> None:
+        callback = self.plan.callback
         if callback is None:
             return
-        call = callback
 
         def report() -> None:
             for member in self.racing:
-                call(mark, self.lrs[member], judged[member])
+                callback(mark, self.plan.lrs[member], judged[member])
 
         self.ranks.each(report)
 
     def _drop(self, mark: int, judged: dict[int, float], stay: int) -> None:
         """Keep the best members; of equal ones, those with the lower learning rates."""
         finite = [member for member in self.racing if math.isfinite(judged[member])]
-        ranked = sorted(finite, key=lambda member: (judged[member], self.lrs[member]))
+        ranked = sorted(finite, key=lambda member: (judged[member], self.plan.lrs[member]))
         self.racing = sorted(ranked[:stay])
-        highest = max(self.lrs[member] for member in self.racing)
+        highest = max(self.plan.lrs[member] for member in self.racing)
         random = self.recipe.random_state()
         mask = [member in self.racing for member in self.mine]
         if not any(mask):  # a rank without members of its own goes on with its best, for its random state
             best = min(range(len(mask)), key=lambda i: (not math.isfinite(judged[self.mine[i]]), judged[self.mine[i]]))
             mask[best] = True
         for member in ranked[stay:]:
-            if self.lrs[member] < highest:
+            if self.plan.lrs[member] < highest:
                 self.leavers.append(Leaver(member, mark, self._standing(member, mask), random))
         if not all(mask):
             self.members.keep(mask)

@@ -105,6 +105,21 @@ class Recipe:
         """Return a new optimizer of the model's parameters."""
         return self.make_optimizer(list(self.model.parameters()))
 
+    def untrained_loss(self, batches: Iterable[Any]) -> float:
+        """Return the present model's mean loss on batches, in eval mode."""
+        return self.mean_over(batches, lambda batch: scalar(self.loss_fn(self.model, batch))).item()
+
+    def mean_over(self, batches: Iterable[Any], losses_of: Callable[[Any], Tensor]) -> Tensor:
+        """Return the mean of losses_of(batch), in eval mode and without gradients; random state is left as it was."""
+        rewind = self.random_state()
+        with modes_kept(self.model), torch.no_grad():
+            self.model.eval()
+            losses = [losses_of(batch).double() for batch in batches]
+        rewind()
+        if not losses:
+            raise ValueError("eval_batches must have at least one batch, got none; pass judge='train' to use none")
+        return torch.stack(losses).mean(0)
+
     def random_state(self) -> Callable[[], None]:
         """Return a function that puts the random state back as it is now."""
         undos: list[Undo] = [*undo_global_random(), *map(undo_random, self.generators)]
@@ -269,17 +284,9 @@ class Members:
 
     def eval_losses(self, batches: Iterable[Any], averaged: bool) -> Tensor:
         """Return the members' mean losses on batches, in eval mode; random state is left as it was."""
-        rewind = self._recipe.random_state()
-        total, seen = torch.zeros(self.count, dtype=torch.float64), 0
-        with modes_kept(self._recipe.model), torch.no_grad():
-            self._recipe.model.eval()
-            for batch in batches:
-                total = total + torch.cat([unit.evaluate(batch, averaged) for unit in self._units]).to(total.device)
-                seen += 1
-        rewind()
-        if not seen:
-            raise ValueError("eval_batches must have at least one batch, got none; pass judge='train' to use none")
-        return total / seen
+        return self._recipe.mean_over(
+            batches, lambda batch: torch.cat([unit.evaluate(batch, averaged) for unit in self._units])
+        )
 
     def keep(self, mask: list[bool]) -> None:
         """Drop the members for which `mask` is False."""

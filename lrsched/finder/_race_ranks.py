@@ -14,7 +14,7 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Ranks:
-    """This process among all; alone, it has rank 0 of 1."""
+    """The rank of this process, and how many there are: 0 of 1 without torch.distributed."""
 
     rank: int = field(default_factory=rank)
     size: int = field(default_factory=world_size)

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from torch.optim import Optimizer
 
-from .._check import choice, integer, number
+from .._check import choice, integer, items, number
 from ..ensembles._ensemble import Method
-from ..schedulers._groups import write
 from ._json import json_text, json_values
 from ._race_drawing import draw_race
-from ._sweep_result import checked_lrs, checked_steps
+from ._sweep_result import checked_lrs
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ class Race:
         retreats: Sequence[Retreat] = (),
     ) -> None:
         self.lrs: NDArray[np.float64] = np.array(checked_lrs(lrs))
-        self.marks: NDArray[np.int64] = np.array(checked_steps(marks))
+        self.marks: NDArray[np.int64] = np.array(_checked_marks(marks))
         self.losses: NDArray[np.float64] = np.array(losses, dtype=np.float64)
         shape = len(self.lrs), len(self.marks)
         if self.losses.shape != shape:
@@ -123,6 +124,16 @@ class Race:
         """
         return draw_race(self.lrs, self.losses, [f"{mark}" for mark in self.marks], self.lr, ax=ax)
 
+    def _repr_png_(self) -> bytes | None:
+        """Return the picture for notebooks; None, so that they show the print, if matplotlib is missing."""
+        try:
+            drawing = self.plot()
+        except ImportError:
+            return None
+        written = io.BytesIO()
+        drawing.figure.savefig(written, format="png")
+        return written.getvalue()
+
     def to_json(self) -> str:
         """Return the race, without model and optimizer, as JSON text, with null for NaN; `from_json` reads it back."""
         names = ("lrs", "marks", "losses", "lr", "position", "method", "reason")
@@ -133,3 +144,11 @@ class Race:
         """Return the race that `to_json` wrote, without model and optimizer. Raises ValueError if it is not a race."""
         required = ("lrs", "marks", "losses", "lr", "position")
         return cls(**json_values(text, "race", required, ("method", "reason")))
+
+
+def _checked_marks(marks: object) -> list[int]:
+    """Return the numbers of steps as ints, after checking that there is one and that they increase from ≥ 1."""
+    steps = [integer(f"marks[{i}]", mark, low=1) for i, mark in enumerate(items("marks", marks))]
+    if not steps or any(after <= before for before, after in pairwise(steps)):
+        raise ValueError(f"marks must be increasing integers >= 1, at least one, got {steps}")
+    return steps

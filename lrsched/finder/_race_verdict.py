@@ -18,7 +18,7 @@ def verdict(
     sequence: Sequence,
     marks: list[int],
     steps: int,
-    first_loss: float,
+    untrained: float,
 ) -> str:
     """Return who won and what is in doubt, as one line.
 
@@ -26,14 +26,14 @@ def verdict(
         lrs, losses, marks: the learning rates, and the loss of each at each mark, shape (members, rungs).
         winner: the index of the winner in `lrs`.
         sequence, steps: the sequence, and the steps of the whole training.
-        first_loss: the untrained model's loss.
+        untrained: the untrained model's loss.
     """
     notes = [_lead(lrs, losses[:, -1], winner)]
     if len(lrs) > 1 and lrs[winner] in (min(lrs), max(lrs)):
         end = "lowest" if lrs[winner] == min(lrs) else "highest"
         notes.append(f"it is the {end} of the rates, so the best may lie beyond: consider more lrs")
-    if losses[winner, -1] > first_loss:
-        notes.append(f"its loss is above the untrained model's, {first_loss:.4g}: consider lower lrs")
+    if losses[winner, -1] > untrained:
+        notes.append(f"its loss is above the untrained model's, {untrained:.4g}: consider lower lrs")
     if _rises_later(sequence, marks[-1], steps):
         notes.append("the sequence still rises after the last rung, so no member was tried at its highest rate")
     return "; ".join(notes)

@@ -229,3 +229,119 @@ def test_gradients_change_nothing():
     for name, buffer in alone.named_buffers():
         assert torch.allclose(buffers[name][1], buffer), name
     assert all(torch.equal(ensemble.state(1)[name], value) for name, value in before.items())
+
+
+# ---------------------------------------------------------------- a member's optimizer state, and the mean of weights
+
+
+STATEFUL = {
+    "SGD with momentum": SGD,
+    "SGD without": partial(torch.optim.SGD, lr=1.0),
+    "Adam": ADAM,
+    "AdamW, amsgrad": partial(torch.optim.AdamW, amsgrad=True),
+    "RMSprop": partial(torch.optim.RMSprop, momentum=0.5),
+    "Adagrad": torch.optim.Adagrad,
+    "NAdam": torch.optim.NAdam,
+}
+
+
+@pytest.mark.parametrize("shared", [True, False], ids=["one optimizer", "an optimizer each"])
+@pytest.mark.parametrize("make_optimizer", STATEFUL.values(), ids=STATEFUL.keys())
+def test_a_member_trains_on_alone_from_its_tensors_and_optimizer_state(make_optimizer, shared):
+    model, batches, lrs = small(torch.float64), pairs(dtype=torch.float64), [0.1, 0.003, 0.01]
+    makers = make_optimizer if shared else [make_optimizer, partial(torch.optim.SGD, lr=1.0), make_optimizer]
+    ensemble = Ensemble(model, makers, 3)
+    for batch in batches:
+        ensemble.step(square, batch, lrs)
+    ensemble.keep([False, True, True])
+    if not shared:
+        assert ensemble.optimizer_state(0)["state"] == torch.optim.SGD(model.parameters(), lr=1.0).state_dict()["state"]
+    alone = small(torch.float64)
+    alone.load_state_dict(ensemble.state(1))
+    optimizer = make_optimizer(list(alone.parameters()))
+    optimizer.load_state_dict(ensemble.optimizer_state(-1))
+    assert optimizer.param_groups[0]["lr"] == 0.01
+    for batch in batches:
+        ensemble.step(square, batch, lrs[1:])
+        optimizer.zero_grad()
+        square(alone, batch).backward()
+        optimizer.step()
+    tensors = ensemble.tensors(1)
+    for name, value in [*alone.named_parameters(), *alone.named_buffers()]:
+        assert torch.allclose(tensors[name], value, rtol=1e-9, atol=1e-12), name
+
+
+def test_what_is_read_of_a_member_is_a_copy():
+    ensemble = Ensemble(normed(), SGD, 2)
+    for batch in pairs(dtype=torch.float64):
+        ensemble.step(square, batch, [0.1, 0.01])
+    read = lambda: (ensemble.tensors(0), ensemble.optimizer_state(0))  # noqa: E731
+    tensors, state = read()
+    before = copy.deepcopy((tensors, state))
+    ensemble.step(square, pairs(dtype=torch.float64)[0], [0.1, 0.01])
+    for name, value in before[0].items():
+        assert torch.equal(value, tensors[name])
+    for i, values in before[1]["state"].items():
+        assert torch.equal(values["momentum_buffer"], state["state"][i]["momentum_buffer"])
+    state["param_groups"][0]["momentum"] = 7
+    assert read()[1]["param_groups"][0]["momentum"] == 0.9
+    with pytest.raises(IndexError):
+        ensemble.optimizer_state(2)
+
+
+def test_a_member_without_steps_has_the_state_of_a_new_optimizer():
+    model = normed()
+    state = Ensemble(model, SGD, 2).optimizer_state(1)
+    assert state == SGD(list(model.parameters())).state_dict()
+
+
+def test_a_learning_rate_that_is_a_tensor_stays_one_in_a_members_state():
+    ensemble = Ensemble(normed(), lambda params: torch.optim.Adam(params, lr=torch.tensor(0.5)), 2)
+    ensemble.step(square, pairs(dtype=torch.float64)[0], [0.5, 0.25])
+    assert [ensemble.optimizer_state(i)["param_groups"][0]["lr"] for i in range(2)] == [torch.tensor(0.5), 0.25]
+
+
+def test_members_are_evaluated_with_the_mean_of_their_weights():
+    batches = pairs(dtype=torch.float64)
+    ensemble = Ensemble(normed(), SGD, 3)
+    ensemble.step(square, batches[0], [0.1, 0.02, 0.05])
+    ensemble.start_average()
+    seen = []
+    for i, batch in enumerate(batches):
+        if i == 1:
+            ensemble.keep([True, False, True])
+        ensemble.step(square, batch, [0.1, 0.02, 0.05] if i == 0 else [0.1, 0.05])
+        seen.append([ensemble.tensors(row) for row in ((0, 2) if i == 0 else (0, 1))])
+    ensemble.model.eval()
+    present = ensemble.evaluate(square, batches[0])
+    with ensemble.averaged():
+        found = ensemble.evaluate(square, batches[0])
+        with pytest.raises(ZeroDivisionError), ensemble.averaged():
+            1 // 0  # noqa: B018
+    for row, loss in enumerate(found):
+        model = normed().eval()
+        with torch.no_grad():
+            for name, parameter in model.named_parameters():
+                parameter.copy_(torch.stack([step[row][name] for step in seen]).mean(0))
+            for name, buffer in model.named_buffers():
+                buffer.copy_(seen[-1][row][name])
+        assert loss.item() == pytest.approx(square(model, batches[0]).item(), rel=1e-12)
+    assert torch.equal(ensemble.evaluate(square, batches[0]), present)
+
+
+def test_an_average_starts_anew_and_needs_a_step():
+    batch = pairs(dtype=torch.float64)[0]
+    ensemble = Ensemble(normed(), SGD, 2)
+    message = r"averaged\(\) needs a step after start_average\(\), got none: call start_average\(\) first"
+    with pytest.raises(RuntimeError, match=message), ensemble.averaged():
+        pass
+    ensemble.start_average()
+    with pytest.raises(RuntimeError, match=message), ensemble.averaged():
+        pass
+    for _ in range(3):
+        ensemble.step(square, batch, [0.1, 0.2])
+    ensemble.start_average()
+    ensemble.step(square, batch, [0.1, 0.2])
+    present = ensemble.evaluate(square, batch)
+    with ensemble.averaged():
+        assert torch.equal(ensemble.evaluate(square, batch), present)
