@@ -20,12 +20,11 @@ from lrsched.plot import figure, save
 from .. import machine
 from ..commands import BenchmarkError, add_out, add_seeds, option_parser
 from ..files import prepare, write_figures
-from ..small_tasks import TASKS, Batches
+from ..small_tasks import DIGITS, Batches
 from ..text_tables import show
 from .stats import FEWEST, Mean, differences, mean_interval, p_value
 from .verdicts import REPRODUCED, Judgement, against, weakest
 
-TASK = TASKS["digits-sgd4"]
 ARMS = {  # batch size, options of range_test
     "batch 4": (4, {}),
     "batch 16": (16, {}),
@@ -44,9 +43,9 @@ CLAIMED = ("batch 64", "batch 4, 16 steps a rate")  # the arms that E1 is about
 def curve_of(arm: str, seed: int) -> Curve:
     size, options = ARMS[arm]
     torch.manual_seed(seed)
-    model = TASK.network()
-    optimizer = TASK.optimizer(model.parameters())
-    return range_test(model, optimizer, TASK.loss_fn, Batches(TASK.data(), size, seed), **options)
+    model = DIGITS.network()
+    optimizer = DIGITS.optimizer(model.parameters())
+    return range_test(model, optimizer, DIGITS.loss_fn, Batches(DIGITS.data(), size, seed), **options)
 
 
 def bump(curve: Curve) -> float:

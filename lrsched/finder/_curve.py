@@ -42,8 +42,8 @@ class Curve:
     >>> from lrsched import Curve
     >>> lrs = np.logspace(-5, 1, 61)
     >>> curve = Curve(lrs, 2 - 1 / (1 + (0.01 / lrs) ** 2) + np.maximum(lrs - 0.3, 0))
-    >>> f"{curve.suggestions['half_depth']:.3f}", f"{curve.suggestion:.3f}"
-    ('0.010', '0.030')
+    >>> f"{curve.suggestion:.3f}", f"{curve.suggestions['steepest']:.3f}"
+    ('0.030', '0.010')
     """
 
     lrs: Array
@@ -79,21 +79,24 @@ class Curve:
 
     @property
     def suggestion(self) -> float | None:
-        """The suggested learning rate, by the rule "combined", or None; `reason` then says why."""
-        return self.suggestions["combined"]
+        """The suggested learning rate: a fifth of the middle of the valley. None if `reason` says why there is none.
+
+        The middle is √(a·b): at a, nine tenths of the fall of the smoothed loss are done; at b, the loss is back at its
+        first level. Use the suggestion as the highest rate of a schedule that warms up and decays to zero, such as
+        `Warmup(steps // 20) * Linear(steps)`; held constant, or without a warm-up, it is often too high.
+
+        Source: our own; `python -m benchmarks range_test_quality` compares it with other rules.
+        """
+        return self.suggestions["suggestion"]
 
     @cached_property
     def suggestions(self) -> dict[str, float | None]:
-        """The learning rate that each rule suggests; None for every rule if there is no suggestion.
+        """The suggestion, and the learning rates that other common rules suggest; all None if there is no suggestion.
 
+        - "suggestion": see `suggestion`.
+        - "minimum / 10": a tenth of the rate at which the smoothed loss is lowest.
         - "steepest": where the smoothed loss falls fastest in log lr.
         - "valley": two thirds of the way through its longest fall.
-        - "half_depth": where half of the descent is complete.
-        - "minimum_tenth": a tenth of the rate at the lowest smoothed loss.
-        - "edge_tenth": a tenth of the rate at which the loss is back at its first level.
-        - "combined": 0.8 times the geometric mean of "half_depth" and "edge_tenth". If the noise does not shrink as the
-          loss falls, it is at most 1.6 times the geometric mean of "half_depth" and the rate that best divides the
-          curve into a high and a low part.
         """
         found = self._descent
         if not isinstance(found, Descent):
@@ -120,7 +123,7 @@ class Curve:
     def smoothed(self) -> tuple[Array, Array]:
         """The learning rates and smoothed losses that the rules use; both empty if there are too few points."""
         points = self._points
-        return (10.0**points.x, points.smooth()[0]) if points else (np.empty(0), np.empty(0))
+        return (10.0**points.x, points.line) if points else (np.empty(0), np.empty(0))
 
     @cached_property
     def _points(self) -> Points | None:
@@ -137,7 +140,7 @@ class Curve:
         return descent(self._points)
 
     def plot(self, ax: Any = None) -> Any:
-        """Draw raw and smoothed losses, each rule's suggestion and the range, and return the matplotlib axes.
+        """Draw the losses, the smoothed line, the suggestions and the range, and return the matplotlib axes.
 
         `ax` is the axes to draw into; None makes new ones.
         """
@@ -151,7 +154,7 @@ class Curve:
         names = ("lrs", "losses", "all_losses", "group_lrs", "stop_reason")
         results = ("suggestion", "suggestions", "range", "reason")
         values = {name: getattr(self, name) for name in (*names, *results)}
-        return json_text(**values, rule="combined", warning=self.warning)
+        return json_text(**values, warning=self.warning)
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Curve:

@@ -22,7 +22,7 @@ def draw_range_test(
     choices: Mapping[str, float | None],
     span: tuple[float, float] | None,
     *,
-    chosen: str = "combined",
+    chosen: str = "suggestion",
     ax: Axes | None = None,
     title: str = "",
 ) -> Axes:
@@ -35,20 +35,19 @@ def draw_range_test(
     raw, smoothed = np.atleast_2d(np.asarray(losses, dtype=float)), np.asarray(smoothed, dtype=float)
     ax = plot.frame(ax, title=title, xlabel="learning rate", ylabel="loss")
     ax.set_xscale("log")
-    if span is not None:
-        ax.axvspan(*span, color=plot.COLOURS[2], alpha=0.12, linewidth=0, label=f"range {span[0]:.2g} … {span[1]:.2g}")
     for i, row in enumerate(raw):
-        ax.plot(lrs, row, ".", color=plot.GREY, markersize=3, label="" if i else "raw")
+        ax.plot(lrs, row, ".", color=plot.GREY, markersize=3, label="" if i else "loss")
     if smoothed.size:
         ax.plot(smooth_lrs, smoothed, color=plot.COLOURS[0], linewidth=1.6, label="smoothed")
         low, high = min(smoothed.min(), np.nanmin(raw)), smoothed[: max(1, smoothed.argmin())].max()
         ax.set_ylim(low - 0.1 * (high - low) - 1e-12, high + 0.5 * (high - low) + 1e-12)
-    found = {label: lr for label, lr in choices.items() if lr is not None}
-    for i, (label, lr) in enumerate(found.items()):
-        style = (
-            {"color": plot.INK, "linewidth": 1.8} if label == chosen else {**plot.line_style(i + 1), "linewidth": 0.9}
-        )
-        ax.axvline(lr, label=f"{label} {lr:.2g}", **style)
+    if choices.get(chosen) is not None:
+        ax.axvline(choices[chosen], color=plot.INK, linewidth=1.8, label=f"{chosen} {choices[chosen]:.2g}")
+    others = {label: lr for label, lr in choices.items() if lr is not None and label != chosen}
+    for i, (label, lr) in enumerate(others.items()):
+        ax.axvline(lr, **{**plot.line_style(i + 1), "linewidth": 0.9}, label=f"{label} {lr:.2g}")
+    if span is not None:
+        ax.axvspan(*span, color=plot.COLOURS[2], alpha=0.12, linewidth=0, label=f"range {span[0]:.2g} … {span[1]:.2g}")
     ax.legend(**plot.LEGEND)
     return ax
 

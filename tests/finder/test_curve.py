@@ -10,7 +10,8 @@ import lrsched
 from lrsched import Curve
 from tests.finder.helpers import LRS, X, sigmoid
 
-RULES = ["combined", "edge_tenth", "half_depth", "minimum_tenth", "steepest", "valley"]
+RULES = ["suggestion", "minimum / 10", "steepest", "valley"]
+SUGGESTED = (-2.5 + 0.35 * np.log(9) - 0.5 + np.log(2.8) / 4) / 2 - np.log10(5)  # of sigmoid(1.8), in closed form
 
 
 def noisy(depth, noise, seed):
@@ -18,14 +19,19 @@ def noisy(depth, noise, seed):
 
 
 @pytest.mark.parametrize(
-    ("depth", "noise", "spread"), [(1.8, 0.05, 0.5), (1.8, 0.2, 0.5), (0.4, 0.05, 0.75), (0.4, 0.2, 0.75)]
+    ("depth", "noise", "spread"), [(1.8, 0.05, 0.25), (1.8, 0.2, 0.5), (0.4, 0.05, 0.5), (0.4, 0.2, 0.75)]
 )
-def test_suggestions_on_noisy_curves_scatter_little_around_the_descent(depth, noise, spread):
+def test_suggestions_on_noisy_curves_scatter_little_around_a_fifth_of_the_middle_of_the_valley(depth, noise, spread):
     found = [Curve(LRS, noisy(depth, noise, seed)).suggestion for seed in range(100)]
     assert found.count(None) <= 2
-    off = np.log10([lr for lr in found if lr is not None]) + 2.5
+    edge = -0.5 + np.log(1 + depth) / 4  # e^(4t) - 1 = depth
+    off = np.log10([lr for lr in found if lr is not None]) - SUGGESTED - (edge - (-0.5 + np.log(2.8) / 4)) / 2
     assert abs(np.median(off)) <= 0.25
     assert np.abs(np.percentile(off, [5, 95])).max() <= spread
+
+
+def test_without_noise_the_suggestion_is_a_fifth_of_the_middle_of_the_valley():
+    assert np.log10(Curve(LRS, sigmoid(1.8)).suggestion) == pytest.approx(SUGGESTED, abs=0.05)
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.05])
@@ -138,7 +144,7 @@ def test_json_contains_everything_and_can_be_read_back():
     text = curve.to_json()
     state = json.loads(text)
     assert set(state) == {
-        *("version", "lrs", "losses", "all_losses", "group_lrs", "stop_reason", "rule"),
+        *("version", "lrs", "losses", "all_losses", "group_lrs", "stop_reason"),
         *("suggestion", "suggestions", "range", "reason", "warning"),
     }
     assert set(state["suggestions"]) == set(RULES)
@@ -147,6 +153,12 @@ def test_json_contains_everything_and_can_be_read_back():
         np.testing.assert_array_equal(getattr(back, name), getattr(curve, name))
     assert back.to_json() == text
     assert back.stop_reason == "diverged"
+
+
+def test_json_of_earlier_rules_can_be_read():
+    text = '{"version": 1, "lrs": [0.1, 1.0], "losses": [2.0, 1.0], "rule": "combined", "suggestions": {"combined": 0.1}}'
+    assert Curve.from_json(text).lrs.tolist() == [0.1, 1.0]
+    assert set(Curve.from_json(text).suggestions) == set(RULES)
 
 
 def test_json_of_empty_and_non_finite_curves_is_valid():
@@ -207,13 +219,13 @@ def test_plot_draws_everything_into_the_given_axes():
     curve = Curve(LRS, sigmoid(1.8), np.stack([sigmoid(1.8)] * 3))
     assert curve.plot(given) is given
     labels = given.get_legend_handles_labels()[1]
-    assert {"raw", "smoothed"} <= set(labels)
+    assert {"loss", "smoothed"} <= set(labels)
     assert all(any(label.startswith(rule) for label in labels) for rule in RULES)
     assert any(label.startswith("range") for label in labels)
     points = [line for line in given.lines if line.get_marker() == "."]
     assert len(points) == 3
     np.testing.assert_array_equal(points[0].get_ydata(), curve.losses)
-    chosen = next(line for line in given.lines if str(line.get_label()).startswith("combined"))
+    chosen = next(line for line in given.lines if str(line.get_label()).startswith("suggestion"))
     assert chosen.get_xdata()[0] == curve.suggestion
 
 

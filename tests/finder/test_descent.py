@@ -16,7 +16,8 @@ def test_rules_find_the_known_points_of_a_sigmoid():
     assert found.depth(0.1) == pytest.approx(-2.5 - 0.35 * np.log(9), abs=0.15)  # 1/(1+e^-t) = 0.1
     assert found.edge() == pytest.approx(-0.5 + np.log(2.8) / 4, abs=0.1)  # e^(4t) - 1 = 1.8
     assert -1.2 < found.lowest < -0.4
-    assert found.split == pytest.approx(-2.5, abs=0.2)
+    middle = (-2.5 + 0.35 * np.log(9) - 0.5 + np.log(2.8) / 4) / 2  # from 1/(1+e^-t) = 0.9 to the edge
+    assert found.suggestion() == pytest.approx(middle - np.log10(5), abs=0.05)
 
 
 def test_pure_noise_rarely_has_a_descent():
