@@ -19,7 +19,7 @@ from ._drawings import draw_range_test
 from ._json import json_text, json_values
 from ._smoothing import MIN_POINTS, Array, Points, usable_points
 
-StopReason = Literal["completed", "diverged", "non-finite", "data exhausted"]
+StopReason = Literal["completed", "diverged", "non-finite", "data exhausted", "interrupted"]
 
 
 @dataclass(frozen=True, eq=False, repr=False, init=False)
@@ -34,7 +34,8 @@ class Curve:
         losses: the loss at each learning rate, before the step with it, shape (points,).
         all_losses: the losses of every repeat, shape (repeats, points); None means one repeat, `losses`.
         group_lrs: the learning rates of all param groups, shape (points, groups); None means one group, `lrs`.
-        stop_reason: why the test ended: "completed", "diverged", "non-finite" or "data exhausted".
+        stop_reason: why the test ended: "completed", "diverged", "non-finite", "data exhausted" or "interrupted" (by an
+            exception).
 
     Raises TypeError or ValueError if an argument is invalid.
 

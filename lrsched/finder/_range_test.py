@@ -3,34 +3,37 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
 from torch import nn
+from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 
-from .._check import choice, integer, number
-from .._functions import Callback, LossFn, described
+from .._check import choice, flag, integer
+from .._functions import Callback, LossFn, as_loss_fn, described, module_of
 from .._processes import Sync, agree
+from .._progress import progress_bar
 from ..schedulers._groups import write
-from ..sequences._finite import Ramp, RampScale
+from ..sequences._finite import RampScale
 from ._curve import Curve, StopReason
 from ._divergence import Divergence
-from ._group_rates import ratios_to_first
+from ._group_rates import GroupLrs, rates_of_groups
+from ._optimizers import as_one, listed
 from ._smoothing import Array
 from ._snapshot import Saved
-from ._steps import TrainingSteps, TrainStep, endless
-
-GroupLrs = Literal["ratio", "same"]
-Repeat = tuple[list[float], StopReason]  # the losses of one repeat of the test, and why it ended
+from ._sources import Passes, close, endless
+from ._steps import TrainingSteps, TrainStep
 
 
 def range_test(
     model: nn.Module,
-    optimizer: Optimizer,
+    optimizer: Optimizer | Sequence[Optimizer],
     loss_fn: LossFn | None,
     batches: Iterable[Any],
     *,
@@ -45,10 +48,10 @@ def range_test(
     train_step: TrainStep | None = None,
     scaler: Any = None,
     extra: Sequence[object] = (),
-    sync: Sync | None = None,
+    sync: Sync | Literal["auto"] | None = "auto",
     process_group: Any = None,
     callback: Callback | None = None,
-    force_train: bool = False,
+    progress: bool = False,
     valid: Iterable[Any] | None = None,
     valid_batches: int = 10,
 ) -> Curve:
@@ -56,25 +59,29 @@ def range_test(
 
     lr(k) = start_lr·(end_lr/start_lr)^(k/(steps−1)) for k = 0 … steps−1, or linear in k. Each loss is taken before the
     step with its learning rate. Use it before training: `curve = range_test(...)`, look at `curve.plot()` and
-    `curve.warning`, and set the optimizer's learning rate to `curve.suggestion`.
+    `curve.warning`, and set the optimizer's learning rate: `set_lr(optimizer, curve.suggestion)`.
 
-    Everything that `snapshot` covers is restored, even if an exception is raised. Batches taken from an iterator are
-    used up.
+    Everything that `snapshot` covers is restored, even if an exception is raised. So are the random generators that
+    loaders, samplers, datasets and transforms own, and those that `loss_fn` and `train_step` use. Batches taken from an
+    iterator are used up. An exception, such as KeyboardInterrupt, gets the curve so far as its attribute `curve`.
 
     What to train:
-        model: the module, trained in the mode (train or eval) that each of its modules is in.
-        optimizer: its optimizer. A scheduler may be attached; it is not stepped.
-        loss_fn: loss_fn(model, batch) -> scalar tensor; None with `train_step`.
+        model: the module. If it is in eval mode, it is put in train mode; parts in eval mode of a model in train mode
+            stay so.
+        optimizer: its optimizer, or a list of the optimizers of its parts, which are stepped one after the other. If
+            they need a closure, they get one. A scheduler may be attached; it is not stepped.
+        loss_fn: loss_fn(model, batch) -> scalar tensor; or a loss module of torch, which counts as
+            `supervised(criterion)`; None with `train_step`.
         batches: an iterable of batches of any kind. When it ends, it starts over; if it is an iterator, the test ends.
-        force_train: whether to put the model in train mode first.
 
     Learning rates:
         start_lr: the first learning rate, > 0.
         end_lr: the last learning rate, > start_lr.
         steps: the number of learning rates, an integer ≥ 2.
         scale: "log" or "linear" spacing.
-        group_lrs: for several param groups: "ratio" (start_lr and end_lr are the first group's; the others keep their
-            ratio to it), "same" (all groups use the same rates), or a list with one (start, end) per group.
+        group_lrs: for several param groups, of all optimizers: "ratio" (start_lr and end_lr are the first group's; the
+            others keep their ratio to it), "same" (all groups use the same rates), or a list with one (start, end) per
+            group.
 
     Training steps:
         batches_per_lr: optimizer steps at each learning rate, an integer ≥ 1; a point is their mean loss.
@@ -90,16 +97,19 @@ def range_test(
             the training loss.
         valid_batches: the largest number of them to use, an integer ≥ 1.
         sync: how the processes of a distributed run agree on the loss: "mean", "max", "min" or "rank0". All then stop
-            at the same point. None: each process uses its own loss.
-        process_group: the processes that agree; None for all.
+            at the same point. None: each process uses its own loss. "auto" is "mean" for a DistributedDataParallel
+            model, and None otherwise.
+        process_group: the processes that agree; None for those of the model, if it has any, or for all.
 
     Other:
         extra: other objects to restore, as for `snapshot`. Loaders passed as `batches` or `valid` are always restored.
         callback: callback(k, lr, loss), called after each point.
+        progress: whether to show progress: a bar if tqdm is installed, or else lines on stderr.
 
     Raises:
         TypeError, ValueError: if an argument is invalid, before anything is changed.
         ValueError: if the optimizer has no parameters to train, or there are no batches.
+        RuntimeError: if the training writes a frozen parameter that is not in `extra`; see `snapshot`.
 
     Source: Smith (2017), arXiv:1506.01186, section 3.3.
 
@@ -115,106 +125,126 @@ def range_test(
 
     """
     _check(loss_fn, batches, train_step, accumulate, scaler, sync, callback, valid)
-    source = endless(batches)
+    loss_fn = None if loss_fn is None else as_loss_fn(loss_fn)
+    together, valid_batches = as_one(optimizer), integer("valid_batches", valid_batches, low=1)
     training = TrainingSteps(
         model,
-        optimizer,
+        together,
         loss_fn,
-        source,
+        endless(batches),
         batches_per_lr=integer("batches_per_lr", batches_per_lr, low=1),
         accumulate=integer("accumulate", accumulate, low=1),
         train_step=train_step,
         scaler=scaler,
-        agree=partial(agree, how=sync, group=process_group) if sync else None,
-        valid=valid,
-        valid_batches=integer("valid_batches", valid_batches, low=1),
+        agree=_agreement(model, sync, process_group),
+        valid=None if valid is None else Passes(valid, valid_batches),
     )
-    repeats = integer("repeats", repeats, low=1)
-    implied = [part for part in (loss_fn, train_step) if isinstance(part, nn.Module)]
-    implied += [] if scaler is None else [scaler]
-    saved = Saved(model, optimizer, extra, sources=(batches, valid), implied=implied)
+    repeats, progress = integer("repeats", repeats, low=1), flag("progress", progress)
+    _check_trainable(together.param_groups)
+    rates = rates_of_groups(together, start_lr, end_lr, steps, scale, group_lrs)
+    implied = [*module_of(loss_fn), *module_of(train_step), *([] if scaler is None else [scaler])]
+    functions = loss_fn, train_step
+    saved = Saved(model, listed(together), extra, sources=(batches, valid), implied=implied, functions=functions)
+    results: list[Repeat] = []
     try:
-        _check_trainable(optimizer)
-        rates = _lrs(optimizer, start_lr, end_lr, steps, scale, group_lrs)
-        results = _repeated(training, rates, repeats, force_train, callback, saved)
+        with progress_bar(progress, "range test", repeats * len(rates)) as advance:
+            _run(training, rates, repeats, saved, _reported(callback, advance), results)
+    except BaseException as error:
+        with suppress(Exception):  # an exception may refuse attributes
+            vars(error)["curve"] = _curve(results, rates)
+        raise
     finally:
-        source.close()
+        close(training.batches)
+        close(training.valid)
         saved.close()
     return _curve(results, rates)
 
 
-def _repeated(
-    training: TrainingSteps, rates: Array, repeats: int, force_train: bool, callback: Callback | None, saved: Saved
-) -> list[Repeat]:
-    """Return the result of every repeat. Each starts from the saved state, except for the random state."""
-    results = []
+@dataclass
+class Repeat:
+    """The losses of one repeat of the test, and why it ended."""
+
+    losses: list[float] = field(default_factory=list)
+    stop_reason: StopReason = "interrupted"
+
+
+def _run(
+    training: TrainingSteps,
+    rates: Array,
+    repeats: int,
+    saved: Saved,
+    callback: Callback | None,
+    results: list[Repeat],
+) -> None:
+    """Append the result of every repeat. Each starts from the saved state, except for the random state."""
     with torch.enable_grad():
         for repeat in range(repeats):
             if repeat > 0:
                 saved.restore(random=False)
-            training.prepare(force_train)
-            results.append(_try_rates(training, rates, callback))
-    return results
+            training.prepare()
+            results.append(Repeat())
+            results[-1].stop_reason = _try_rates(training, rates, callback, saved, results[-1].losses)
+    saved.check_frozen()
 
 
-def _try_rates(training: TrainingSteps, rates: Array, callback: Callback | None) -> Repeat:
-    """Try the learning rates once; return the losses and why the test ended."""
+def _try_rates(
+    training: TrainingSteps, rates: Array, callback: Callback | None, saved: Saved, losses: list[float]
+) -> StopReason:
+    """Try the learning rates once; append the losses and return why the test ended."""
     divergence = Divergence()
-    losses: list[float] = []
     points = training.points()
     for k, lrs in enumerate(rates.tolist()):
         write(training.optimizer, lrs)
         loss = next(points, None)
         if loss is None:
-            return losses, "data exhausted"
+            return "data exhausted"
         if not math.isfinite(loss):
-            return losses, "non-finite"
+            return "non-finite"
         losses.append(loss)
+        if k == 0:
+            saved.check_frozen()  # at the first point at which it can be known
         if callback is not None:
             callback(k, lrs[0], loss)
         if divergence.update(loss):
-            return losses, "diverged"
-    return losses, "completed"
+            return "diverged"
+    return "completed"
 
 
 def _curve(results: list[Repeat], rates: Array) -> Curve:
-    """Return the median of the repeats, cut to the shortest. Those that ran out of batches count only if all did."""
-    results = [result for result in results if result[1] != "data exhausted"] or results[:1]
-    losses, stop_reason = min(results, key=lambda result: len(result[0]))
-    n = len(losses)
-    every = np.array([result[0][:n] for result in results])
-    median = np.median(every, axis=0) if len(results) > 1 else every[0]
-    return Curve(rates[:n, 0], median, every, rates[:n], stop_reason)
+    """Return the median of the repeats, cut to the shortest.
+
+    Those that were interrupted or ran out of batches count only if all did.
+    """
+    for unfinished in ("interrupted", "data exhausted"):
+        results = [result for result in results if result.stop_reason != unfinished] or results[:1]
+    shortest = min(results, key=lambda result: len(result.losses), default=Repeat())
+    n = len(shortest.losses)
+    every = np.array([result.losses[:n] for result in results or [shortest]])
+    median = np.median(every, axis=0) if len(every) > 1 else every[0]
+    return Curve(rates[:n, 0], median, every, rates[:n], shortest.stop_reason)
 
 
-def _lrs(
-    optimizer: Optimizer, start: float, end: float, steps: int, scale: RampScale, group_lrs: GroupLrs | Sequence[Any]
-) -> Array:
-    """Return the learning rates of all groups, shape (points, groups)."""
-    count = len(optimizer.param_groups)
-    if isinstance(group_lrs, (list, tuple)):
-        return _lrs_of_each_group(group_lrs, count, steps, scale)
-    if choice("group_lrs", group_lrs, get_args(GroupLrs)) == "ratio":
-        ratios = ratios_to_first(optimizer, "group_lrs", 'pass "same" or a list of (start, end)')
-    else:
-        ratios = [1.0] * count
-    return np.multiply.outer(_ramp("", start, end, steps, scale), ratios)
+def _reported(callback: Callback | None, advance: Callable[[str], None] | None) -> Callback | None:
+    """Return a callback that also shows progress, if it is to be shown."""
+    if advance is None:
+        return callback
+
+    def both(k: int, lr: float, loss: float) -> None:
+        if callback is not None:
+            callback(k, lr, loss)
+        advance(f"lr {lr:.2g}, loss {loss:.4g}")
+
+    return both
 
 
-def _lrs_of_each_group(pairs: Sequence[Any], count: int, steps: int, scale: RampScale) -> Array:
-    if len(pairs) != count:
-        raise ValueError(f"group_lrs must have one (start, end) per param group, got {len(pairs)} for {count} groups")
-    for i, pair in enumerate(pairs):
-        if not (isinstance(pair, (list, tuple)) and len(pair) == 2):
-            raise TypeError(f"group_lrs[{i}] must be a pair (start, end), got {pair!r}")
-    ramps = [_ramp(f"group_lrs[{i}]: ", start, end, steps, scale) for i, (start, end) in enumerate(pairs)]
-    return np.stack(ramps, axis=1)
-
-
-def _ramp(prefix: str, start: object, end: object, steps: int, scale: RampScale) -> Array:
-    low = number(f"{prefix}start_lr", start, above=0.0)
-    ramp = Ramp(low, number(f"{prefix}end_lr", end, above=low), steps, scale)
-    return ramp.values(ramp.steps)
+def _agreement(model: nn.Module, sync: Sync | Literal["auto"] | None, group: Any) -> Callable[[float], float] | None:
+    """Return how the processes agree on a number, or None if each uses its own."""
+    if sync == "auto":
+        wrapped = getattr(model, "_orig_mod", model)  # of a compiled model
+        if not isinstance(wrapped, DistributedDataParallel):
+            return None
+        sync, group = "mean", group or wrapped.process_group
+    return partial(agree, how=sync, group=group) if sync else None
 
 
 def _check(
@@ -240,7 +270,7 @@ def _check(
     if not (scaler is None or all(hasattr(scaler, name) for name in ("scale", "step", "update", "get_scale"))):
         raise TypeError(f"scaler must be a gradient scaler such as torch.amp.GradScaler, got {described(scaler)}")
     if sync is not None:
-        choice("sync", sync, get_args(Sync))
+        choice("sync", sync, ("auto", *get_args(Sync)))
     if valid is not None and (hasattr(valid, "__next__") or not hasattr(valid, "__iter__")):
         raise TypeError(
             f"valid must be iterable more than once, such as a list or a DataLoader, got {described(valid)}"
@@ -249,8 +279,8 @@ def _check(
         raise TypeError("valid needs loss_fn: with train_step, the validation loss cannot be computed")
 
 
-def _check_trainable(optimizer: Optimizer) -> None:
-    if not any(parameter.requires_grad for group in optimizer.param_groups for parameter in group["params"]):
+def _check_trainable(groups: list[dict[str, Any]]) -> None:
+    if not any(parameter.requires_grad for group in groups for parameter in group["params"]):
         raise ValueError(
             "model has no trainable parameters: all of the optimizer's parameters have requires_grad=False"
         )

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import inspect
 import math
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
@@ -12,13 +11,14 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim import Optimizer
 
 from .._check import real
 from .._functions import LossFn, backward, modes_kept, scalar
 from ..schedulers._tracking import watches_of
+from ._optimizers import Updates, listed
 
 TrainStep = Callable[[Any], Tensor | float]
+Window = tuple[Any, ...]  # the batches of one optimizer step
 
 _MAX_SKIPPED = 50  # steps in a row that a gradient scaler may skip; it halves its scale each time
 
@@ -36,11 +36,11 @@ class TrainingSteps:
         train_step: train_step(batch) -> loss, the user's own step, or None.
         scaler: a gradient scaler, or None.
         agree: returns the number that all processes agree on; NaN if one of them passes NaN. None for one process.
-        valid, valid_batches: the validation batches, and the most to use; `valid` is None for the training loss.
+        valid: the validation batches, or None for the training loss.
     """
 
     model: nn.Module
-    optimizer: Optimizer
+    optimizer: Any  # an optimizer, or an OptimizerList
     loss_fn: LossFn | None
     batches: Iterator[Any]
     batches_per_lr: int = 1
@@ -49,18 +49,25 @@ class TrainingSteps:
     scaler: Any = None
     agree: Callable[[float], float] | None = None
     valid: Iterable[Any] | None = None
-    valid_batches: int = 10
 
-    def prepare(self, force_train: bool) -> None:
-        """Put the optimizer, and the model if `force_train`, in train mode, and stop warm-ups from writing rates.
+    def __post_init__(self) -> None:
+        self._updates = Updates(listed(self.optimizer))
+        if self.scaler is not None and self._updates.need_closure:
+            raise ValueError("scaler must be None for an optimizer that needs a closure: scalers do not support it")
+
+    def prepare(self) -> None:
+        """Put the optimizer in train mode, and the model unless it is; stop warm-ups from writing rates.
 
         Restoring the `Saved` that was made before ends all of this.
         """
-        for watch in watches_of(self.optimizer):
-            watch.muted = True
-        if hasattr(self.optimizer, "train"):  # schedule-free optimizers only step in train mode
-            self.optimizer.train()
-        if force_train:
+        for optimizer in listed(self.optimizer):
+            for watch in watches_of(optimizer):
+                watch.muted = True
+            if hasattr(optimizer, "train"):  # schedule-free optimizers only step in train mode
+                optimizer.train()
+            if self.train_step is None and hasattr(optimizer, "gradient_state"):
+                optimizer.gradient_state.sync_gradients = True  # Accelerate's wrapper skips steps without it
+        if not self.model.training:
             self.model.train()
 
     def points(self) -> Iterator[float]:
@@ -68,40 +75,31 @@ class TrainingSteps:
 
         The loss is the mean of these steps, or the validation loss. A non-finite loss is yielded at once.
         """
-        whole_step = self._whole_step()
+        take, scaler, needed = self._step(), self.scaler, self.batches_per_lr
         total, taken, skipped = 0.0, 0, 0
         for window in self._windows():
-            scale = None if self.scaler is None else self.scaler.get_scale()
-            if whole_step is not None:
-                loss = whole_step(window)
-            else:
-                loss = self._gradients(window)
-                if math.isfinite(loss):
-                    if scale is None:
-                        self.optimizer.step()
-                    else:
-                        self._scaled_step()
-            if scale is not None and self.scaler.get_scale() < scale:  # the gradients overflowed: no step was taken
+            scale = None if scaler is None else scaler.get_scale()
+            loss = take(window)
+            if scale is not None and scaler.get_scale() < scale:  # the gradients overflowed: no step was taken
                 skipped += 1
                 if skipped < _MAX_SKIPPED:
                     continue
                 loss = math.nan
             total += loss
             taken += 1
-            if taken == self.batches_per_lr or not math.isfinite(total):
+            if taken == needed or not math.isfinite(total):
                 yield total / taken if self.valid is None or not math.isfinite(total) else self._validated(self.valid)
                 total, taken, skipped = 0.0, 0, 0
 
-    def _whole_step(self) -> Callable[[list[Any]], float] | None:
-        """Return a function that does the whole step, or None for the usual: gradients, then `optimizer.step()`."""
-        if self.train_step is not None:
-            return self._users_step
-        return self._closure_step if _needs_closure(self.optimizer) else None
+    def _windows(self) -> Iterator[Window]:
+        """Return the batches of each optimizer step, until any process runs out of them."""
+        if self.accumulate == 1 and self.agree is None:
+            return zip(self.batches)
+        return self._agreed_windows()
 
-    def _windows(self) -> Iterator[list[Any]]:
-        """Yield the batches of each optimizer step, until any process runs out of them."""
+    def _agreed_windows(self) -> Iterator[Window]:
         while True:
-            window = list(islice(self.batches, self.accumulate))
+            window = tuple(islice(self.batches, self.accumulate))
             complete = len(window) == self.accumulate
             if self.agree is not None:
                 complete = math.isfinite(self.agree(1.0 if complete else math.nan))
@@ -109,15 +107,63 @@ class TrainingSteps:
                 return
             yield window
 
-    def _gradients(self, window: list[Any]) -> float:
+    def _step(self) -> Callable[[Window], float]:
+        """Return the function that takes one optimizer step and returns its loss."""
+        if self.train_step is not None:
+            return self._users_step
+        if self.scaler is not None:
+            return self._scaled_step
+        return self._closure_step if self._updates.by_closure_alone else self._usual_step
+
+    def _usual_step(self, window: Window) -> float:
+        loss = self._gradients(window)
+        if math.isfinite(loss):
+            self._updates(lambda: torch.tensor(self._recomputed(window)))
+        return loss
+
+    def _scaled_step(self, window: Window) -> float:
+        loss = self._gradients(window)
+        if math.isfinite(loss):
+            for optimizer in listed(self.optimizer):
+                self.scaler.step(optimizer)
+            self.scaler.update()
+        return loss
+
+    def _users_step(self, window: Window) -> float:
+        assert self.train_step is not None
+        loss = self.train_step(window[0])
+        if loss is None:
+            raise TypeError("train_step must return the loss, got None: add `return loss` to it")
+        return self._agreed(real("the loss that train_step returns", loss))
+
+    def _closure_step(self, window: Window) -> float:
+        """Let the optimizer compute all losses; return the first one. Take no step if it is not finite."""
+        losses: list[float] = []
+
+        def closure() -> Tensor:
+            losses.append(self._recomputed(window))
+            if not math.isfinite(losses[0]):
+                raise _NonFiniteError
+            return torch.tensor(losses[-1])
+
+        with suppress(_NonFiniteError):
+            self._updates(closure)
+        return losses[0]
+
+    def _recomputed(self, window: Window) -> float:
+        """Compute gradients and loss within `optimizer.step`, which often runs without gradients."""
+        with torch.enable_grad():
+            return self._gradients(window)
+
+    def _gradients(self, window: Window) -> float:
         """Compute the gradients of the batches of one step, and return their mean loss."""
         assert self.loss_fn is not None  # it may only be None with train_step
-        share = None if self.scaler is None and self.accumulate == 1 else self._share
         self.optimizer.zero_grad()
-        total = 0.0
-        for batch in window:
-            total += backward(self.model, self.loss_fn, batch, share).item()
-        total /= self.accumulate
+        if len(window) == 1 and self.scaler is None:
+            total = backward(self.model, self.loss_fn, window[0]).item()
+        else:
+            total = sum(backward(self.model, self.loss_fn, batch, self._share).item() for batch in window)
+            total /= self.accumulate
         return total if self.agree is None else self.agree(total)
 
     def _share(self, loss: Tensor) -> Tensor:
@@ -125,36 +171,12 @@ class TrainingSteps:
         share: Tensor = loss if self.accumulate == 1 else loss / self.accumulate
         return share if self.scaler is None else self.scaler.scale(share)
 
-    def _scaled_step(self) -> None:
-        self.scaler.step(self.optimizer)
-        self.scaler.update()
-
-    def _users_step(self, window: list[Any]) -> float:
-        assert self.train_step is not None
-        loss = self.train_step(window[0])
-        if loss is None:
-            raise TypeError("train_step must return the loss, got None: add `return loss` to it")
-        return self._agreed(real("the loss that train_step returns", loss))
-
-    def _closure_step(self, window: list[Any]) -> float:
-        losses: list[float] = []
-
-        def closure() -> Tensor:
-            losses.append(self._gradients(window))
-            if not math.isfinite(losses[0]):
-                raise _NonFiniteError
-            return torch.tensor(losses[-1])
-
-        with suppress(_NonFiniteError):
-            self.optimizer.step(closure)  # type: ignore[arg-type]
-        return losses[0]
-
     def _validated(self, valid: Iterable[Any]) -> float:
         """Return the mean validation loss, in eval mode and without gradients."""
         assert self.loss_fn is not None
         with modes_kept(self.model), torch.no_grad():
             self.model.eval()
-            losses = [scalar(self.loss_fn(self.model, batch)).item() for batch in islice(valid, self.valid_batches)]
+            losses = [scalar(self.loss_fn(self.model, batch)).item() for batch in valid]
         if not losses:
             raise ValueError("valid must have at least one batch, got none")
         return self._agreed(sum(losses) / len(losses))
@@ -165,26 +187,3 @@ class TrainingSteps:
 
 class _NonFiniteError(Exception):
     """The first loss in a closure is not finite, so the optimizer must not take a step."""
-
-
-def endless(batches: Iterable[Any]) -> Generator[Any, None, None]:
-    """Yield batches, starting over when they end, unless they come from an iterator."""
-    once = hasattr(batches, "__next__")
-    while True:
-        empty = True
-        for batch in batches:
-            empty = False
-            yield batch
-        if empty:
-            remedy = "; an iterator can only be used once: pass a list or a DataLoader" if once else ""
-            raise ValueError(f"batches must have at least one batch, got none{remedy}")
-        if once:
-            return
-
-
-def _needs_closure(optimizer: Optimizer) -> bool:
-    """Return whether `optimizer.step` must be given a closure that computes the loss."""
-    if type(optimizer).__module__.startswith("torch.optim."):
-        return isinstance(optimizer, torch.optim.LBFGS)
-    parameter = inspect.signature(optimizer.step).parameters.get("closure")
-    return parameter is not None and parameter.default is inspect.Parameter.empty

@@ -77,6 +77,16 @@ class Sweep:
         last = self.losses[:, -1]
         return None if np.isnan(last).all() else float(self.lrs[np.nanargmin(last)])
 
+    @property
+    def warning(self) -> str | None:
+        """Why the suggestion may be too high, and what to do about it; None if there is no suggestion."""
+        if self.suggestion is None:
+            return None
+        return (
+            f"the best rate after {self.steps[-1]} steps is too high for a longer run with SGD, by a factor of 2 to 60 "
+            "for one that is 50 times as long; use race() to choose a rate for a whole run"
+        )
+
     def plot(self, ax: Any = None) -> Any:
         """Draw loss over learning rate, one line per mark, with the suggestion, and return the matplotlib axes.
 
@@ -86,7 +96,7 @@ class Sweep:
 
     def to_json(self) -> str:
         """Return the sweep and its suggestion as JSON text, with null for NaN; `from_json` reads the sweep back."""
-        names = ("lrs", "steps", "losses", "method", "reason", "suggestion")
+        names = ("lrs", "steps", "losses", "method", "reason", "suggestion", "warning")
         return json_text(**{name: getattr(self, name) for name in names})
 
     @classmethod

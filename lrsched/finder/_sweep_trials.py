@@ -19,6 +19,7 @@ from ..ensembles._ensemble import Ensemble, Vectorize
 from ..ensembles._equivalence import obstacle, unprofitable
 from ..schedulers._groups import write
 from ._snapshot import Saved
+from ._sources import Replayed
 from ._steps import TrainingSteps
 
 Array = NDArray[np.float64]
@@ -35,7 +36,7 @@ class Trials:
     Args:
         model, optimizer, make_optimizer, loss_fn: what to train. `optimizer` is for trials one after another.
         ratios: each param group's learning rate divided by the first group's.
-        batches: the training batches, one per step; the same for every learning rate.
+        batches: the training batches, one per step; the same at every pass.
         eval_batches: the batches to measure the loss on, or None for the mean training loss so far.
         marks: the numbers of steps after which to measure the loss, increasing.
         saved: restores the state that every trial starts from.
@@ -47,8 +48,8 @@ class Trials:
     make_optimizer: MakeOptimizer
     loss_fn: LossFn
     ratios: list[float]
-    batches: list[Any]
-    eval_batches: list[Any] | None
+    batches: Replayed
+    eval_batches: Replayed | None
     marks: list[int]
     saved: Saved
     reason: str = ""
@@ -59,8 +60,9 @@ class Trials:
             self.reason = "vectorize=False"
             return
         reason = unprofitable(self.model) if vectorize == "auto" else None
-        reason = reason or obstacle(self.model, self.make_optimizer, self.loss_fn, self.batches[0])
-        self.saved.restore()
+        if reason is None:
+            self._start()
+            reason = obstacle(self.model, self.make_optimizer, self.loss_fn, next(iter(self.batches)))
         self.reason = reason or ""
 
     def losses(self, rates: list[float], chunk: int, callback: Callback | None) -> Array:
@@ -77,6 +79,7 @@ class Trials:
     def masked_losses(self, rates: list[float], factor: float, chunk: int, callback: Callback | None) -> Array:
         """Return the losses, masked where they exceed `factor` times the loss of the untrained model."""
         if self.eval_batches is not None:
+            self._start()
             limits = np.full(len(self.marks), factor * self._eval_loss(self._model_loss))
             return masked(rates, self.losses(rates, chunk, callback), limits)
 
@@ -90,7 +93,7 @@ class Trials:
     def _rows(self, rates: list[float]) -> Iterator[Array]:
         """Yield the losses of each learning rate, trained side by side or, if that fails, one after another."""
         if not self.reason:
-            self.saved.restore()
+            self._start()
             try:
                 rows = self._side_by_side(rates)
             except RuntimeError as error:
@@ -99,8 +102,14 @@ class Trials:
                 yield from rows
                 return
         for rate in rates:
-            self.saved.restore()
+            self._start()
             yield self._alone(rate)
+
+    def _start(self) -> None:
+        """Go back to the state that every trial starts from, in train mode."""
+        self.saved.restore()
+        if not self.model.training:
+            self.model.train()
 
     def _side_by_side(self, rates: list[float]) -> Array:
         """Return the losses of an Ensemble with one member per learning rate; members that diverge are dropped."""
@@ -135,7 +144,7 @@ class Trials:
         losses = np.full(len(self.marks), np.nan)
         write(self.optimizer, [rate * ratio for ratio in self.ratios])
         training = TrainingSteps(self.model, self.optimizer, self.loss_fn, iter(self.batches))
-        training.prepare(force_train=False)
+        training.prepare()
         total = 0.0
         for step, loss in enumerate(training.points(), start=1):
             total += loss

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn.parameter import is_lazy
 
-RANDOM = (torch.Generator, np.random.Generator, np.random.RandomState, random.Random)
+RANDOM = (torch.Generator, np.random.Generator, np.random.BitGenerator, np.random.RandomState, random.Random)
 
 Undo = Callable[[], object]
 
@@ -42,6 +42,11 @@ def undo_tensor(tensor: Tensor) -> Undo:
     return partial(_put_tensor, tensor, alias, written, written.clone(), tensor.requires_grad, grad)
 
 
+def undo_data(tensor: Tensor, alias: Tensor) -> Undo:
+    """Restore a leaf's memory, requires_grad and which tensor its gradient is, but not its elements."""
+    return partial(_put_data, tensor, alias, tensor.requires_grad, tensor.grad)
+
+
 def undo_state(put: Callable[[Any], object], state: object) -> Undo:
     """Restore an object by a method such as `load_state_dict`, which gets a copy of its present state."""
     return partial(_put_state, put, copy.deepcopy(state))
@@ -49,8 +54,8 @@ def undo_state(put: Callable[[Any], object], state: object) -> Undo:
 
 def undo_random(source: Any) -> Undo:
     """Restore the state of a random generator, one of the kinds in RANDOM."""
-    if isinstance(source, np.random.Generator):
-        bits = source.bit_generator
+    if isinstance(source, (np.random.Generator, np.random.BitGenerator)):
+        bits = source.bit_generator if isinstance(source, np.random.Generator) else source
         return partial(setattr, bits, "state", bits.state)
     if isinstance(source, random.Random):
         return partial(source.setstate, source.getstate())
@@ -93,6 +98,10 @@ def _put_tensor(
     tensor: Tensor, alias: Tensor, written: Tensor, held: Tensor, requires_grad: bool, grad: Tensor | None
 ) -> None:
     written.copy_(held)
+    _put_data(tensor, alias, requires_grad, grad)
+
+
+def _put_data(tensor: Tensor, alias: Tensor, requires_grad: bool, grad: Tensor | None) -> None:
     if not hasattr(tensor, "__tensor_flatten__") and (tensor.dtype != alias.dtype or not tensor.is_set_to(alias)):
         tensor.data = alias
     if tensor.is_leaf:

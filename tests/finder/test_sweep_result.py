@@ -28,6 +28,16 @@ def test_json_contains_everything_and_can_be_read_back():
         Sweep([1.0], [1], [1.0, 2.0])
 
 
+def test_the_warning_says_how_long_a_run_the_suggestion_is_for():
+    sweep = Sweep([0.1, 1.0], [1, 128], [[0.5, 0.4], [0.6, math.nan]])
+    assert sweep.warning.startswith(
+        "the best rate after 128 steps is too high for a longer run with SGD, by a factor of"
+    )
+    assert sweep.warning.endswith("use race() to choose a rate for a whole run")
+    assert json.loads(sweep.to_json())["warning"] == sweep.warning
+    assert Sweep([0.1], [1], [[math.nan]]).warning is None
+
+
 def test_a_plot_has_one_line_per_mark_and_the_suggestion():
     sweep = Sweep([0.1, 1.0, 10.0], [1, 2], [[0.5, 0.4], [0.6, 0.2], [9.0, math.nan]])
     ax = sweep.plot()

@@ -1,10 +1,11 @@
 """Accelerate: `prepare` wraps a scheduler, and the wrapper steps it once for each process."""
 
 import pytest
+import torch
 from torch.nn.functional import mse_loss
 from torch.utils.data import DataLoader, TensorDataset
 
-from lrsched import InverseLR
+from lrsched import InverseLR, range_test, snapshot
 
 from .processes import in_two_processes
 from .task import (
@@ -86,6 +87,59 @@ def test_a_warm_up_counts_optimizer_steps_not_batches(accumulate, wrapped, tmp_p
     run = train(warm_plateau, "metric", tmp_path, wrapped=wrapped, gradient_accumulation_steps=accumulate)
     same(run, plain(warm_plateau, "metric", accumulate=accumulate))
     assert len(run.rates) == EPOCHS * BATCHES // accumulate
+
+
+# ---------------------------------------------------------------- a range test before and during a training
+
+
+def accumulated(tested, how):
+    """Return the losses, weights and numbers of optimizer steps of a training that accumulates three batches.
+
+    An epoch has four batches, so the counts of batches and of windows differ. The test comes in the middle of an epoch.
+    """
+    torch.manual_seed(0)
+    accelerator = accelerate.Accelerator(cpu=True, gradient_accumulation_steps=3)
+    model = network()
+    optimizer = sgd(model)
+    loader = DataLoader(TensorDataset(*TRAIN), 8, shuffle=True)
+    model, optimizer, loader = accelerator.prepare(model, optimizer, loader)
+    found = []
+
+    def train_step(batch):
+        with accelerator.accumulate(model):
+            loss = mse_loss(model(batch[0]), batch[1])
+            accelerator.backward(loss)
+            optimizer.step()
+            optimizer.zero_grad()
+        return loss
+
+    def test():
+        if how == "train_step":
+            curve = range_test(model, optimizer, None, loader, train_step=train_step, steps=20)
+        elif how == "loss_fn":
+            curve = range_test(model, optimizer, torch.nn.MSELoss(), loader, steps=20)
+            assert len(set(curve.losses[-3:])) > 1  # each point had a step
+        else:
+            with snapshot(model, optimizer, extra=[accelerator, loader]):
+                for batch in loader:
+                    train_step(batch)
+                    if accelerator.step == 2:
+                        break
+
+    if tested:
+        test()
+    for epoch in range(3):
+        for k, batch in enumerate(loader):
+            loss = train_step(batch)
+            found.append((loss.item(), accelerator.sync_gradients, accelerator.step, model.bias.item()))
+            if tested and (epoch, k) == (1, 1):
+                test()
+    return found
+
+
+@pytest.mark.parametrize("how", ["train_step", "loss_fn", "snapshot"])
+def test_a_range_test_does_not_shift_the_windows_of_accumulated_batches(how):
+    assert accumulated(True, how) == accumulated(False, how)
 
 
 def on_a_rank(rank, folder):

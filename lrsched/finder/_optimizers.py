@@ -1,0 +1,88 @@
+"""The optimizers of a range test: one or a list of them, with their param groups as one, and closures if needed."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+
+class OptimizerList:
+    """Several optimizers, with the param groups of all of them in one list."""
+
+    def __init__(self, optimizers: list[Optimizer]) -> None:
+        self.optimizers = optimizers
+
+    @property
+    def param_groups(self) -> list[dict[str, Any]]:
+        return [group for optimizer in self.optimizers for group in optimizer.param_groups]
+
+    def zero_grad(self) -> None:
+        for optimizer in self.optimizers:
+            optimizer.zero_grad()
+
+
+def as_one(optimizer: object) -> Any:
+    """Return an optimizer, or a list of optimizers as one. Raises TypeError or ValueError for anything else."""
+    if not isinstance(optimizer, (list, tuple)):
+        return _checked("optimizer", optimizer)
+    optimizers = [_checked(f"optimizer[{i}]", each) for i, each in enumerate(optimizer)]
+    if not optimizers:
+        raise ValueError("optimizer must be an optimizer or a list of at least one, got an empty list")
+    if len({id(each) for each in optimizers}) < len(optimizers):
+        raise ValueError("optimizer must be a list of different optimizers, got one of them twice")
+    return optimizers[0] if len(optimizers) == 1 else OptimizerList(optimizers)
+
+
+def listed(optimizer: Any) -> list[Any]:
+    """Return the optimizers of a result of `as_one`."""
+    return optimizer.optimizers if isinstance(optimizer, OptimizerList) else [optimizer]
+
+
+class Updates:
+    """Steps optimizers after their gradients are computed, and gives a closure to those that need one.
+
+    LBFGS needs a closure by its signature. Others, such as implementations of SAM, have `closure=None` and raise an
+    error without one.
+    """
+
+    def __init__(self, optimizers: list[Any]) -> None:
+        self._optimizers = optimizers
+        self._needs = [_needs_closure(optimizer) for optimizer in optimizers]
+        self.need_closure = any(self._needs)
+        self.by_closure_alone = len(optimizers) == 1 and self.need_closure  # no gradients needed before the step
+
+    def __call__(self, closure: Callable[[], Tensor]) -> None:
+        for i, optimizer in enumerate(self._optimizers):
+            if not self._needs[i]:
+                try:
+                    optimizer.step()
+                    continue
+                except Exception as error:
+                    if not _asks_for_closure(error):
+                        raise
+                self._needs[i] = True
+            optimizer.step(closure)
+
+
+def _checked(name: str, optimizer: Any) -> Any:
+    if not (hasattr(optimizer, "param_groups") and hasattr(optimizer, "state")):
+        raise TypeError(f"{name} must be a torch.optim.Optimizer, got {type(optimizer).__name__}")
+    return optimizer
+
+
+def _needs_closure(optimizer: Any) -> bool:
+    """Return whether `optimizer.step` must be given a closure that computes the loss."""
+    if type(optimizer).__module__.startswith("torch.optim."):
+        return isinstance(optimizer, torch.optim.LBFGS)
+    parameter = inspect.signature(optimizer.step).parameters.get("closure")
+    return parameter is not None and parameter.default is inspect.Parameter.empty
+
+
+def _asks_for_closure(error: Exception) -> bool:
+    """Return whether an optimizer raised the error because it was stepped without a closure."""
+    return "closure" in str(error).lower() or "'NoneType' object is not callable" in str(error)
