@@ -1,4 +1,4 @@
-"""The finder: range tests and sweeps, which suggest a learning rate and restore everything; and snapshots."""
+"""The finder: range tests and sweeps, which suggest a learning rate and restore everything; races; and snapshots."""
 
 from ._curve import Curve, StopReason
 from ._group_rates import GroupLrs

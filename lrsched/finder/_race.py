@@ -20,6 +20,7 @@ from ..schedulers._groups import read, write
 from ..schedulers._rates import Rates
 from ..sequences._sequence import Sequence
 from ._group_rates import ratios_to_first
+from ._owned import owned, used_by
 from ._race_arguments import (
     check_kinds,
     check_sequence,
@@ -79,8 +80,8 @@ def race(
     except for rounding.
 
     A race is as good as a schedule whose rate was tuned, not better, and the length must be known: the best rate
-    depends on `steps`. The winner was best after an eighth of the steps, which is a guess about the end. The first rungs
-    may lie in the warm-up, where high rates still look good; the last one should not. If the loss diverges later,
+    depends on `steps`. The winner was best after an eighth of the steps, which is a guess about the end. The first
+    rungs may lie in the warm-up, where high rates still look good; the last one should not. If the loss diverges later,
     `start.retreat()` goes back to the next lower rate.
 
     What to train:
@@ -91,8 +92,8 @@ def race(
         batches: the training batches. They are drawn one at a time, none ahead; when they end, they start over, unless
             they come from an iterator. `start.batches` has the rest.
         sequence: the sequence of the whole training, counted in optimizer steps.
-        lrs: the learning rates, different, finite and > 0; by default six around the optimizer's own, from a hundredth
-            of it to 100 times (SGD: LIMIT times).
+        lrs: the learning rates, different, finite and > 0; by default six around the optimizer's own: 0.01, 0.1, 1,
+            3.2, 10 and 32 times it for SGD, otherwise 0.01, 0.1, 1, 10, 32 and 100 times.
         steps: the optimizer steps of the whole training, an integer ≥ 1.
 
     How to choose:
@@ -147,44 +148,58 @@ def race(
     given, most = None if lrs is None else checked_race_lrs(lrs), checked_chunk(chunk, vectorize)
     check_sequence(sequence)
     check_kinds(model, make_optimizer, batches, eval_batches, extra, callback)
-    called = as_loss_fn(loss_fn)
+    loss_fn = as_loss_fn(loss_fn)
     bare = model.module if isinstance(model, DistributedDataParallel) else model
-    optimizer = checked_optimizer(make_optimizer(list(bare.parameters())))
-    ratios = ratios_to_first(optimizer, "make_optimizer", "give the first group an lr > 0")
-    rates = given or spread(optimizer, checked_own_rate(read(optimizer)))
-    by_position = [Rates([rate * ratio for ratio in ratios], sequence) for rate in rates]
-    if eval_batches is not None and hasattr(eval_batches, "__next__"):
-        eval_batches = list(eval_batches)  # each rung goes through it
-    saved = Saved(model, optimizer, extra, sources=(batches, eval_batches), implied=module_of(called))
+    optimizer = checked_optimizer(make_optimizer, bare)
+    rates, by_position = _rates(optimizer, given, sequence)
+    sources, implied = (batches, eval_batches), module_of(loss_fn)
+    saved = Saved(model, optimizer, extra, sources=sources, implied=implied, functions=[loss_fn])
     try:
-        places = Places([bare, *module_of(called)], optimizer)
-        generators = [value for value in extra if isinstance(value, RANDOM)]
-        recipe = Recipe(bare, make_optimizer, called, places, generators)
+        if eval_batches is not None and hasattr(eval_batches, "__next__"):
+            eval_batches = list(eval_batches)  # each rung goes through it
         plan = Plan(rates, by_position, marks, stay, chosen, eval_batches, callback)
+        recipe = _recipe(bare, make_optimizer, loss_fn, optimizer, extra)
+        passes = Passes(batches, marks[-1])
         with torch.enable_grad(), modes_kept(bare):
             if not bare.training:  # as validation or from_pretrained() leave it
                 bare.train()
-            passes = Passes(batches, marks[-1])
             heats, why_not = _prepared(recipe, plan, passes, vectorize, most, saved)
             losses = heats.run()
-            optimizer = _handed_over(heats)
+        saved.check_frozen()
+        text = verdict(rates, losses, heats.winner, sequence, marks, steps, heats.untrained)
+        optimizer = _handed_over(heats)
     except BaseException:
         saved.close()
         raise
-    winner = heats.racing[0]
-    found = verdict(rates, losses, winner, sequence, marks, steps, heats.untrained)
     return Race(
         rates,
         marks,
         losses,
-        rates[winner],
+        rates[heats.winner],
         marks[-1],
         "one after another" if why_not else "side by side",
-        f"{found}; one after another: {why_not}" if why_not else found,
+        f"{text}; one after another: {why_not}" if why_not else text,
         optimizer=optimizer,
         batches=passes.current,
         retreats=_retreats(heats, optimizer),
     )
+
+
+def _rates(optimizer: Optimizer, lrs: list[float] | None, sequence: Sequence) -> tuple[list[float], list[Rates]]:
+    """Return the members' learning rates, and those of each one's param groups by position."""
+    ratios = ratios_to_first(optimizer, "make_optimizer", "give the first group an lr > 0")
+    rates = spread(optimizer, checked_own_rate(read(optimizer))) if lrs is None else lrs
+    return rates, [Rates([rate * ratio for ratio in ratios], sequence) for rate in rates]
+
+
+def _recipe(
+    model: nn.Module, make_optimizer: MakeOptimizer, loss_fn: LossFn, optimizer: Optimizer, extra: Items[object]
+) -> Recipe:
+    """Return what members have in common."""
+    generators = [value for value in extra if isinstance(value, RANDOM)]
+    used = owned([model, *used_by(getattr(loss_fn, "__wrapped__", loss_fn))]).generators
+    places = Places([model, *module_of(loss_fn)], optimizer)
+    return Recipe(model, make_optimizer, loss_fn, places, [*generators, *used])
 
 
 def _prepared(
@@ -193,8 +208,14 @@ def _prepared(
     """Return the heats with this rank's members, and why these train one after another, or ""."""
     ranks = Ranks()
     mine = ranks.share(len(plan.lrs))
-    why_not = _why_not_stacked(recipe, vectorize, len(mine), passes, saved)
-    members = Members(recipe, len(mine), 0 if why_not else chunk or len(mine))
+    found: list[tuple[Members, str]] = []
+
+    def prepare() -> None:
+        reason = _why_not_stacked(recipe, vectorize, len(mine), passes, saved)
+        found.append((Members(recipe, len(mine), 0 if reason else chunk or len(mine)), reason))
+
+    ranks.each(prepare)
+    members, why_not = found[0]
     apart = _APART if vectorize == "auto" and _on_cpu(recipe.model) and not why_not else 0
     return Heats(plan, recipe, members, mine, passes, ranks, apart), why_not
 
@@ -224,7 +245,7 @@ def _on_cpu(model: nn.Module) -> bool:
 
 def _handed_over(heats: Heats) -> Optimizer:
     """Give the model the winner's weights and buffers, and return its optimizer."""
-    winner, places, members = heats.racing[0], heats.recipe.places, heats.members
+    winner, places, members = heats.winner, heats.recipe.places, heats.members
     if heats.ranks.size == 1:
         places.put(members.state(0).tensors)
         optimizer = members.optimizer(0)
@@ -248,7 +269,7 @@ def _set_rates(optimizer: Optimizer, rates: Rates, position: int) -> None:
 def _retreats(heats: Heats, optimizer: Optimizer) -> list[Retreat]:
     """Return the members that can be gone back to, in ascending order of their learning rates."""
     lrs, places, ranks = heats.plan.lrs, heats.recipe.places, heats.ranks
-    lower = [leaver for leaver in heats.leavers if lrs[leaver.member] < lrs[heats.racing[0]]]
+    lower = [leaver for leaver in heats.leavers if lrs[leaver.member] < lrs[heats.winner]]
 
     def restore(leaver: Leaver, rates: Rates) -> None:
         standing = ranks.from_owner(leaver.member, lambda: leaver.standing)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -33,25 +33,28 @@ def draw_race(
     ax = plot.frame(ax, title=title, xlabel="learning rate", ylabel="loss")
     ax.set_xscale("log")
     last = heights.shape[1] - 1
+    leavers: list[tuple[float, float]] = []
     for i, (label, line) in enumerate(zip(labels, heights.T, strict=True)):
         shade = 0.35 + 0.65 * (i + 1) / len(labels)  # later rungs are darker
         here = np.isfinite(line)
         name = f"after {label} steps"
         ax.plot(rates[here], line[here], ".-", linewidth=1.3, color=plot.COLOURS[0], alpha=shade, label=name)
         left = here & ~np.isfinite(heights[:, i + 1]) if i < last else here & (rates != winner)
-        mark = "left" if i == 0 else ""
-        ax.plot(rates[left], line[left], "x", color=plot.COLOURS[1], markersize=6, markeredgewidth=1.4, label=mark)
+        leavers += zip(rates[left].tolist(), line[left].tolist(), strict=True)
+    if leavers:
+        style: dict[str, Any] = {"color": plot.COLOURS[1], "markersize": 7, "markeredgewidth": 1.6, "label": "left"}
+        ax.plot(*zip(*leavers, strict=True), "x", **style)
     finite = heights[np.isfinite(heights)]
     if finite.size:
-        low, high = finite.min(), min(finite.max(), low_limit(finite))
+        low, high = finite.min(), _highest_shown(finite)
         ax.set_ylim(low - 0.07 * (high - low) - 1e-12, high + 0.1 * (high - low) + 1e-12)
     ax.set_xlim(rates[0] / 1.6, rates[-1] * 1.6)
-    ax.axvline(winner, color=plot.INK, linewidth=1.8, label=f"winner {winner:.2g}")
+    ax.axvline(winner, color=plot.INK, linewidth=1.8, zorder=1, label=f"winner {winner:.2g}")
     ax.legend(**plot.LEGEND)
     return ax
 
 
-def low_limit(losses: np.ndarray) -> float:
-    """Return a loss above which points are left out: three times the spread of the lower half above the lowest."""
-    low, middle = losses.min(), float(np.median(losses))
-    return float(middle + 3.0 * (middle - low)) or float(losses.max())
+def _highest_shown(losses: np.ndarray) -> float:
+    """Return the highest loss to show: at most three times the spread of the lower half above the median."""
+    low, middle, high = losses.min(), np.median(losses), losses.max()
+    return float(high if middle == low else min(high, middle + 3.0 * (middle - low)))

@@ -121,8 +121,13 @@ class Heats:
     def __post_init__(self) -> None:
         self.racing = list(range(len(self.plan.lrs)))
 
+    @property
+    def winner(self) -> int:
+        """The index of the member that is left, after `run()`."""
+        return self.racing[0]
+
     def run(self) -> Array:
-        """Run all heats and return the losses, shape (members, rungs); `racing` then holds the winner alone."""
+        """Run all heats and return the losses, shape (members, rungs); `winner` is then the one left."""
         plan = self.plan
         losses = np.full((len(plan.lrs), len(plan.marks)), np.nan)
         batches = plan.eval_batches

@@ -195,7 +195,7 @@ class _Single:
         self._averaged = 0
         self._batch: Any = None
         training = TrainingSteps(recipe.model, self.optimizer, recipe.loss_fn, self._batches())
-        training.prepare(force_train=False)
+        training.prepare()
         self._points = training.points()
 
     def _batches(self) -> Iterator[Any]:

@@ -174,6 +174,38 @@ def test_generators_in_extra_advance_as_in_one_training(vectorize):
     assert torch.equal(drawn, generator.get_state())
 
 
+def test_a_generator_that_a_module_owns_advances_as_in_one_training():
+    class Noisy(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner, self.generator = net(dropout=0.0), torch.Generator().manual_seed(5)
+
+        def forward(self, inputs):
+            noise = torch.randn(inputs.shape, generator=self.generator, dtype=inputs.dtype) if self.training else 0.0
+            return self.inner(inputs + 0.1 * noise)
+
+    model, plain = Noisy(), Noisy()
+    start = start_race(model, SGD, batches=BATCHES, vectorize=False)
+    expected = alone(plain, SGD, start.lr, BATCHES, steps=start.position)[0]
+    assert identical(model.state_dict(), expected)
+    assert torch.equal(model.generator.get_state(), plain.generator.get_state())
+
+
+def test_frozen_parameters_that_a_model_changes_are_an_error():
+    model, teacher = net(), net()
+    model.teacher = teacher.requires_grad_(False)
+
+    def with_teacher(both, batch):
+        with torch.no_grad():
+            both.teacher[4].weight.lerp_(both[4].weight, 0.1)
+        return loss_fn(both[:5], batch)
+
+    before = [value.clone() for value in model[:5].state_dict().values()]
+    with pytest.raises(RuntimeError, match="frozen"):
+        race(model, lambda params: SGD(params[:5]), with_teacher, BATCHES, SEQUENCE, steps=STEPS, judge="train")
+    assert all(map(torch.equal, model[:5].state_dict().values(), before))
+
+
 def test_a_model_in_eval_mode_is_trained_in_train_mode_and_put_back():
     evaluated, trained = net().eval(), net()
     first, second = (

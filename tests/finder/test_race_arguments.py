@@ -37,6 +37,7 @@ BAD = {
         TypeError,
         "make_optimizer must be a function that returns an Optimizer, got None",
     ),
+    "nothing to train": ({"model": net().requires_grad_(False)}, ValueError, "model has no trainable parameters"),
     "own rate 0": ({"make_optimizer": FIXED}, ValueError, "lrs: None spreads the members .* must be > 0, got 0"),
     "loss_fn": ({"loss_fn": 3}, TypeError, "loss_fn must be callable, got int"),
     "batches": ({"batches": 3}, TypeError, r"batches must be an iterable of batches, got 3 \(int\)"),

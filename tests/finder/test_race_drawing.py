@@ -25,7 +25,7 @@ def test_a_line_per_rung_goes_through_the_members_that_were_in():
 def test_crosses_mark_the_leavers_and_a_line_the_winner():
     ax = draw_race(LRS, LOSSES, ["4", "8", "16"], 1.0, title="race")
     crosses = [line.get_xydata().tolist() for line in ax.lines if line.get_marker() == "x"]
-    assert crosses == [[[0.01, 0.9]], [[10.0, 0.9]], [[0.1, 0.5]]]
+    assert crosses == [[[0.01, 0.9], [10.0, 0.9], [0.1, 0.5]]]
     assert [line.get_xdata()[0] for line in ax.lines if line.get_label() == "winner 1"] == [1.0]
     assert ax.get_title(loc="left") == "race"
 
