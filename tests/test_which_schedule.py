@@ -162,3 +162,20 @@ def test_patience_hardly_ever_advanced_on_digits(rule, count):
     advanced = [bool(run["events"]) for setting in settings for run in records[setting].values()]
     assert len(advanced) == 20
     assert sum(advanced) == count
+
+
+def test_the_figures_on_range_tests_are_those_of_the_benchmark():
+    table = (RESULTS / "range_test_quality" / "table.md").read_text()
+    first = table.partition("\n\n## ")[2].splitlines()  # with warm-up and decay
+    rows = {cells[0]: cells for cells in ([cell.strip() for cell in line.strip("|").split("|")] for line in first[2:9])}
+    held_out = {rule: cells[3:5] for rule, cells in rows.items()}
+    page = " ".join(PAGE.split())
+    assert f"ended with {held_out['lrsched'][0]} × the loss of the best rate" in page
+    assert f"fastai's minimum ended with {held_out['fastai minimum / 10'][0]} ×" in page
+    assert f"without a test, with {held_out['no test: default × 10'][0]} ×" in page
+    assert f"the default rate itself with {held_out['no test: default rate'][0]} ×" in page
+    ratio, low, high = re.search(
+        r"Ratio of the means ([\d.]+) \(95 % interval by bootstrap ([\d.]+)-([\d.]+),", table
+    ).groups()
+    assert f"(ratio {ratio}, 95 % interval {low} to {high})" in page
+    assert f"on the worst task both ended with {float(held_out['lrsched'][1]):.0f} ×" in page

@@ -182,7 +182,9 @@ def text() -> Data:
     from pathlib import Path
 
     letters = Path(argparse.__file__).read_text()[:40_000]
-    known = {letter: i for i, letter in enumerate(sorted(set(letters), key=letters.count, reverse=True)[: ALPHABET - 1])}
+    known = {
+        letter: i for i, letter in enumerate(sorted(set(letters), key=letters.count, reverse=True)[: ALPHABET - 1])
+    }
     codes = torch.tensor([known.get(letter, ALPHABET - 1) for letter in letters])
     runs = codes.unfold(0, CONTEXT + 1, 9)
     return runs[:, :CONTEXT].contiguous(), runs[:, CONTEXT].contiguous()
@@ -212,6 +214,8 @@ def _regression(x: np.ndarray, y: np.ndarray) -> Data:
 
 def _matrix(noise: float) -> Data:
     random = _numbers(0)
-    values = random.standard_normal((40, 3)) @ random.standard_normal((3, 30)) + noise * random.standard_normal((40, 30))
+    values = random.standard_normal((40, 3)) @ random.standard_normal((3, 30)) + noise * random.standard_normal(
+        (40, 30)
+    )
     rows, columns = np.divmod(random.permutation(1200), 30)
     return torch.tensor(np.stack([rows, columns], 1)), torch.tensor(values[rows, columns], dtype=torch.float32)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
 
-from lrsched import Constant, Ensemble, Linear, Sequence as Schedule, Warmup
+from lrsched import Constant, Ensemble, Linear, Warmup
+from lrsched import Sequence as Schedule
 
 from .data import Data, split
 from .tasks import Task

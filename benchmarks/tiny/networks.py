@@ -60,7 +60,7 @@ def signal_convolution() -> nn.Module:
 
 
 class Attention(nn.Module):
-    """One block of a transformer that reads the rows of a picture, or symbols, and answers from the mean or the last."""
+    """One block of a transformer that reads rows of a picture, or symbols, and answers from the mean or the last."""
 
     def __init__(self, outputs: int, width: int = 12, symbols: int | None = None, row: int = 8) -> None:
         super().__init__()

@@ -15,7 +15,7 @@ from ._divergence import ROUNDING
 from ._smoothing import Array, Points
 
 _CERTAIN = 3.2  # standard errors that a descent needs; about 3 of 100 curves of pure noise reach this
-_CERTAIN_BEFORE_RISE = 1.2  # enough if a clear rise follows, which shows that the rates there are too high
+_CERTAIN_BEFORE_RISE = 1.2  # enough after a third of the points if a clear rise follows: higher rates do harm
 _BELOW_MIDDLE = 5.0  # chosen on the tasks of benchmarks/costs/range_test_quality.py that are not held out
 _CLEAR = 7.0  # a descent of fewer standard errors gets a warning that it is noisy
 
@@ -115,7 +115,7 @@ def descent(points: Points) -> Descent | str:
         above = np.flatnonzero(smoothed[: bottom + 1] > head - 0.1 * (head - smoothed[bottom]))
         head = float(points.y[: max(5, int(above.max(initial=0)))].mean())
     found = Descent(points.x, smoothed, slope, head, bottom, errors)
-    needed = _CERTAIN_BEFORE_RISE if points.rises and first >= 10 else _CERTAIN
+    needed = _CERTAIN_BEFORE_RISE if points.rises and first >= max(10, len(points.x) // 3) else _CERTAIN
     if errors >= needed and found.fall > ROUNDING * np.median(np.abs(points.y)):
         return found
     if points.rises:

@@ -41,13 +41,14 @@ def draw_range_test(
         ax.plot(smooth_lrs, smoothed, color=plot.COLOURS[0], linewidth=1.6, label="smoothed")
         low, high = min(smoothed.min(), np.nanmin(raw)), smoothed[: max(1, smoothed.argmin())].max()
         ax.set_ylim(low - 0.1 * (high - low) - 1e-12, high + 0.5 * (high - low) + 1e-12)
-    if choices.get(chosen) is not None:
-        ax.axvline(choices[chosen], color=plot.INK, linewidth=1.8, label=f"{chosen} {choices[chosen]:.2g}")
+    best = choices.get(chosen)
+    if best is not None:
+        ax.axvline(best, color=plot.INK, linewidth=1.8, label=f"{chosen}: {best:.2g}")
     others = {label: lr for label, lr in choices.items() if lr is not None and label != chosen}
     for i, (label, lr) in enumerate(others.items()):
-        ax.axvline(lr, **{**plot.line_style(i + 1), "linewidth": 0.9}, label=f"{label} {lr:.2g}")
+        ax.axvline(lr, **{**plot.line_style(i + 1), "linewidth": 0.9}, label=f"{label}: {lr:.2g}")
     if span is not None:
-        ax.axvspan(*span, color=plot.COLOURS[2], alpha=0.12, linewidth=0, label=f"range {span[0]:.2g} … {span[1]:.2g}")
+        ax.axvspan(*span, color=plot.COLOURS[2], alpha=0.12, linewidth=0, label=f"range: {span[0]:.2g} … {span[1]:.2g}")
     ax.legend(**plot.LEGEND)
     return ax
 

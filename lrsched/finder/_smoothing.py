@@ -64,7 +64,7 @@ class Points:
     @cached_property
     def slope(self) -> Array:
         """The slope of the line per decade."""
-        return np.gradient(self.line, self.x)
+        return np.asarray(np.gradient(self.line, self.x))
 
     def _fit(self, widths: Array) -> Array:
         """Return the weights, shape (n, n), with which the losses give the values of the fits of these half widths."""

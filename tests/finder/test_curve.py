@@ -156,7 +156,9 @@ def test_json_contains_everything_and_can_be_read_back():
 
 
 def test_json_of_earlier_rules_can_be_read():
-    text = '{"version": 1, "lrs": [0.1, 1.0], "losses": [2.0, 1.0], "rule": "combined", "suggestions": {"combined": 0.1}}'
+    text = (
+        '{"version": 1, "lrs": [0.1, 1.0], "losses": [2.0, 1.0], "rule": "combined", "suggestions": {"combined": 0.1}}'
+    )
     assert Curve.from_json(text).lrs.tolist() == [0.1, 1.0]
     assert set(Curve.from_json(text).suggestions) == set(RULES)
 

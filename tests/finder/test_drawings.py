@@ -9,10 +9,10 @@ def test_a_range_test_shows_raw_losses_the_smoothed_line_the_range_and_each_choi
         lrs, losses, lrs, [3.0, 1.0, 9.0], {"low": 0.2, "best": 0.5, "none": None}, (0.1, 1.0), chosen="best"
     )
     labels = [text.get_text() for text in ax.get_legend().get_texts()]
-    assert labels == ["loss", "smoothed", "best 0.5", "low 0.2", "range 0.1 … 1"]
+    assert labels == ["loss", "smoothed", "best: 0.5", "low: 0.2", "range: 0.1 … 1"]
     assert ax.get_ylim()[1] < 5  # the divergence at the right does not flatten the descent
     widths = {line.get_label(): line.get_linewidth() for line in ax.lines}
-    assert widths["best 0.5"] > widths["low 0.2"]
+    assert widths["best: 0.5"] > widths["low: 0.2"]
 
 
 def test_a_range_test_without_points_is_drawn():

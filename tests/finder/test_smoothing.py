@@ -9,7 +9,6 @@ from lrsched.finder._divergence import Divergence
 from lrsched.finder._smoothing import usable_points
 from tests.finder.helpers import LRS, X, sigmoid
 
-
 PICTURE = Path(__file__).parents[2] / "docs" / "range_test.py"
 
 

@@ -96,6 +96,22 @@ def test_held_out_tasks_appear_in_totals_only():
     assert dict(zip(head, first, strict=True))["held out: mean"] == "1.00"
 
 
+def test_the_claim_needs_a_lower_mean_and_no_higher_worst(monkeypatch):
+    held_out = [name for name in range_test_quality.TASKS if range_test_quality.held_out(name)][:3]
+    tasks = {name: [record(at={8: 0.48}) | {"task": name}] for name in held_out}
+    rules = {"lrsched": lambda curve, _: 1e-3, range_test_quality.OPPONENT: lambda curve, _: 1.0}
+    monkeypatch.setattr(range_test_quality, "RULES", rules)
+    said = range_test_quality.verdict(tasks)
+    assert (
+        ": met. Ratio of the means 0.50 (95 % interval by bootstrap 0.50-0.50, n = 3 tasks), worst 1.00 and 2.00"
+        in said
+    )
+    assert said.endswith("better by more than 1 % on 3 tasks, worse on 0.")
+    monkeypatch.setattr(range_test_quality, "RULES", dict(zip(rules, reversed(rules.values()), strict=True)))
+    assert ": MISSED." in range_test_quality.verdict(tasks)
+    assert range_test_quality.verdict({}) is None
+
+
 def test_an_unknown_task_is_an_error(capsys):
     assert main(["range_test_quality", "--tasks", "chess"]) == 1
     assert "unknown task 'chess'; choose from mlp-digits-sgd32" in capsys.readouterr().err
