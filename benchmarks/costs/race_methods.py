@@ -170,8 +170,8 @@ def start_of(steps: int) -> int:
 
 
 METHODS: dict[str, Callable[[Problem, int, Clock], dict[str, Outcome]]] = {
+    "race": races(RACE, None),
     "without measuring": without_measuring,
     "range test": after_range_test,
-    "race": races(RACE, None),
     NINE_PART: races(WIDE, NINE),
 }

@@ -43,6 +43,7 @@ def race_parser() -> argparse.ArgumentParser:
     parser.add_argument("--data", type=Path, metavar="DIR", help="large: folder with CIFAR-10 and MNIST, or folders of")
     add_device(parser, "large: cpu, which trains at few rates, one after another; or cuda, at ten, side by side")
     add_threads(parser)
+    parser.add_argument("--show", action="store_true", help="train nothing: write the tables of what has been trained")
     add_out(parser, "the results; runs it already holds are not repeated (default: out/race_quality)")
     return parser
 
@@ -62,16 +63,25 @@ def main(argv: list[str]) -> int:
     folder = options.out or Path("out", "race_quality" if options.size == "tiny" else "race_quality-large")
     records = Records(folder, ("task", "seed", "part"), configuration(options))
     seeds = range(options.seeds)
+    if not options.show:
+        train(problems, seeds, records)
+    facts = {"command": f"python -m benchmarks race_quality {shlex.join(argv)}".strip(), **machine.origin(device)}
+    ready = [problem for problem in problems if has_grid(problem, seeds, records)]
+    if not ready:
+        raise BenchmarkError(f"--show: no task has its grid of learning rates for {options.seeds} seeds yet")
+    report(records, {problem.name: collected(problem, seeds, records) for problem in ready}, facts)
+    return 0
+
+
+def train(problems: list[Problem], seeds: range, records: Records) -> None:
+    """Train all that the records lack."""
     for problem in problems:
         grids(problem, seeds, records)
-    for problem in problems:
-        followed(problem, seeds, records)
     for part in methods(problems[0]):
         for problem in problems:
             without_grid(problem, seeds, part, records)
-    facts = {"command": f"python -m benchmarks race_quality {shlex.join(argv)}".strip(), **machine.origin(device)}
-    report(records, {problem.name: collected(problem, seeds, records) for problem in problems}, facts)
-    return 0
+    for problem in problems:
+        followed(problem, seeds, records)
 
 
 def tiny(options: argparse.Namespace) -> list[Problem]:
@@ -103,9 +113,18 @@ def methods(problem: Problem) -> list[str]:
 
 def grids(problem: Problem, seeds: range, records: Records) -> None:
     """Train the grids of learning rates that the records lack."""
-    members = [(shape, factor) for shape, factors in problem.grid.items() for factor in factors]
     for seed in seeds:
-        _train(problem, seed, problem.parts(members, "grid"), records)
+        _train(problem, seed, problem.parts(_grid_members(problem), "grid"), records)
+
+
+def has_grid(problem: Problem, seeds: range, records: Records) -> bool:
+    """Return whether a task's grid has been trained."""
+    parts = problem.parts(_grid_members(problem), "grid")
+    return all((problem.name, seed, part) in records.found for seed in seeds for part in parts)
+
+
+def _grid_members(problem: Problem) -> list[tuple[str, float]]:
+    return [(shape, factor) for shape, factors in problem.grid.items() for factor in factors]
 
 
 def followed(problem: Problem, seeds: range, records: Records) -> None:
@@ -124,8 +143,8 @@ def _followed(problem: Problem, seeds: range, records: Records) -> dict[str, lis
 
 
 def _grid_records(problem: Problem, seed: int, records: Records) -> list[Record]:
-    members = [(shape, factor) for shape, factors in problem.grid.items() for factor in factors]
-    return [records.found[problem.name, seed, part] for part in problem.parts(members, "grid")]
+    parts = problem.parts(_grid_members(problem), "grid")
+    return [records.found[problem.name, seed, part] for part in parts]
 
 
 def without_grid(problem: Problem, seeds: range, part: str, records: Records) -> None:
@@ -138,8 +157,8 @@ def without_grid(problem: Problem, seeds: range, part: str, records: Records) ->
 def _train(problem: Problem, seed: int, parts: dict[str, list[tuple[str, float]]], records: Records) -> None:
     for part, members in parts.items():
         if (problem.name, seed, part) not in records.found:
-            train = trained if problem.stacked else one_by_one
-            _add(records, problem, seed, part, train(problem, seed, members, _clock(problem)))
+            run = trained if problem.stacked else one_by_one
+            _add(records, problem, seed, part, run(problem, seed, members, _clock(problem)))
 
 
 def _clock(problem: Problem) -> Callable[[], float]:
@@ -168,11 +187,12 @@ def _rounded(value: Any) -> Any:
 
 
 def collected(problem: Problem, seeds: range, records: Records) -> TaskFigures:
-    """Return a task's figures."""
-    after = _followed(problem, seeds, records)
+    """Return a task's figures, from the parts that all seeds have."""
+    names = [*_followed(problem, seeds, records), *methods(problem)]
+    parts = [part for part in names if all((problem.name, seed, part) in records.found for seed in seeds)]
     found = []
     for seed in seeds:
-        rest = [records.found[problem.name, seed, part] for part in [*after, *methods(problem)]]
+        rest = [records.found[problem.name, seed, part] for part in parts]
         found.append([*_grid_records(problem, seed, records), *rest])
     own = problem.make_optimizer(list(problem.model(0).parameters())).param_groups[0]["lr"]
     return task_figures(found, own, problem.held_out)

@@ -12,6 +12,7 @@ from benchmarks.costs.race_large import BLOCKS, CONTEXT, SYMBOLS, WIDTH, Transfo
 from benchmarks.costs.race_methods import DEFAULT, FREE, RACE, TENFOLD, finished, one_by_one, race_cost
 from benchmarks.costs.race_problems import FACTORS, TINY, tiny_problem
 from benchmarks.costs.race_report import broken, claims
+from benchmarks.files import Records
 
 PLANE, CLASSES = "linear-plane-sgd16", "linear-classes-sgd32"
 
@@ -173,6 +174,22 @@ def test_the_command_resumes(capsys, monkeypatch, tmp_path):
     assert main(arguments) == 0
     assert (tmp_path / "runs.jsonl").read_text() == lines
     assert (tmp_path / "table.md").read_text() == table
+
+
+def test_what_has_been_trained_is_shown(capsys, monkeypatch, tmp_path):
+    monkeypatch.setattr(race_quality, "GRID", dict.fromkeys(GRID, FACTORS[3:6]))
+    arguments = ["race_quality", "--tasks", f"{PLANE},{CLASSES}", "--seeds", "1", "--steps", "64"]
+    arguments += ["--out", str(tmp_path)]
+    assert main([*arguments, "--show"]) == 1
+    assert "no task has its grid of learning rates for 1 seeds yet" in capsys.readouterr().err
+    options = race_quality.race_parser().parse_args(arguments[1:])
+    records = Records(tmp_path, ("task", "seed", "part"), race_quality.configuration(options))
+    race_quality.grids(tiny_problem(PLANE, 64, race_quality.GRID), range(1), records)
+    assert main([*arguments, "--show"]) == 0
+    table = (tmp_path / "table.md").read_text()
+    assert f"| {TUNED} |" in table
+    assert f"| {RACE} |" not in table
+    assert CLASSES not in table
 
 
 def test_a_large_task_has_a_smaller_grid_on_a_cpu(capsys, monkeypatch, tmp_path):
