@@ -19,6 +19,7 @@ TUNED, FINER = f"tuned: {COSINE}", f"tuned: {COSINE}, {len(FACTORS + BETWEEN)} r
 TUNED_NAMES = {f"tuned: {shape}": shape for shape in (CONSTANT, COSINE, LINEAR)}
 FOLLOWED_NAMES = {f"tuned: {CONSTANT}, then {shape}": shape for shape in FOLLOWED}
 CAP = 10.0  # losses count up to this multiple of the untrained network's loss
+CONSTANT_SHARE = 0.98  # a run that ends above this share of a constant answer's loss is lost
 COUNTED = 0.01  # smaller differences, relative to the untrained network's loss, do not count
 MEAN_LIMIT, WORST_LIMIT, COST_LIMIT = 1.08, 1.5, 1.3
 Record = dict[str, Any]
@@ -26,10 +27,11 @@ Record = dict[str, Any]
 
 @dataclass(frozen=True)
 class Figure:
-    """A method on a task: the mean test loss over seeds, diverged runs, gradient steps in runs, seconds, factors."""
+    """A method on a task: the mean test loss over seeds, diverged and lost runs, steps in runs, seconds, factors."""
 
     test: float
     diverged: int
+    lost: int
     runs: float
     seconds: float
     factors: tuple[float, ...]
@@ -51,13 +53,34 @@ class TaskFigures:
         return loss / other
 
 
-def task_figures(seeds: list[list[Record]], own: float, held_out: bool) -> TaskFigures:
-    """Return the figures from the records of a task, given by seed; `own` is the optimizer's own rate."""
+@dataclass(frozen=True)
+class Scale:
+    """The test losses of the untrained network and of the best constant answer."""
+
+    untrained: float
+    constant: float
+
+    def losses(self, found: list[float | None]) -> list[float]:
+        """Return recorded losses up to the cap; null stands for NaN and infinity."""
+        return [min(_number(loss, math.inf), CAP * self.untrained) for loss in found]
+
+    def lost(self, losses: list[float], diverged: list[bool]) -> int:
+        """Return how many runs diverged or do no better than a constant answer."""
+        least = CONSTANT_SHARE * self.constant
+        return sum(bad or loss > least for loss, bad in zip(losses, diverged, strict=True))
+
+
+def task_figures(seeds: list[list[Record]], own: float, held_out: bool, constant: float) -> TaskFigures:
+    """Return the figures from the records of a task, given by seed.
+
+    `own` is the optimizer's own rate, `constant` the loss of the best constant answer.
+    """
     untrained = fmean(records[0]["untrained"] for records in seeds)
+    scale = Scale(untrained, constant)
     grids = [Grid([record for record in records if "members" in record]) for records in seeds]
     others = [{name: run for record in records for name, run in record.get("runs", {}).items()} for records in seeds]
-    found = {name: _direct([runs[name] for runs in others], own, untrained) for name in others[0]}
-    return TaskFigures(untrained, held_out, found | _tuned(grids, untrained))
+    found = {name: _direct([runs[name] for runs in others], own, scale) for name in others[0]}
+    return TaskFigures(untrained, held_out, found | _tuned(grids, scale))
 
 
 class Grid:
@@ -80,18 +103,18 @@ class Grid:
         return sorted(factor for other, factor in self.valid if other == shape)
 
 
-def _tuned(grids: list[Grid], untrained: float) -> dict[str, Figure]:
+def _tuned(grids: list[Grid], scale: Scale) -> dict[str, Figure]:
     """Return the figures of the methods whose rate is the best of a grid on validation data, over all seeds."""
     found = {}
     for name, shape in TUNED_NAMES.items():
         if factors := [factor for factor in grids[0].factors(shape) if factor in FACTORS]:
-            found[name] = _best(grids, shape, factors, untrained)
+            found[name] = _best(grids, shape, factors, scale)
     if len(grids[0].factors(COSINE)) > len(FACTORS):
-        found[FINER] = _best(grids, COSINE, grids[0].factors(COSINE), untrained)
+        found[FINER] = _best(grids, COSINE, grids[0].factors(COSINE), scale)
     for name, shape in FOLLOWED_NAMES.items():
         if grids[0].factors(shape):
             constant = found[f"tuned: {CONSTANT}"]
-            run = _best(grids, shape, constant.factors, untrained)
+            run = _best(grids, shape, constant.factors, scale)
             found[name] = replace(run, runs=constant.runs + 1, seconds=constant.seconds + run.seconds)
     return found
 
@@ -101,19 +124,20 @@ def best_factor(grids: list[Grid], shape: str, factors: Iterable[float]) -> floa
     return min(factors, key=lambda factor: fmean(grid.valid[shape, factor] for grid in grids))
 
 
-def _best(grids: list[Grid], shape: str, factors: Collection[float], untrained: float) -> Figure:
+def _best(grids: list[Grid], shape: str, factors: Collection[float], scale: Scale) -> Figure:
     best = best_factor(grids, shape, factors)
-    test = fmean(min(grid.test[shape, best], CAP * untrained) for grid in grids)
-    diverged = sum(grid.diverged[shape, best] for grid in grids)
+    losses = scale.losses([grid.test[shape, best] for grid in grids])
+    diverged = [grid.diverged[shape, best] for grid in grids]
     seconds = fmean(sum(grid.seconds[shape, factor] for factor in factors) for grid in grids)
-    return Figure(test, diverged, len(factors), seconds, (best,))
+    return Figure(fmean(losses), sum(diverged), scale.lost(losses, diverged), len(factors), seconds, (best,))
 
 
-def _direct(runs: list[Record], own: float, untrained: float) -> Figure:
-    test = fmean(min(_number(run["test"], math.inf), CAP * untrained) for run in runs)
-    diverged = sum(run["diverged"] or run["test"] is None for run in runs)
+def _direct(runs: list[Record], own: float, scale: Scale) -> Figure:
+    losses = scale.losses([run["test"] for run in runs])
+    diverged = [run["diverged"] for run in runs]
+    steps, seconds = fmean(run["runs"] for run in runs), fmean(run["seconds"] for run in runs)
     factors = tuple(run["lr"] / own for run in runs)
-    return Figure(test, diverged, fmean(run["runs"] for run in runs), fmean(run["seconds"] for run in runs), factors)
+    return Figure(fmean(losses), sum(diverged), scale.lost(losses, diverged), steps, seconds, factors)
 
 
 def _number(value: float | None, otherwise: float) -> float:

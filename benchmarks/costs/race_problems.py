@@ -62,6 +62,15 @@ class Problem:
         model.train()
         return sum(losses) / len(losses)
 
+    def constant_loss(self) -> float:
+        """Return the test loss of the best constant answer: the labels' entropy, or the variance of the values."""
+        targets = [batch[1].cpu() for batch in self.test]
+        if targets[0].is_floating_point():
+            return float(torch.cat(targets).var(0, correction=0).mean())
+        labels = torch.cat([each.flatten() for each in targets])
+        shares = labels.unique(return_counts=True)[1] / len(labels)
+        return float(-(shares * shares.log()).sum())
+
 
 @dataclass(frozen=True)
 class Rest:

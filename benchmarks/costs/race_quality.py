@@ -195,7 +195,7 @@ def collected(problem: Problem, seeds: range, records: Records) -> TaskFigures:
         rest = [records.found[problem.name, seed, part] for part in parts]
         found.append([*_grid_records(problem, seed, records), *rest])
     own = problem.make_optimizer(list(problem.model(0).parameters())).param_groups[0]["lr"]
-    return task_figures(found, own, problem.held_out)
+    return task_figures(found, own, problem.held_out, problem.constant_loss())
 
 
 def report(records: Records, tasks: Tasks, facts: dict[str, Any]) -> None:

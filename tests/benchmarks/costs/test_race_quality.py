@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -38,6 +39,13 @@ def test_training_validation_and_test_data_share_no_sample():
     assert not train & valid
     assert not train & test
     assert not valid & test
+
+
+def test_the_loss_of_a_constant_answer_by_hand():
+    values = replace(quick(PLANE), test=[(None, torch.tensor([[1.0], [3.0]])), (None, torch.tensor([[2.0], [2.0]]))])
+    assert values.constant_loss() == 0.5
+    labels = replace(quick(PLANE), test=[(None, torch.tensor([0, 1])), (None, torch.tensor([[0, 1]]))])
+    assert labels.constant_loss() == pytest.approx(math.log(2))
 
 
 def test_a_member_has_the_rates_of_its_schedule():
@@ -116,15 +124,16 @@ def test_validation_data_choose_the_rate_over_all_seeds():
         ],
         own=0.1,
         held_out=True,
+        constant=6.0,
     ).found
-    assert found[f"tuned: {CONSTANT}"] == Figure(4.0, 0, 2, 2.0, FACTORS[1:2])  # (2 + 6) / 2
-    assert found[TUNED] == Figure(11.5, 0, 2, 2.0, FACTORS[:1])  # (3 + 20) / 2: at most 10 × the untrained loss
+    assert found[f"tuned: {CONSTANT}"] == Figure(4.0, 0, 1, 2, 2.0, FACTORS[1:2])  # (2 + 6) / 2, and 6 is lost
+    assert found[TUNED] == Figure(11.5, 0, 1, 2, 2.0, FACTORS[:1])  # (3 + 20) / 2: at most 10 × the untrained loss
     assert not found.keys() & FOLLOWED_NAMES.keys()
 
 
 def figures(untrained=1.0, **losses):
     names = {"race": RACE, "free": RACE + FREE, "tenfold": TENFOLD, "tuned": TUNED, "default": DEFAULT}
-    found = {names[name]: Figure(loss, 0, 1.25, 0.0, (1.0, 1.0)) for name, loss in losses.items()}
+    found = {names[name]: Figure(loss, 0, 0, 1.25, 0.0, (1.0, 1.0)) for name, loss in losses.items()}
     return TaskFigures(untrained, held_out=True, found=found)
 
 
@@ -149,7 +158,7 @@ def test_claims_are_judged():
     assert "1.170 (1.00-1.60, n = 3 tasks)" in mean
     assert worst == "MISSED: at worst 1.5 ×: 1.60 (c)."
     assert cost.startswith("Met")
-    assert lost == "Met: no race ends in a diverged run: 0 of 12."
+    assert lost == "Met: no race ends in a diverged run: 0 of 12; 0 are lost."
     assert "1.170 against 2.000; at worst 1.60 against 2.00 (" in recipe
     assert broken(tasks) == ["c (1.60)"]
 
