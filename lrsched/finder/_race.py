@@ -28,7 +28,6 @@ from ._race_arguments import (
     checked_judge,
     checked_keep,
     checked_marks,
-    checked_optimizer,
     checked_own_rate,
     checked_race_lrs,
 )
@@ -37,11 +36,12 @@ from ._race_members import Members, Places, Recipe
 from ._race_ranks import Ranks
 from ._race_result import Race, Retreat
 from ._race_spread import spread
-from ._race_verdict import verdict
+from ._race_verdict import rises_later, verdict
 from ._snapshot import Saved
+from ._sweep import _made
 from ._undo import RANDOM
 
-_FEW = 7  # on a CPU, stacking up to this many members saves less than a twentieth of a run, and costs the last bits
+_FEW = 7  # on a CPU, stacking up to this many members saves at most a tenth of a training, and costs the last bits
 _APART = 3  # up to this many members left, a CPU trains them faster one after another
 
 
@@ -93,7 +93,9 @@ def race(
             they come from an iterator. `start.batches` has the rest.
         sequence: the sequence of the whole training, counted in optimizer steps.
         lrs: the learning rates, different, finite and > 0; by default six around the optimizer's own: 0.01, 0.1, 1,
-            3.2, 10 and 32 times it for SGD, otherwise 0.01, 0.1, 1, 10, 32 and 100 times.
+            3.2, 10 and 32 times it for SGD, otherwise 0.01, 0.1, 1, 10, 32 and 100 times. Of these, at a rung at which
+            the sequence still rises, not the best stay but the best one and its neighbours, as losses then favour high
+            rates.
         steps: the optimizer steps of the whole training, an integer ≥ 1.
 
     How to choose:
@@ -128,6 +130,7 @@ def race(
 
     >>> import torch
     >>> from lrsched import Linear, Warmup, race
+    >>> _ = torch.manual_seed(0)
     >>> model = torch.nn.Linear(2, 1)
     >>> batch = torch.eye(2), torch.tensor([[1.0], [-1.0]])
     >>> start = race(
@@ -136,12 +139,12 @@ def race(
     ...     torch.nn.MSELoss(),
     ...     [batch],
     ...     Warmup(12) * Linear(240),
-    ...     [0.01, 0.1, 1.0, 10.0],
+    ...     [0.01, 0.1, 0.5, 10.0],
     ...     steps=240,
     ...     eval_batches=[batch],
     ... )
     >>> start.lr, start.position, start.optimizer.param_groups[0]["lr"] == start.lr * Linear(240)(30)
-    (1.0, 30, True)
+    (0.5, 30, True)
     """
     marks = checked_marks(rungs, steps)
     stay, chosen = checked_keep(keep, len(marks)), checked_judge(judge, eval_batches)
@@ -150,37 +153,41 @@ def race(
     check_kinds(model, make_optimizer, batches, eval_batches, extra, callback)
     loss_fn = as_loss_fn(loss_fn)
     bare = model.module if isinstance(model, DistributedDataParallel) else model
-    optimizer = checked_optimizer(make_optimizer, bare)
+    optimizer = _made(make_optimizer, bare)
     rates, by_position = _rates(optimizer, given, sequence)
     sources, implied = (batches, eval_batches), module_of(loss_fn)
     saved = Saved(model, optimizer, extra, sources=sources, implied=implied, functions=[loss_fn])
     try:
         if eval_batches is not None and hasattr(eval_batches, "__next__"):
             eval_batches = list(eval_batches)  # each rung goes through it
-        plan = Plan(rates, by_position, marks, stay, chosen, eval_batches, callback)
-        recipe = _recipe(bare, make_optimizer, loss_fn, optimizer, extra)
-        passes = Passes(batches, marks[-1])
+        rising = [lrs is None and rises_later(sequence, mark, steps) for mark in marks[:-1]]
+        plan = Plan(rates, by_position, marks, stay, chosen, eval_batches, callback, [*rising, False])
+        recipe, passes = _recipe(bare, make_optimizer, loss_fn, optimizer, extra), Passes(batches, marks[-1])
         with torch.enable_grad(), modes_kept(bare):
-            if not bare.training:  # as validation or from_pretrained() leave it
-                bare.train()
+            _in_train_mode(bare)
             heats, why_not = _prepared(recipe, plan, passes, vectorize, most, saved)
             losses = heats.run()
         saved.check_frozen()
-        text = verdict(rates, losses, heats.winner, sequence, marks, steps, heats.untrained)
+        text = verdict(rates, losses, heats.winner, sequence, marks, steps, heats.untrained, heats.present)
         optimizer = _handed_over(heats)
     except BaseException:
         saved.close()
         raise
+    return _result(heats, losses, text, why_not, optimizer)
+
+
+def _result(heats: Heats, losses: np.ndarray, text: str, why_not: str, optimizer: Optimizer) -> Race:
+    plan = heats.plan
     return Race(
-        rates,
-        marks,
+        plan.lrs,
+        plan.marks,
         losses,
-        rates[heats.winner],
-        marks[-1],
+        plan.lrs[heats.winner],
+        plan.marks[-1],
         "one after another" if why_not else "side by side",
         f"{text}; one after another: {why_not}" if why_not else text,
         optimizer=optimizer,
-        batches=passes.current,
+        batches=heats.passes.current,
         retreats=_retreats(heats, optimizer),
     )
 
@@ -235,8 +242,15 @@ def _why_not_stacked(recipe: Recipe, vectorize: Vectorize, count: int, passes: P
     rewind = recipe.random_state()
     reason = obstacle(recipe.model, recipe.make_optimizer, recipe.loss_fn, first)
     saved.restore(random=False)
+    _in_train_mode(recipe.model)
     rewind()
     return reason or ""
+
+
+def _in_train_mode(model: nn.Module) -> None:
+    """Put a model that is in eval mode as a whole, as validation or from_pretrained() leave it, in train mode."""
+    if not model.training:
+        model.train()
 
 
 def _on_cpu(model: nn.Module) -> bool:

@@ -11,7 +11,6 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from .._check import choice, integer, items, number, refuse, shown
-from .._functions import MakeOptimizer
 from ..ensembles._ensemble import check_vectorize
 from ..schedulers._rates import one_sequence
 from ._race_heats import Judge
@@ -106,17 +105,6 @@ def checked_chunk(chunk: object, vectorize: object) -> int | None:
     """Return the most members to train side by side, or None for all."""
     check_vectorize(vectorize)
     return None if chunk is None else integer("chunk", chunk, low=1)
-
-
-def checked_optimizer(make_optimizer: MakeOptimizer, model: nn.Module) -> Optimizer:
-    """Return a new optimizer of the model."""
-    parameters = list(model.parameters())
-    if not any(parameter.requires_grad for parameter in parameters):
-        raise ValueError("model has no trainable parameters")
-    optimizer = make_optimizer(parameters)
-    if not isinstance(optimizer, Optimizer):
-        refuse("make_optimizer", "a function that returns an Optimizer", optimizer)
-    return optimizer
 
 
 def checked_own_rate(rates: Items[float]) -> float:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 from torch.utils._pytree import tree_map
 
 from .._functions import Callback
@@ -82,6 +83,7 @@ class Plan:
         marks, keep: after which steps members leave, and how many then stay.
         judge, eval_batches: what to judge by.
         callback: called after each rung for each member, or None.
+        rising: at which marks the best member stays with its neighbours, because the sequence still rises there.
     """
 
     lrs: list[float]
@@ -91,6 +93,7 @@ class Plan:
     judge: Judge
     eval_batches: Iterable[Any] | None
     callback: Callback | None
+    rising: list[bool]
 
 
 @dataclass
@@ -115,6 +118,7 @@ class Heats:
     ranks: Ranks
     apart: int = 0
     untrained: float = math.nan  # the loss of the untrained model
+    present: dict[int, float] = field(default_factory=dict)  # with judge="average", the last losses of the weights
     leavers: list[Leaver] = field(default_factory=list)
     racing: list[int] = field(init=False)
 
@@ -146,8 +150,9 @@ class Heats:
     def _judged(self, begin: int, end: int) -> dict[int, float]:
         """Train from one rung to the next, and return the losses of all ranks' members by index; NaN if diverged."""
         judged: dict[int, float] = {}
-        for found in reversed(self.ranks.each(lambda: self._trained(begin, end))):
+        for found, present in reversed(self.ranks.each(lambda: self._trained(begin, end))):
             judged |= found
+            self.present |= present
         if all(self._lost(judged[member]) for member in self.racing):
             tried = ", ".join(f"{self.plan.lrs[member]:g}" for member in self.racing)
             raise ValueError(f"lrs: training diverged at every learning rate by step {end} ({tried}): pass lower lrs")
@@ -158,8 +163,11 @@ class Heats:
         limit = _BLOWN_UP * abs(self.untrained)
         return not math.isfinite(loss) or (0.0 < limit < math.inf and loss > limit)
 
-    def _trained(self, begin: int, end: int) -> dict[int, float]:
-        """Train this rank's members and judge them. The second half of the steps counts for means."""
+    def _trained(self, begin: int, end: int) -> tuple[dict[int, float], dict[int, float]]:
+        """Train this rank's members and judge them; return what they are judged by, and the losses of their weights.
+
+        The second half of the steps counts for means. Only judge="average" needs the losses of the weights, at the end.
+        """
         half = (begin + end) // 2
         total = seen = torch.zeros((), dtype=torch.float64)
         for k in range(begin, end):
@@ -172,13 +180,16 @@ class Heats:
             total = total + found
             if k >= half:
                 seen = seen + found
-        if self.plan.judge == "train":
-            judged = seen / (end - half)
-        else:
-            assert self.plan.eval_batches is not None
-            judged = self.members.eval_losses(self.plan.eval_batches, averaged=self.plan.judge == "average")
+        judged = self._eval_losses(self.plan.judge == "average") if self.plan.judge != "train" else seen / (end - half)
         judged = torch.where(torch.isfinite(total) & torch.isfinite(judged), judged, torch.nan)
-        return dict(zip(self.mine, judged.tolist(), strict=True))
+        present: list[float] = []
+        if self.plan.judge == "average" and end == self.plan.marks[-1]:
+            present = self._eval_losses(averaged=False).tolist()
+        return dict(zip(self.mine, judged.tolist(), strict=True)), dict(zip(self.mine, present, strict=False))
+
+    def _eval_losses(self, averaged: bool) -> Tensor:
+        assert self.plan.eval_batches is not None
+        return self.members.eval_losses(self.plan.eval_batches, averaged)
 
     def _note_first(self, loss: float) -> None:
         if not math.isfinite(loss):
@@ -201,15 +212,18 @@ class Heats:
         """Keep the best members; of equal ones, those with the lower learning rates."""
         finite = [member for member in self.racing if math.isfinite(judged[member])]
         ranked = sorted(finite, key=lambda member: (judged[member], self.plan.lrs[member]))
-        self.racing = sorted(ranked[:stay])
+        staying = ranked[:stay]
+        if self.plan.rising[self.plan.marks.index(mark)]:
+            staying = neighbours(ranked[0], sorted(finite, key=lambda member: self.plan.lrs[member]), stay)
+        self.racing = sorted(staying)
         highest = max(self.plan.lrs[member] for member in self.racing)
         random = self.recipe.random_state()
         mask = [member in self.racing for member in self.mine]
         if not any(mask):  # a rank without members of its own goes on with its best, for its random state
             best = min(range(len(mask)), key=lambda i: (not math.isfinite(judged[self.mine[i]]), judged[self.mine[i]]))
             mask[best] = True
-        for member in ranked[stay:]:
-            if self.plan.lrs[member] < highest:
+        for member in ranked:
+            if member not in staying and self.plan.lrs[member] < highest:
                 self.leavers.append(Leaver(member, mark, self._standing(member, mask), random))
         if not all(mask):
             self.members.keep(mask)
@@ -224,6 +238,13 @@ class Heats:
             return None
         i = self.mine.index(member)
         return offloaded(self.members.state(i), copied=mask[i])
+
+
+def neighbours(best: int, in_order: list[int], count: int) -> list[int]:
+    """Return the best member and those next to it in a list, `count` in all; of two equally near, the earlier first."""
+    place = in_order.index(best)
+    low = max(0, min(place - count // 2, len(in_order) - count))
+    return in_order[low : low + count]
 
 
 def offloaded(standing: Standing, *, copied: bool) -> Standing:

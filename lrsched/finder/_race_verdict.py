@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from ..sequences._sequence import Sequence
 
 _NEARLY = 0.01  # a smaller lead, relative to the loss, is no lead
+_UNSTEADY = 0.5  # a larger difference of the last weights' loss from that of their mean, relative to the loss
 _LOOKS = 257  # positions at which to look for the sequence's maximum
 
 
@@ -19,6 +20,7 @@ def verdict(
     marks: list[int],
     steps: int,
     untrained: float,
+    present: dict[int, float],
 ) -> str:
     """Return who won and what is in doubt, as one line.
 
@@ -27,6 +29,7 @@ def verdict(
         winner: the index of the winner in `lrs`.
         sequence, steps: the sequence, and the steps of the whole training.
         untrained: the untrained model's loss.
+        present: the members' losses with their last weights, if they were judged by a mean of the weights.
     """
     notes = [_lead(lrs, losses[:, -1], winner)]
     if len(lrs) > 1 and lrs[winner] in (min(lrs), max(lrs)):
@@ -34,7 +37,11 @@ def verdict(
         notes.append(f"it is the {end} of the rates, so the best may lie beyond: consider more lrs")
     if losses[winner, -1] > untrained:
         notes.append(f"its loss is above the untrained model's, {untrained:.4g}: consider lower lrs")
-    if _rises_later(sequence, marks[-1], steps):
+    if present.get(winner, losses[winner, -1]) > losses[winner, -1] + _UNSTEADY * abs(losses[winner, -1]):
+        notes.append(
+            f"its last weights have {present[winner]:.4g}, far above their mean: its rate may be near the limit"
+        )
+    if rises_later(sequence, marks[-1], steps):
         notes.append("the sequence still rises after the last rung, so no member was tried at its highest rate")
     return "; ".join(notes)
 
@@ -51,7 +58,7 @@ def _lead(lrs: list[float], last: NDArray[np.float64], winner: int) -> str:
     return lead
 
 
-def _rises_later(sequence: Sequence, mark: int, steps: int) -> bool:
+def rises_later(sequence: Sequence, mark: int, steps: int) -> bool:
     """Return whether the sequence has its maximum after the mark."""
     positions = np.unique(np.linspace(0, steps - 1, _LOOKS).astype(int)).tolist()
     tried = max(sequence(k) for k in [*(k for k in positions if k < mark), mark - 1])

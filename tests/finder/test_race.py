@@ -206,10 +206,12 @@ def test_frozen_parameters_that_a_model_changes_are_an_error():
     assert all(map(torch.equal, model[:5].state_dict().values(), before))
 
 
-def test_a_model_in_eval_mode_is_trained_in_train_mode_and_put_back():
+@by_method
+def test_a_model_in_eval_mode_is_trained_in_train_mode_and_put_back(vectorize):
     evaluated, trained = net().eval(), net()
     first, second = (
-        [torch.manual_seed(0), start_race(model, SGD, batches=BATCHES)][1] for model in (evaluated, trained)
+        [torch.manual_seed(0), start_race(model, SGD, batches=BATCHES, vectorize=vectorize)][1]
+        for model in (evaluated, trained)
     )
     assert not any(module.training for module in evaluated.modules())
     assert all(module.training for module in trained.modules())

@@ -2,12 +2,13 @@
 
 import copy
 
+import numpy as np
 import pytest
 import torch
 from torch.utils._pytree import tree_leaves
 
-from lrsched import race
-from lrsched.finder._race_heats import Passes, offloaded
+from lrsched import Constant, Warmup, race
+from lrsched.finder._race_heats import Passes, neighbours, offloaded
 from lrsched.finder._race_members import Standing
 
 from .race_cases import BATCHES, OPTIMIZERS, SEQUENCE, STEPS, VALID, loss_fn, net
@@ -60,6 +61,35 @@ def test_only_lower_rates_are_kept_for_the_way_back():
     left = [retreat.lr for retreat in start._retreats]
     assert left == sorted(lr for lr in start.lrs if lr < start.lr)
     assert left
+
+
+def test_neighbours_are_the_members_next_to_the_best():
+    assert neighbours(2, [0, 1, 2, 3, 4], 3) == [1, 2, 3]
+    assert neighbours(2, [0, 1, 2, 3, 4], 2) == [1, 2]
+    assert neighbours(0, [0, 1, 2, 3], 3) == [0, 1, 2]
+    assert neighbours(3, [0, 1, 2, 3], 3) == [1, 2, 3]
+    assert neighbours(7, [5, 7], 3) == [5, 7]
+
+
+@pytest.mark.parametrize("given", [False, True], ids=["default rates", "the same rates, given"])
+def test_of_the_default_rates_the_best_stays_with_its_neighbours_while_the_sequence_rises(given):
+    lrs = [1e-5, 1e-4, 1e-3, 1e-2, 10**1.5 * 1e-3, 0.1]
+    sequence = Warmup(20, start=0.1).then(Constant(), at=20)  # the first rung of 64 steps is at 16, the second at 32
+    losses = race(
+        net(dropout=0.0),
+        OPTIMIZERS["Adam"],
+        loss_fn,
+        BATCHES,
+        sequence,
+        lrs if given else None,
+        steps=STEPS,
+        rungs=(0.25, 0.5, 0.75),
+        eval_batches=VALID,
+    ).losses
+    first, second = (np.isfinite(column).nonzero()[0].tolist() for column in losses.T[1:])
+    best = np.argsort(losses[:, 0]).tolist()
+    assert first == (sorted(best[:3]) if given else neighbours(best[0], list(range(6)), 3))
+    assert second == sorted(np.argsort(losses[:, 1]).tolist()[:2])
 
 
 def test_a_state_that_is_offloaded_is_copied_if_its_member_still_trains():

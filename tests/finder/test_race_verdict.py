@@ -9,8 +9,8 @@ NAN = np.nan
 SEQUENCE = Warmup(5) * Linear(100)
 
 
-def found(lrs, losses, winner, sequence=SEQUENCE, untrained=1.0):
-    return verdict(lrs, np.array(losses), winner, sequence, [4, 8, 12], 100, untrained)
+def found(lrs, losses, winner, sequence=SEQUENCE, untrained=1.0, present=()):
+    return verdict(lrs, np.array(losses), winner, sequence, [4, 8, 12], 100, untrained, dict(present))
 
 
 def test_a_clear_winner_is_named_with_its_loss():
@@ -45,3 +45,10 @@ def test_a_sequence_that_still_rises_at_the_last_rung_is_said():
     assert found([0.01, 0.1, 1.0], losses, 1, Warmup(30) * Linear(100)).endswith(late)
     for sequence in (SEQUENCE, Constant(), Linear(100)):
         assert late not in found([0.01, 0.1, 1.0], losses, 1, sequence)
+
+
+def test_a_winner_whose_weights_swing_is_said():
+    losses = [[0.9, NAN, NAN], [0.8, 0.7, 0.5], [0.7, 0.6, 0.6], [0.9, 0.9, NAN]]
+    text = found([0.01, 0.1, 1.0, 10.0], losses, 1, present={1: 0.76, 2: 0.6})
+    assert text.endswith("; its last weights have 0.76, far above their mean: its rate may be near the limit")
+    assert "limit" not in found([0.01, 0.1, 1.0, 10.0], losses, 1, present={1: 0.74, 2: 9.0})
