@@ -93,14 +93,16 @@ def race(
             they come from an iterator. `start.batches` has the rest.
         sequence: the sequence of the whole training, counted in optimizer steps.
         lrs: the learning rates, different, finite and > 0; by default six around the optimizer's own: 0.01, 0.1, 1,
-            3.2, 10 and 32 times it for SGD, otherwise 0.01, 0.1, 1, 10, 32 and 100 times. Of these, at a rung at which
-            the sequence still rises, not the best stay but the best one and its neighbours, as losses then favour high
-            rates.
+            3.2, 10 and 32 times it for SGD with momentum; 0.01, 1, 10, 32, 100 and 316 times without; otherwise 0.01,
+            0.1, 1, 10, 32 and 100 times. Of these, careful rules decide who stays: see `keep`.
         steps: the optimizer steps of the whole training, an integer ≥ 1.
 
     How to choose:
         rungs: increasing shares of `steps`, in (0, 1], after which members leave.
-        keep: how many members stay after each rung, decreasing to 1.
+        keep: how many members stay after each rung, decreasing to 1. Of the default rates, the lowest is best whose
+            loss is within 5 % of what the best member has gained on the untrained loss. While the sequence rises, it
+            stays with the next lower rates; before the last rung, while no loss has fallen by 1 %, the highest stay;
+            and the last rung takes the higher loss of the mean and of the last weights with judge="average".
         judge: "average" for the loss on `eval_batches` of the mean of the weights since half-way from the last rung,
             which stands for a decay of the rate; "valid" for the loss on `eval_batches` of the weights; "train" for the
             mean training loss since half-way from the last rung.
@@ -160,8 +162,8 @@ def race(
     try:
         if eval_batches is not None and hasattr(eval_batches, "__next__"):
             eval_batches = list(eval_batches)  # each rung goes through it
-        rising = [lrs is None and rises_later(sequence, mark, steps) for mark in marks[:-1]]
-        plan = Plan(rates, by_position, marks, stay, chosen, eval_batches, callback, [*rising, False])
+        rising = [rises_later(sequence, mark, steps) for mark in marks] if lrs is None else None
+        plan = Plan(rates, by_position, marks, stay, chosen, eval_batches, callback, rising)
         recipe, passes = _recipe(bare, make_optimizer, loss_fn, optimizer, extra), Passes(batches, marks[-1])
         with torch.enable_grad(), modes_kept(bare):
             _in_train_mode(bare)

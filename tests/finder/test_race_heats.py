@@ -8,7 +8,8 @@ import torch
 from torch.utils._pytree import tree_leaves
 
 from lrsched import Constant, Warmup, race
-from lrsched.finder._race_heats import Passes, neighbours, offloaded
+from lrsched.finder._race_choice import careful
+from lrsched.finder._race_heats import Passes, offloaded
 from lrsched.finder._race_members import Standing
 
 from .race_cases import BATCHES, OPTIMIZERS, SEQUENCE, STEPS, VALID, loss_fn, net
@@ -61,14 +62,6 @@ def test_only_lower_rates_are_kept_for_the_way_back():
     left = [retreat.lr for retreat in start._retreats]
     assert left == sorted(lr for lr in start.lrs if lr < start.lr)
     assert left
-
-
-def test_neighbours_are_the_members_next_to_the_best():
-    assert neighbours(2, [0, 1, 2, 3, 4], 3) == [1, 2, 3]
-    assert neighbours(2, [0, 1, 2, 3, 4], 2) == [1, 2]
-    assert neighbours(0, [0, 1, 2, 3], 3) == [0, 1, 2]
-    assert neighbours(3, [0, 1, 2, 3], 3) == [1, 2, 3]
-    assert neighbours(7, [5, 7], 3) == [5, 7]
 
 
 @pytest.mark.parametrize("given", [False, True], ids=["default rates", "the same rates, given"])
