@@ -19,9 +19,9 @@ def careful(
 ) -> list[int]:
     """Return the members that stay in a race of the default rates.
 
-    Of equal losses the lower rate is better. While nothing has been gained, the highest rates that have
-    lost nothing either stay. While the sequence
-    rises, the best stays with the next lower rates, as high rates look better then than they are.
+    Of equal losses the lower rate is better. While the sequence rises, the best stays with the next lower rates, as
+    high rates look better then than they are. While nothing has been gained, the highest rates that have lost nothing
+    stay, as the others may never get going.
 
     Args:
         losses: the finite losses by member.

@@ -218,7 +218,9 @@ class Heats:
         random = self.recipe.random_state()
         mask = [member in self.racing for member in self.mine]
         if not any(mask):  # a rank without members of its own goes on with its best, for its random state
-            leader = min(range(len(mask)), key=lambda i: (not math.isfinite(judged[self.mine[i]]), judged[self.mine[i]]))
+            leader = min(
+                range(len(mask)), key=lambda i: (not math.isfinite(judged[self.mine[i]]), judged[self.mine[i]])
+            )
             mask[leader] = True
         for member in finite:
             if member not in staying and self.plan.lrs[member] < highest:
