@@ -79,13 +79,14 @@ def race(
     exact: the training is, bit for bit, one that had the winner's rate from its first step. Side by side, it is that
     except for rounding.
 
-    A race is at best as good as a schedule whose rate was tuned, and the length must be known: the best rate depends on
-    `steps`. The winner was best after an eighth of the steps, which is a guess about the end. The first rungs may lie in
-    the warm-up; the last one should not. If the loss diverges later, `start.retreat()` goes back to the next lower rate.
+    A race is at best as good as a schedule whose rate was tuned, and the length must be known: the best rate depends
+    on `steps`. The winner was best after an eighth of the steps, which is a guess about the end. The first rungs may
+    lie in the warm-up; the last one should not. If the loss diverges later, `start.retreat()` goes back to the next
+    lower rate.
 
-    On 24 tiny tasks of 500 steps, races without `lrs` led to 1.14 times the test loss of a schedule tuned over ten rates,
-    and at equal steps to 1.27 times (geometric means). They were worst at fine-tuning with a best rate of a hundredth of
-    the optimizer's own (up to 6.8 times), and with 91 validation samples (2.6 times); docs/race.md has the rest.
+    On 24 tiny tasks of 500 steps, races without `lrs` led to 1.14 times the test loss of a schedule tuned over ten
+    rates, and at equal steps to 1.27 times (geometric means). At equal steps they were worst at fine-tuning with a best
+    rate far below the optimizer's own (up to 6.8 times) and with 91 validation samples (2.6 times); see docs/race.md.
 
     What to train:
         model: the module, trained in train mode if it is in eval mode as a whole; otherwise each part in its own mode.
@@ -102,10 +103,10 @@ def race(
 
     How to choose:
         rungs: increasing shares of `steps`, in (0, 1], after which members leave.
-        keep: how many members stay after each rung, decreasing to 1: those with the lowest losses. With lrs=None, a loss
-            within 5 % of the best member's gain on the untrained loss is as good, and the lowest such rate is the best;
-            while the sequence rises, it stays with the next lower rates. Before the last rung, while no loss has fallen
-            by 1 %, the highest rates stay, as the others may never get going.
+        keep: how many members stay after each rung, decreasing to 1: those with the lowest losses. With lrs=None, a
+            loss within 5 % of the best member's gain on the untrained loss is as good, and the lowest such rate is the
+            best; while the sequence rises, it stays with the next lower rates. Before the last rung, while no loss has
+            fallen by 1 %, the highest rates stay, as the others may never get going.
         judge: "average" for the loss on `eval_batches` of the mean of the weights since half-way from the last rung,
             which stands for a decay of the rate; "valid" for the loss on `eval_batches` of the weights; "train" for the
             mean training loss since half-way from the last rung. With "average" and lrs=None, the last rung takes the
