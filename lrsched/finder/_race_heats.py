@@ -154,6 +154,8 @@ class Heats:
         for found, present in reversed(self.ranks.each(lambda: self._trained(begin, end))):
             judged |= found
             self.present |= present
+        if begin == 0 and self.plan.judge == "train":  # each rank has its own, which may differ in the last bits
+            self.untrained = self.ranks.each(lambda: self.untrained)[0]
         if all(self._lost(judged[member]) for member in self.racing):
             tried = ", ".join(f"{self.plan.lrs[member]:g}" for member in self.racing)
             raise ValueError(f"lrs: training diverged at every learning rate by step {end} ({tried}): pass lower lrs")
