@@ -22,6 +22,7 @@ COSTS = {
     "step_cost": "the time of one scheduler.step(), compared with torch's schedulers",
     "range_test_cost": "the time of a range test, compared with the bare loop and with other libraries",
     "range_test_quality": "how good the suggested learning rates are, on small tasks of many kinds",
+    "race_quality": "how good the runs are that race starts, compared with tuned schedules and with recipes",
     "sweep_cost": "the time and memory of lr_sweep: side by side, one after another, and as published",
     "picture_cost": "the time and memory of reading a photo into a schedule",
     "compare_cost": "the time of training all runs of a table side by side, compared with the plain loop",

@@ -15,6 +15,7 @@ from torch.utils._pytree import tree_map
 
 from .._functions import Callback
 from ..schedulers._rates import Rates
+from ._race_choice import best, careful
 from ._race_members import Members, Recipe, Standing
 from ._race_ranks import Ranks
 
@@ -83,7 +84,7 @@ class Plan:
         marks, keep: after which steps members leave, and how many then stay.
         judge, eval_batches: what to judge by.
         callback: called after each rung for each member, or None.
-        rising: at which marks the best member stays with its neighbours, because the sequence still rises there.
+        rising: for the default rates, after which marks the sequence still rises; None for given rates.
     """
 
     lrs: list[float]
@@ -93,7 +94,7 @@ class Plan:
     judge: Judge
     eval_batches: Iterable[Any] | None
     callback: Callback | None
-    rising: list[bool]
+    rising: list[bool] | None
 
 
 @dataclass
@@ -153,6 +154,8 @@ class Heats:
         for found, present in reversed(self.ranks.each(lambda: self._trained(begin, end))):
             judged |= found
             self.present |= present
+        if begin == 0 and self.plan.judge == "train":  # each rank has its own, which may differ in the last bits
+            self.untrained = self.ranks.each(lambda: self.untrained)[0]
         if all(self._lost(judged[member]) for member in self.racing):
             tried = ", ".join(f"{self.plan.lrs[member]:g}" for member in self.racing)
             raise ValueError(f"lrs: training diverged at every learning rate by step {end} ({tried}): pass lower lrs")
@@ -209,20 +212,19 @@ class Heats:
         self.ranks.each(report)
 
     def _drop(self, mark: int, judged: dict[int, float], stay: int) -> None:
-        """Keep the best members; of equal ones, those with the lower learning rates."""
-        finite = [member for member in self.racing if math.isfinite(judged[member])]
-        ranked = sorted(finite, key=lambda member: (judged[member], self.plan.lrs[member]))
-        staying = ranked[:stay]
-        if self.plan.rising[self.plan.marks.index(mark)]:
-            staying = neighbours(ranked[0], sorted(finite, key=lambda member: self.plan.lrs[member]), stay)
+        """Keep the members that stay."""
+        finite = {member: judged[member] for member in self.racing if math.isfinite(judged[member])}
+        staying = self._staying(mark, finite, stay)
         self.racing = sorted(staying)
         highest = max(self.plan.lrs[member] for member in self.racing)
         random = self.recipe.random_state()
         mask = [member in self.racing for member in self.mine]
         if not any(mask):  # a rank without members of its own goes on with its best, for its random state
-            best = min(range(len(mask)), key=lambda i: (not math.isfinite(judged[self.mine[i]]), judged[self.mine[i]]))
-            mask[best] = True
-        for member in ranked:
+            leader = min(
+                range(len(mask)), key=lambda i: (not math.isfinite(judged[self.mine[i]]), judged[self.mine[i]])
+            )
+            mask[leader] = True
+        for member in finite:
             if member not in staying and self.plan.lrs[member] < highest:
                 self.leavers.append(Leaver(member, mark, self._standing(member, mask), random))
         if not all(mask):
@@ -232,19 +234,27 @@ class Heats:
             self.members.separate()
             self.apart = 0
 
+    def _staying(self, mark: int, losses: dict[int, float], stay: int) -> list[int]:
+        """Return the members that stay.
+
+        Of the default rates, the last rung takes the higher loss of a member's last weights and of their mean, since a
+        mean hides that a rate is near the limit.
+        """
+        lrs, rung = self.plan.lrs, self.plan.marks.index(mark)
+        if self.plan.rising is None:
+            return best(losses, lrs, stay)
+        last = mark == self.plan.marks[-1]
+        if last:
+            present = {member: self.present.get(member, loss) for member, loss in losses.items()}
+            losses = {m: max(loss, present[m]) if math.isfinite(present[m]) else math.inf for m, loss in losses.items()}
+        return careful(losses, lrs, stay, self.untrained, rising=self.plan.rising[rung], last=last)
+
     def _standing(self, member: int, mask: list[bool]) -> Standing | None:
         """Return the state of a leaver on the rank that trains it, in the CPU's memory."""
         if self.ranks.owner(member) != self.ranks.rank:
             return None
         i = self.mine.index(member)
         return offloaded(self.members.state(i), copied=mask[i])
-
-
-def neighbours(best: int, in_order: list[int], count: int) -> list[int]:
-    """Return the best member and those next to it in a list, `count` in all; of two equally near, the earlier first."""
-    place = in_order.index(best)
-    low = max(0, min(place - count // 2, len(in_order) - count))
-    return in_order[low : low + count]
 
 
 def offloaded(standing: Standing, *, copied: bool) -> Standing:

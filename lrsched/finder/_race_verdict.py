@@ -31,7 +31,7 @@ def verdict(
         untrained: the untrained model's loss.
         present: the members' losses with their last weights, if they were judged by a mean of the weights.
     """
-    notes = [_lead(lrs, losses[:, -1], winner)]
+    notes = [_lead(lrs, losses[:, -1], winner, present)]
     if len(lrs) > 1 and lrs[winner] in (min(lrs), max(lrs)):
         end = "lowest" if lrs[winner] == min(lrs) else "highest"
         notes.append(f"it is the {end} of the rates, so the best may lie beyond: consider more lrs")
@@ -46,13 +46,19 @@ def verdict(
     return "; ".join(notes)
 
 
-def _lead(lrs: list[float], last: NDArray[np.float64], winner: int) -> str:
+def _lead(lrs: list[float], last: NDArray[np.float64], winner: int, present: dict[int, float]) -> str:
     rate, loss = lrs[winner], last[winner]
     others = [i for i in np.argsort(last, kind="stable") if i != winner and np.isfinite(last[i])]
     if not others:
         return f"{rate:.3g} won: the others left before the last rung"
     second = others[0]
-    lead = f"{rate:.3g} won with a loss of {loss:.4g}, before {lrs[second]:.3g} with {last[second]:.4g}"
+    lead = f"{rate:.3g} won with a loss of {loss:.4g}, "
+    if last[second] < loss:  # only of the default rates
+        reason = "which counts as equal, so the lower rate won"
+        if not present.get(second, last[second]) <= max(loss, present.get(winner, loss)):
+            reason = f"but {present[second]:.4g} with its last weights"
+        return f"{lead}although {lrs[second]:.3g} has {last[second]:.4g}, {reason}"
+    lead += f"before {lrs[second]:.3g} with {last[second]:.4g}"
     if abs(last[second] - loss) <= _NEARLY * abs(loss):
         lead += ", which is nearly equal"
     return lead

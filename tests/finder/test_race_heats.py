@@ -1,6 +1,7 @@
 """Passes through the batches, and which members leave."""
 
 import copy
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,8 +9,10 @@ import torch
 from torch.utils._pytree import tree_leaves
 
 from lrsched import Constant, Warmup, race
-from lrsched.finder._race_heats import Passes, neighbours, offloaded
+from lrsched.finder._race_choice import best, careful
+from lrsched.finder._race_heats import Heats, Passes, Plan, offloaded
 from lrsched.finder._race_members import Standing
+from lrsched.finder._race_ranks import Ranks
 
 from .race_cases import BATCHES, OPTIMIZERS, SEQUENCE, STEPS, VALID, loss_fn, net
 
@@ -63,20 +66,14 @@ def test_only_lower_rates_are_kept_for_the_way_back():
     assert left
 
 
-def test_neighbours_are_the_members_next_to_the_best():
-    assert neighbours(2, [0, 1, 2, 3, 4], 3) == [1, 2, 3]
-    assert neighbours(2, [0, 1, 2, 3, 4], 2) == [1, 2]
-    assert neighbours(0, [0, 1, 2, 3], 3) == [0, 1, 2]
-    assert neighbours(3, [0, 1, 2, 3], 3) == [1, 2, 3]
-    assert neighbours(7, [5, 7], 3) == [5, 7]
-
-
 @pytest.mark.parametrize("given", [False, True], ids=["default rates", "the same rates, given"])
-def test_of_the_default_rates_the_best_stays_with_its_neighbours_while_the_sequence_rises(given):
+def test_careful_rules_decide_who_stays_only_for_default_rates(given):
     lrs = [1e-5, 1e-4, 1e-3, 1e-2, 10**1.5 * 1e-3, 0.1]
     sequence = Warmup(20, start=0.1).then(Constant(), at=20)  # the first rung of 64 steps is at 16, the second at 32
+    model = net(dropout=0.0)
+    untrained = untrained_loss(model)
     losses = race(
-        net(dropout=0.0),
+        model,
         OPTIMIZERS["Adam"],
         loss_fn,
         BATCHES,
@@ -86,10 +83,39 @@ def test_of_the_default_rates_the_best_stays_with_its_neighbours_while_the_seque
         rungs=(0.25, 0.5, 0.75),
         eval_batches=VALID,
     ).losses
-    first, second = (np.isfinite(column).nonzero()[0].tolist() for column in losses.T[1:])
-    best = np.argsort(losses[:, 0]).tolist()
-    assert first == (sorted(best[:3]) if given else neighbours(best[0], list(range(6)), 3))
-    assert second == sorted(np.argsort(losses[:, 1]).tolist()[:2])
+    for rung, count in enumerate((3, 2)):
+        judged = {i: loss for i, loss in enumerate(losses[:, rung]) if np.isfinite(loss)}
+        expected = (
+            best(judged, lrs, count) if given else careful(judged, lrs, count, untrained, rising=rung == 0, last=False)
+        )
+        assert np.isfinite(losses[:, rung + 1]).nonzero()[0].tolist() == sorted(expected)
+
+
+def untrained_loss(model):
+    model.eval()
+    return sum(loss_fn(model, batch).item() for batch in VALID) / len(VALID)
+
+
+def test_the_last_rung_of_default_rates_takes_the_higher_loss_of_the_mean_and_of_the_last_weights():
+    heats = heats_of({0: 0.5, 1: 0.1}, {0: 0.4, 1: 0.9}, rising=[False])
+    assert heats.winner == 0
+    heats = heats_of({0: 0.5, 1: 0.1}, {0: 0.4, 1: 0.9}, rising=None)
+    assert heats.winner == 1
+
+
+def test_the_last_rung_of_default_rates_drops_a_member_whose_last_weights_are_lost():
+    assert heats_of({0: 0.5, 1: 0.1}, {0: 0.4, 1: float("nan")}, rising=[False]).winner == 0
+
+
+def heats_of(judged, present, rising):
+    """Return heats of two members after their only rung, which is the last."""
+    lrs = [0.1, 0.2]
+    recipe = SimpleNamespace(random_state=lambda: None)
+    plan = Plan(lrs, [], [4], [1], "average", VALID, None, rising)
+    members = SimpleNamespace(keep=lambda mask: None, count=1, state=lambda i: Standing([], {}))
+    heats = Heats(plan, recipe, members, [0, 1], Passes(BATCHES, 4), Ranks(), untrained=1.0, present=present)
+    heats._drop(4, judged, 1)
+    return heats
 
 
 def test_a_state_that_is_offloaded_is_copied_if_its_member_still_trains():

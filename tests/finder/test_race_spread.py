@@ -6,12 +6,12 @@ import pytest
 import torch
 
 from lrsched import race
-from lrsched.finder._race_spread import ADAM_SPREAD, SGD_SPREAD, spread
+from lrsched.finder._race_spread import ADAM_SPREAD, MOMENTUM_SPREAD, SGD_SPREAD, spread
 
 from .race_cases import BATCHES, SEQUENCE, STEPS, VALID, loss_fn, net
 
 
-@pytest.mark.parametrize("factors", [ADAM_SPREAD, SGD_SPREAD], ids=["Adam", "SGD"])
+@pytest.mark.parametrize("factors", [ADAM_SPREAD, MOMENTUM_SPREAD, SGD_SPREAD], ids=["Adam", "momentum", "SGD"])
 def test_the_spread_rises_and_costs_no_more_than_1_point_3_trainings(factors):
     assert list(factors) == sorted(set(factors))
     assert 1.0 in factors
@@ -27,11 +27,12 @@ def test_the_spread_rises_and_costs_no_more_than_1_point_3_trainings(factors):
     ("make_optimizer", "factors"),
     [
         (partial(torch.optim.SGD, lr=0.5), SGD_SPREAD),
+        (partial(torch.optim.SGD, lr=0.5, momentum=0.9), MOMENTUM_SPREAD),
         (partial(torch.optim.Adam, lr=0.5), ADAM_SPREAD),
         (partial(torch.optim.AdamW, lr=0.5), ADAM_SPREAD),
         (partial(torch.optim.RMSprop, lr=0.5), ADAM_SPREAD),
     ],
-    ids=["SGD", "Adam", "AdamW", "RMSprop"],
+    ids=["SGD", "momentum", "Adam", "AdamW", "RMSprop"],
 )
 def test_the_spread_depends_on_the_optimizers_kind(make_optimizer, factors):
     optimizer = make_optimizer([torch.nn.Parameter(torch.ones(1))])

@@ -23,6 +23,16 @@ def test_a_narrow_lead_is_said():
     assert found([0.01, 0.1, 1.0, 10.0], losses, 1).endswith("before 1 with 0.504, which is nearly equal")
 
 
+def test_a_winner_without_the_lowest_loss_is_explained():
+    losses = [[0.9, NAN, NAN], [0.8, 0.7, 0.5], [0.7, 0.6, 0.48], [0.9, NAN, NAN]]
+    equal = "0.1 won with a loss of 0.5, although 1 has 0.48, which counts as equal, so the lower rate won"
+    for present in ((), {1: 0.5, 2: 0.5}):
+        assert found([0.01, 0.1, 1.0, 10.0], losses, 1, present=present) == equal
+    swings = "0.1 won with a loss of 0.5, although 1 has 0.48, but {} with its last weights"
+    for other, text in ((0.7, "0.7"), (NAN, "nan")):
+        assert found([0.01, 0.1, 1.0, 10.0], losses, 1, present={1: 0.6, 2: other}) == swings.format(text)
+
+
 def test_a_winner_at_the_end_of_the_rates_is_said():
     losses = [[0.6, 0.5, 0.4], [0.9, 0.8, 0.5]]
     expected = "0.1 won with a loss of 0.4, before 1 with 0.5; it is the {} of the rates, so the best may lie beyond: "
