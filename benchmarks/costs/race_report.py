@@ -55,31 +55,34 @@ def by_method(tasks: Tasks) -> list[list[str]]:
     """Return the table of the methods over all tasks."""
     header = ["Method", "Mean", "95 %", "Held out", "Worst", "Raw mean", "Raw worst", "Rank"]
     lines = [[*header, "Diverged", "Lost", "Runs", "Seconds"]]
-    methods = methods_of(tasks)
-    rank = ranks(tasks, methods)
-    for method in methods:
-        mean = geometric(task.ratio(method, counted=True) for task in tasks.values())
-        held_out = [task.ratio(method, counted=True) for task in tasks.values() if task.held_out]
-        raw = geometric(task.ratio(method) for task in tasks.values())
-        ratio, where = worst(tasks, method, counted=True)
-        figures = [task.found[method] for task in tasks.values()]
-        lines.append(
-            [
-                method,
-                f"{mean.value:.3f}",
-                span(mean.low, mean.high, 2),
-                f"{geometric(held_out).value:.3f}" if held_out else "–",
-                f"{ratio:.2f} {where}",
-                f"{raw.value:.3f}",
-                f"{worst(tasks, method)[0]:.3g}",
-                f"{rank[method]:.1f}",
-                str(sum(figure.diverged for figure in figures)),
-                str(sum(figure.lost for figure in figures)),
-                f"{fmean(figure.runs for figure in figures):.2f}",
-                f"{fmean(figure.seconds for figure in figures):.1f}",
-            ]
-        )
+    rank = ranks(tasks, methods_of(tasks))
+    for method, place in rank.items():
+        lines.append([method, *_cells(tasks, method), f"{place:.1f}", *_counts(tasks, method)])
     return lines
+
+
+def _cells(tasks: Tasks, method: str) -> list[str]:
+    """Return a method's means and worst cases."""
+    mean = geometric(task.ratio(method, counted=True) for task in tasks.values())
+    held_out = [task.ratio(method, counted=True) for task in tasks.values() if task.held_out]
+    raw = geometric(task.ratio(method) for task in tasks.values())
+    ratio, where = worst(tasks, method, counted=True)
+    return [
+        f"{mean.value:.3f}",
+        span(mean.low, mean.high, 2),
+        f"{geometric(held_out).value:.3f}" if held_out else "–",
+        f"{ratio:.2f} {where}",
+        f"{raw.value:.3f}",
+        f"{worst(tasks, method)[0]:.3g}",
+    ]
+
+
+def _counts(tasks: Tasks, method: str) -> list[str]:
+    """Return a method's diverged and lost runs, and its mean steps and seconds."""
+    figures = [task.found[method] for task in tasks.values()]
+    bad = sum(figure.diverged for figure in figures), sum(figure.lost for figure in figures)
+    runs, seconds = fmean(figure.runs for figure in figures), fmean(figure.seconds for figure in figures)
+    return [*map(str, bad), f"{runs:.2f}", f"{seconds:.1f}"]
 
 
 def by_task(tasks: Tasks) -> list[list[str]]:
