@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from statistics import fmean
+from statistics import fmean, median
 
 from .race_figures import (
     CAP,
@@ -53,7 +53,7 @@ def methods_of(tasks: Tasks) -> list[str]:
 
 def by_method(tasks: Tasks) -> list[list[str]]:
     """Return the table of the methods over all tasks."""
-    header = ["Method", "Mean", "95 %", "Held out", "Worst", "Raw mean", "Raw worst", "Rank"]
+    header = ["Method", "Mean", "95 %", "Median", "Held out", "Worst", "Raw mean", "Raw worst", "Rank"]
     lines = [[*header, "Diverged", "Lost", "Runs", "Seconds"]]
     rank = ranks(tasks, methods_of(tasks))
     for method, place in rank.items():
@@ -63,13 +63,15 @@ def by_method(tasks: Tasks) -> list[list[str]]:
 
 def _cells(tasks: Tasks, method: str) -> list[str]:
     """Return a method's means and worst cases."""
-    mean = geometric(task.ratio(method, counted=True) for task in tasks.values())
+    ratios = [task.ratio(method, counted=True) for task in tasks.values()]
+    mean = geometric(ratios)
     held_out = [task.ratio(method, counted=True) for task in tasks.values() if task.held_out]
     raw = geometric(task.ratio(method) for task in tasks.values())
     ratio, where = worst(tasks, method, counted=True)
     return [
         f"{mean.value:.3f}",
         span(mean.low, mean.high, 2),
+        f"{median(ratios):.3f}",
         f"{geometric(held_out).value:.3f}" if held_out else "–",
         f"{ratio:.2f} {where}",
         f"{raw.value:.3f}",
