@@ -73,7 +73,7 @@ def _cells(tasks: Tasks, method: str) -> list[str]:
         span(mean.low, mean.high, 2),
         f"{median(ratios):.3f}",
         f"{geometric(held_out).value:.3f}" if held_out else "–",
-        f"{ratio:.2f} {where}",
+        f"{ratio:.3g} {where}",
         f"{raw.value:.3f}",
         f"{worst(tasks, method)[0]:.3g}",
     ]
