@@ -1,9 +1,9 @@
 """How good suggested learning rates are: the loss of a training at the suggestion, relative to the best of a grid.
 
 On 62 tiny tasks of many kinds, a model trains for 300 steps from the suggestion, with a warm-up over 5 % of the steps
-and a linear decay to zero, as the documentation recommends; and at the constant rate. Half of the tasks are held out, by
-their names: rules are chosen on the others, and for the held-out half only totals are shown. The suggestions of other
-libraries are computed from the same raw losses by their formulas.
+and a linear decay to zero, as the documentation recommends; and at the constant rate. Half of the tasks are held out,
+by their names: rules are chosen on the others, and for the held-out half only totals are shown. The suggestions of
+other libraries are computed from the same raw losses by their formulas.
 """
 
 from __future__ import annotations
@@ -149,9 +149,9 @@ def details(tasks: Mapping[str, Sequence[Record]]) -> list[list[str]]:
 def notes(seeds: int, steps: int, tasks: int) -> list[str]:
     return [
         f"{tasks} tasks, {seeds} seeds, {steps} steps. Each figure is the validation loss at the suggestion, divided "
-        "by that of the best rate of a grid (factor 10^¼, the same rate for all seeds) plus a hundredth of the untrained "
-        "loss, and at least 1; geometric means over seeds and tasks. Losses between two rates of the grid are "
-        "interpolated; a loss counts as at most ten untrained losses.",
+        "by that of the best rate of a grid (factor 10^¼, the same rate for all seeds) plus a hundredth of the "
+        "untrained loss, and at least 1; geometric means over seeds and tasks. Losses between two rates of the grid "
+        "are interpolated; a loss counts as at most ten untrained losses.",
         "None: suggestions that are missing; the optimizer's default rate counts in their place (SGD 0.01, Adam and "
         "AdamW 0.001).",
         "The tasks are divided by a hash of their names. Our rule was chosen on one half; of the other half, only the "

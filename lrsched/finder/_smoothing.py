@@ -74,7 +74,7 @@ class Points:
         s0, s1, s2 = w.sum(1), (w * d).sum(1), (w * d * d).sum(1)
         spread = s0 * s2 - s1 * s1
         line = w * (s2[:, None] - s1[:, None] * d) / np.where(spread > 0.0, spread, 1.0)[:, None]
-        return np.where((spread > 0.0)[:, None], line, w / s0[:, None])
+        return np.asarray(np.where((spread > 0.0)[:, None], line, w / s0[:, None]))
 
 
 def usable_points(lrs: Array, losses: Array) -> Points | None:
