@@ -28,7 +28,6 @@ FREE = " *"  # marks methods that are not charged
 DEFAULT, TENFOLD = "default rate, constant", "default rate × 10, warm-up, linear"
 RACE, WIDE, RANGE = "race", "race of nine", "range test, warm-up, linear"
 RANGE_STEPS = 100  # of a range test; a quarter of a shorter run
-NINE_PART = "race of nine"  # the name of its records
 NINE = tuple(10.0 ** (k / 2) for k in range(-3, 6))  # 0.03 to 316 times the optimizer's own rate
 
 
@@ -173,5 +172,5 @@ METHODS: dict[str, Callable[[Problem, int, Clock], dict[str, Outcome]]] = {
     "race": races(RACE, None),
     "without measuring": without_measuring,
     "range test": after_range_test,
-    NINE_PART: races(WIDE, NINE),
+    WIDE: races(WIDE, NINE),
 }

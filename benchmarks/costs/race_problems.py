@@ -19,6 +19,7 @@ def _half_decades(first: float, count: int) -> tuple[float, ...]:
     return tuple(float(f"{first * 10 ** (k / 2):.6g}") for k in range(count))
 
 
+CPU = torch.device("cpu")
 FACTORS = _half_decades(0.01, 10)  # multiples of the optimizer's own rate, up to 316
 BETWEEN = _half_decades(0.01 * 10**0.25, 9)
 
@@ -28,7 +29,7 @@ class Problem:
     """A training of `steps` steps. Validation data choose rates; test data give the figures.
 
     `batches(seed)` yields endless training batches. `grid` has the factors of each shape; its runs train side by side
-    if `stacked`. `held_out` is whether range_test's rule was not chosen on it; race was designed on
+    if `stacked`. `held_out` is whether range_test's rule was not chosen on it. race's rates and rules were chosen on
     other tasks.
     """
 
@@ -43,16 +44,13 @@ class Problem:
     grid: dict[str, tuple[float, ...]]
     held_out: bool
     stacked: bool = True
+    device: torch.device = CPU
 
     def parts(self, members: list[tuple[str, float]], name: str) -> dict[str, list[tuple[str, float]]]:
         """Return the runs (shape, factor) that train at once, under the names of their records."""
         if self.stacked:
             return {name: members}
         return {f"{shape} × {factor:.3g}": [(shape, factor)] for shape, factor in members}
-
-    @property
-    def device(self) -> torch.device:
-        return next(self.model(0).parameters()).device
 
     def loss(self, model: nn.Module, batches: list[Any]) -> float:
         """Return the mean loss on batches in eval mode; the model stays in train mode."""

@@ -25,7 +25,7 @@ from .race_figures import Grid, Record, TaskFigures, Tasks, best_factor, task_fi
 from .race_grid import CONSTANT, COSINE, FOLLOWED, GRID, LINEAR, trained
 from .race_large import LARGE, Place
 from .race_large import STEPS as LARGE_STEPS
-from .race_methods import METHODS, NINE_PART, one_by_one
+from .race_methods import METHODS, WIDE, one_by_one
 from .race_problems import FACTORS, TINY, Problem, tiny_problem
 from .race_report import NOTES, broken, by_method, by_task, claims
 
@@ -57,14 +57,19 @@ def main(argv: list[str]) -> int:
     if (options.steps or STEPS) < SHORTEST:
         raise BenchmarkError(f"--steps must be at least {SHORTEST}, for the rungs of a race, got {options.steps}")
     device = usable(options.device)
+    if options.size == "tiny" and device.type != "cpu":
+        raise BenchmarkError(f"--device {options.device}: tiny tasks train on the CPU; add --size large")
     torch.set_num_threads(options.threads)
-    torch.set_flush_denormal(True)  # diverged members would be many times slower
     problems = tiny(options) if options.size == "tiny" else large(options, device)
     folder = options.out or Path("out", "race_quality" if options.size == "tiny" else "race_quality-large")
     records = Records(folder, ("task", "seed", "part"), configuration(options))
     seeds = range(options.seeds)
     if not options.show:
-        train(problems, seeds, records)
+        torch.set_flush_denormal(True)  # diverged members would be many times slower
+        try:
+            train(problems, seeds, records)
+        finally:
+            torch.set_flush_denormal(False)
     facts = {"command": f"python -m benchmarks race_quality {shlex.join(argv)}".strip(), **machine.origin(device)}
     ready = [problem for problem in problems if has_grid(problem, seeds, records)]
     if not ready:
@@ -95,7 +100,8 @@ def large(options: argparse.Namespace, device: torch.device) -> list[Problem]:
     stacked = device.type != "cpu"
     grid = {CONSTANT: FACTORS, COSINE: FACTORS, LINEAR: FACTORS} if stacked else {COSINE: FEW}
     found = [LARGE[name](Place(options.data, device)) for name in chosen("task", options.tasks, LARGE)]
-    return [replace(each, grid=grid, stacked=stacked, steps=options.steps or each.steps) for each in found]
+    facts = {"grid": grid, "stacked": stacked, "device": device}
+    return [replace(each, **facts, steps=options.steps or each.steps) for each in found]
 
 
 def configuration(options: argparse.Namespace) -> dict[str, Any]:
@@ -108,7 +114,7 @@ def configuration(options: argparse.Namespace) -> dict[str, Any]:
 
 def methods(problem: Problem) -> list[str]:
     """Return the methods without a grid that a problem is trained by; nine rates are for tiny tasks."""
-    return [name for name in METHODS if name != NINE_PART or problem.name in TINY]
+    return [name for name in METHODS if name != WIDE or problem.name in TINY]
 
 
 def grids(problem: Problem, seeds: range, records: Records) -> None:
@@ -163,13 +169,12 @@ def _train(problem: Problem, seed: int, parts: dict[str, list[tuple[str, float]]
 
 def _clock(problem: Problem) -> Callable[[], float]:
     """Return the processor's time, or the time of day if a GPU does the work."""
-    device = problem.device
 
     def clock() -> float:
-        synchronize(device)
+        synchronize(problem.device)
         return time.perf_counter()
 
-    return time.process_time if device.type == "cpu" else clock
+    return time.process_time if problem.device.type == "cpu" else clock
 
 
 def _add(records: Records, problem: Problem, seed: int, part: str, found: dict[str, Any]) -> None:

@@ -23,6 +23,7 @@ TABLES = RUN + tuple(benchmark.as_written for benchmark in RUN if benchmark.as_w
 BENCHMARKS = {benchmark.name: benchmark for benchmark in TABLES}
 STAND_IN = "digits"  # for MNIST
 STUDIES = ("functions", "lr_scan", "rules")  # folders whose names begin with these answer no claim about a table
+MEASURED = ("race_quality", "range_test_quality")  # folders of this package's own measurements answer no claim
 OWN = ("optimizer", "scheduler", "per")  # the entries of a configuration that belong to its setting alone
 
 
@@ -91,15 +92,12 @@ class Answer:
     judge: Callable[[Collected], Found]
 
 
-MEASUREMENTS = ("race_quality", "range_test_quality")  # of this package, not of published claims
-
-
 def collect(results: Path) -> Collected:
     """Read a folder of results. The tables are in the benchmarks' order, the longest first."""
     tables: list[Table] = []
     studies: dict[str, list[Any]] = {}
     for path in sorted(results.glob("*/runs.jsonl")):
-        if path.parent.name.startswith(MEASUREMENTS):
+        if path.parent.name.startswith(MEASURED):
             continue
         study = next((name for name in STUDIES if path.parent.name.startswith(name)), None)
         if study:
