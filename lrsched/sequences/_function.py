@@ -21,7 +21,8 @@ class Function(Sequence):
     same. A function prints its name: `name`, or its own name if it is defined at the top level of a module or class.
     The name of a lambda, a nested function, a partial or an object says little, so a digest of the factors up to
     position 1e6 is added to it: the state of one lambda does not load into another. With `name`, you decide what
-    counts as the same function. What it prints cannot be read back.
+    counts as the same function, and fn is called only once when the sequence is made; the digest takes about 200 calls.
+    What it prints cannot be read back.
 
     Args:
         fn: a function of the position k, an int ≥ 0, that returns a finite number ≥ 0 and depends on nothing else. To
