@@ -61,9 +61,9 @@ SECTIONS = {
         ),
         "WarmupStableDecay": (
             'WarmupStableDecay(10, 70, 30, shape="sqrt")',
-            "MiniCPM (Hu et al. 2024), with an exponential decay; Hägele et al. (2024) compare it with a cosine, and its "
-            "decays with each other. Choose it if you do not know the number of steps yet: a checkpoint of the stable "
-            "phase can be decayed, or trained further.",
+            "MiniCPM (Hu et al. 2024), with an exponential decay; Hägele et al. (2024) compare it with a cosine, and "
+            "its decays with each other. Choose it if you do not know the number of steps yet: a checkpoint of the "
+            "stable phase can be decayed, or trained further.",
         ),
         "Ramp": ("Ramp(0.01, 1, steps=100)", "Learning-rate range tests, such as `range_test` of this package."),
     },
@@ -107,8 +107,8 @@ SECTIONS = {
         ),
         "Sawtooth": (
             "Sawtooth(20)",
-            "Yang & Huang (2019): advanced by the cutoff rule, the most accurate of their settings on MNIST and the least "
-            "accurate on CIFAR-10, in one run per setting.",
+            "Yang & Huang (2019): advanced by the cutoff rule, the most accurate of their settings on MNIST and the "
+            "least accurate on CIFAR-10, in one run per setting.",
         ),
     },
     "Lists, functions and pictures": {

@@ -69,7 +69,7 @@ def test_not_strict_takes_a_state_whose_momentum_was_not_cycled_or_the_other_way
     saved.step()
     for _ in range(4):  # to the top of the learning rate, where the momentum is lowest
         source.step()
-    with pytest.raises(ValueError, match="^state must have this scheduler's settings"):
+    with pytest.raises(ValueError, match=r"^state must have this scheduler's settings"):
         target.load_state_dict(source.state_dict())
     target.load_state_dict(source.state_dict(), strict=False)
     assert target.last_epoch == 4
