@@ -62,8 +62,9 @@ SECTIONS = {
         ),
         "WarmupStableDecay": (
             'WarmupStableDecay(10, 70, 30, shape="sqrt")',
-            "MiniCPM (Hu et al. 2024); Hägele et al. (2024) compare it with a cosine. Choose it if you do not know the "
-            "number of steps yet: a checkpoint of the stable phase can be decayed, or trained further.",
+            "MiniCPM (Hu et al. 2024), with an exponential decay; Hägele et al. (2024) compare it with a cosine, and "
+            "its decays with each other. Choose it if you do not know the number of steps yet: a checkpoint of the "
+            "stable phase can be decayed, or trained further.",
         ),
         "Ramp": ("Ramp(0.01, 1, steps=100)", "Learning-rate range tests, such as `range_test` of this package."),
     },
@@ -103,11 +104,12 @@ SECTIONS = {
         ),
         "Triangular": (
             "Triangular(20, 40)",
-            "Cyclical learning rates (Smith 2017). `CyclicLR` takes its limits from a range test.",
+            "Cyclical learning rates (Smith 2017). A range test gives the limits for `CyclicLR`.",
         ),
         "Sawtooth": (
             "Sawtooth(20)",
-            "The sequence with the best results in Yang & Huang (2019), advanced by `PlateauSequence`.",
+            "Yang & Huang (2019): advanced by the cutoff rule, the most accurate of their settings on MNIST and the "
+            "least accurate on CIFAR-10, in one run per setting.",
         ),
     },
     "Lists, functions and pictures": {

@@ -35,6 +35,7 @@ Names of schedules in Hugging Face's transformers work too. If a name is also on
 """
 STEPS = 100  # for a schedule that needs `steps`, if none are given
 ROWS = 60  # at most this many rows of a table, unless --steps or --every say otherwise
+LABEL = 80  # characters of a schedule that an error shows
 FIRST = 6  # learning rates of a picture that its summary lists
 
 
@@ -110,10 +111,11 @@ def _rate(sequence: Sequence, lr: float) -> Callable[[int], float]:
 def _schedule(text: str, steps: int) -> Sequence:
     """Return the sequence that a text describes. Errors start with the text, because there may be several schedules."""
     name, _, words = text.partition(":")
+    label = text if len(text) <= LABEL else text[: LABEL - 3] + "..."
     try:
         return parse(text) if "(" in name else _short_form(text, name.strip(), words, steps)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"{text}: {error}") from None
+        raise ValueError(f"{label}: {error}") from None
 
 
 def _short_form(text: str, name: str, words: str, steps: int) -> Sequence:
@@ -133,7 +135,8 @@ def _short_form(text: str, name: str, words: str, steps: int) -> Sequence:
     try:
         return called(call, name, arguments, options)
     except TypeError as error:
-        if call is by_name or plain(name) not in theirs or "unexpected keyword" not in str(error):
+        misfit = str(error).startswith(("got an unexpected keyword", "missing a required"))
+        if call is by_name or plain(name) not in theirs or not misfit:
             raise
         raise TypeError(f"{error}; for the one of transformers, write by_name:{theirs[plain(name)]},…") from None
 
@@ -143,6 +146,8 @@ def _unknown(text: str) -> Sequence:
     try:
         return parse(text)
     except ValueError as error:
+        if not str(error).startswith("unknown schedule"):
+            raise
         ours = {plain(key) for key in NAMES}
         more = ", ".join(name for name in get_args(ScheduleName) if plain(name) not in ours)
         raise ValueError(f"{error}; or from transformers: {more}") from None

@@ -2,8 +2,8 @@
 
 Figures do not use pyplot, so drawing works without a display. matplotlib is imported when something is drawn; if it is
 missing, an ImportError says how to install it. Options that many functions take: `ax` or `axes` to draw into, None for
-new ones; `title`, `xlabel` (with its unit) and `ylabel`, "" for none; `log` for a logarithmic vertical axis, which
-leaves out values ≤ 0.
+new ones; `title`, "" for none or to keep the title of `ax`; `xlabel` (with its unit) and `ylabel`, "" for none; `log`
+for a logarithmic vertical axis, which leaves out values ≤ 0; an axis that is logarithmic already stays so.
 """
 
 from __future__ import annotations
@@ -66,12 +66,15 @@ def frame(ax: Axes | None = None, *, title: str = "", xlabel: str = "", ylabel: 
     ax.spines[["top", "right", "left"]].set_visible(False)
     ax.spines["bottom"].set(color=GREY, linewidth=0.8)
     ax.tick_params(which="both", colors=INK, length=0, labelsize=8.5)
-    ax.set_title(title, loc="left", color=INK, fontsize=10, pad=8)
+    if title:
+        ax.set_title(title, loc="left", color=INK, fontsize=10, pad=8)
     ax.set_xlabel(xlabel, color=INK, fontsize=9)
     ax.set_ylabel(ylabel, color=INK, fontsize=9)
     if log:
         from matplotlib.ticker import LogFormatter
 
+        if ax.lines and ax.get_ylim()[0] <= 0:  # of an earlier, linear drawing; labels cannot be placed on log(0)
+            ax.set_ylim(bottom=min(ax.dataLim.minposy, ax.get_ylim()[1] / 10), auto=True)
         ax.set_yscale("log", nonpositive="mask")
         ax.yaxis.set_minor_formatter(LogFormatter())  # prints 1.6, not 1.6 × 10⁰, if the axis spans less than a decade
     return ax
@@ -110,7 +113,7 @@ def schedules(
     ax = frame(ax, title=title, xlabel=xlabel, ylabel=ylabel, log=log)
     lines = _draw_lines(ax, positions, arrays, drawstyle="steps-post")
     ax.margins(x=0.01)
-    if not log and not any((values < 0).any() for values in arrays.values()):
+    if ax.get_yscale() != "log" and not any((values < 0).any() for values in arrays.values()):
         ax.set_ylim(bottom=0)
     name_ends(ax, [line for line, label in zip(lines, arrays, strict=True) if label])
     return ax

@@ -235,6 +235,8 @@ def test_show_writes_png_and_svg_and_says_so(tmp_path, capsys):
         (["cosine_with_restarts:cycle=2"], "cosine_with_restarts:cycle=2: got an unexpected keyword argument 'cycle'"),
         (["cosine_with_restart"], "or from transformers: cosine_with_restarts, cosine_with_min_lr, "),
         (["cosine:warmup=5"], "for the one of transformers, write by_name:cosine,…"),
+        (["warmup_stable_decay:warmup=5,decay=5"], "for the one of transformers, write by_name:warmup_stable_decay,…"),
+        (["1" * 200], "lrsched: " + "1" * 77 + "...: unknown schedule"),
         (["cosine:steps=5,steps=6"], "cosine:steps=5,steps=6: argument 'steps' is given twice"),
         (["step-decay"], "step-decay: missing a required argument: 'drop'; step-decay takes drop, interval"),
         ([], "the following arguments are required: SCHEDULE"),
@@ -242,6 +244,11 @@ def test_show_writes_png_and_svg_and_says_so(tmp_path, capsys):
 )
 def test_show_refuses_in_one_line(capsys, arguments, message):
     assert message in refused(capsys, "show", *arguments)
+
+
+def test_a_function_is_refused_without_a_list_of_names(capsys):
+    message = refused(capsys, "show", "function")
+    assert message.rstrip().endswith("make it in Python, or use a sequence with a formula")
 
 
 def test_drawing_without_matplotlib_says_what_to_install(capsys, monkeypatch):

@@ -357,3 +357,21 @@ def test_labels_follow_their_lines_if_shared_axes_grow():
     assert name.xy == pytest.approx(tuple(end))
     assert name.get_position()[1] == pytest.approx(end[1])
     assert end[1] < 0.2
+
+
+def test_a_second_drawing_keeps_the_title_of_the_first():
+    ax = plot.schedules([0, 1], {"a": [1, 0.5]}, title="first")
+    plot.schedules([0, 1], {"b": [1, 0.25]}, ax=ax)
+    assert ax.get_title(loc="left") == "first"
+
+
+@pytest.mark.parametrize("logs", [(True, False), (False, True), (True, True)])
+def test_a_logarithmic_drawing_and_another_share_axes(logs):
+    ax = plot.schedules([0, 1, 2], {"a": [1, 0.1, 0.01]}, log=logs[0])
+    plot.schedules([0, 1, 2], {"b": [1, 0.5, 0]}, ax=ax, log=logs[1])
+    assert ax.get_yscale() == "log"
+    low, high = ax.get_ylim()
+    assert 0.001 < low < 0.01
+    assert 1 < high < 10
+    heights = [label.get_position()[1] for label in ax.texts]
+    assert 0 <= heights[0] < heights[1] <= 1

@@ -140,11 +140,11 @@ def _races(tasks: Tasks) -> int:
 NOTES = (
     f"Mean: geometric mean over the tasks of the test loss, over that of “{TUNED}”; 95 %: bootstrap over the tasks. A "
     f"task's loss is the mean over its seeds, each at most {CAP:g} × the untrained network's. A task whose losses "
-    f"differ by less than {COUNTED:g} of the untrained network's counts as 1, except in the raw figures. race's "
-    "rates and rules were chosen on other tasks, after failures on these had shown what to mend. Held out: the tasks on "
-    "which range_test's rule was not chosen either; the "
-    "others are marked †. Diverged: runs whose last training losses exceed the untrained network's loss. Lost: these, "
-    f"and runs that end no better than a constant answer (above {CONSTANT_SHARE:g} of its test loss).",
+    f"differ by less than {COUNTED:g} of the untrained network's counts as 1, except in the raw figures. race's rates "
+    "and rules were chosen on other tasks, after failures on these had shown what to mend. Held out: the tasks on "
+    "which range_test's rule was not chosen either; the others are marked †. Diverged: runs whose last training losses "
+    "exceed the untrained network's loss. Lost: these, and runs that end no better than a constant answer (above "
+    f"{CONSTANT_SHARE:g} of its test loss).",
     "All methods take the same number of gradient steps, except those marked *, whose races and range tests are not "
     "charged: Runs shows the steps of all members as a multiple of one run. A tuned method takes one run for each rate "
     "of its grid; the rate is chosen on validation data, over all seeds. Seconds: of the processor, for all that a "

@@ -36,7 +36,10 @@ class _MomentumLR(SequenceLR):
         """Check and keep what the momenta follow; changes nothing in the optimizer."""
         self.cycle_momentum = flag("cycle_momentum", cycle_momentum)
         if self.cycle_momentum and not {"momentum", "betas"} & set(optimizer.defaults):
-            raise ValueError(f"optimizer must have momentum or betas with cycle_momentum=True, got {optimizer!r}")
+            raise ValueError(
+                "optimizer must have momentum or betas with cycle_momentum=True, "
+                f"got {type(optimizer).__name__}: pass cycle_momentum=False"
+            )
         limits = {"max_momentum": max_momentum, "base_momentum": base_momentum}
         self._momenta = Rates([0.0] * len(groups_of(optimizer)), sequence, limits=limits)
 
@@ -65,12 +68,19 @@ class _MomentumLR(SequenceLR):
     def _parsed(self, state_dict: dict[str, Any]) -> dict[str, Any]:
         parsed = super()._parsed(state_dict)
         rates = parsed["rates"].rates
-        count = len(self.optimizer.param_groups) if self.cycle_momentum else 0
         return {
             **parsed,
             "momentum_rates": self._momenta.with_bases(rates.bases, rates.scales),
-            "momenta": stored_rates("state: momenta", state_dict["momenta"], count),
+            "momenta": self._stored_momenta(state_dict),
         }
+
+    def _stored_momenta(self, state_dict: dict[str, Any]) -> list[float]:
+        """Return the momenta to write: those of a state, or the present ones if its scheduler did not cycle them."""
+        if not self.cycle_momentum:
+            return []
+        if state_dict["settings"].get("cycle_momentum") is False:
+            return read_option(self.optimizer, "momentum")
+        return stored_rates("state: momenta", state_dict["momenta"], len(self.optimizer.param_groups))
 
     def _restore(self, parsed: dict[str, Any]) -> None:
         super()._restore(parsed)

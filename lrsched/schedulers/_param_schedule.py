@@ -43,7 +43,8 @@ class ParamSchedule(_StepCounter):
     keeps `initial_lr`. A group that has an `initial_<name>` already starts from that. A group whose base is 0, such as
     biases without weight decay, stays at 0, unless all bases are 0 or low is a list. A param group that is added later
     has its own value as its base. The values are absolute: if something else writes the option, the next step
-    overwrites it.
+    overwrites it. So give each option one schedule. `OneCycleLR` and `CyclicLR` schedule the momentum too: to schedule
+    it here, pass them `cycle_momentum=False`.
 
     Args:
         optimizer: the optimizer; a tensor option is filled in place.

@@ -21,7 +21,8 @@ class Function(Sequence):
     repr. The repr of a `Function` shows `name`, or the function's own name if it is defined at the top level of a
     module or class. Lambdas, nested functions, partials and other callables have no telling name, so theirs is followed
     by a digest of the factors up to position 1e6: the state of one lambda does not load into another. With `name`, you
-    decide what counts as the same function. `parse` cannot read the repr.
+    decide what counts as the same function, and fn is called only once when the sequence is made; the digest takes
+    about 200 calls. `parse` cannot read the repr.
 
     Args:
         fn: a function of the position k, an int ≥ 0, that returns a finite number ≥ 0 and depends on nothing else. To

@@ -57,3 +57,21 @@ def test_not_strict_writes_its_own_momenta_at_the_saved_position(make):
         target.load_state_dict(source.state_dict())
     target.load_state_dict(source.state_dict(), strict=False)
     assert optimizer.param_groups[0]["momentum"] == pytest.approx(0.25)
+
+
+@every_class
+@pytest.mark.parametrize("cycled", [True, False])
+def test_not_strict_takes_a_state_whose_momentum_was_not_cycled_or_the_other_way_round(make, cycled):
+    saved, optimizer = make_optimizer((0.1,), momentum=0.9), make_optimizer((0.1,), momentum=0.9)
+    limits = {"base_momentum": 0.5, "max_momentum": 0.75}
+    source = make(saved, cycle_momentum=not cycled, **limits)
+    target = make(optimizer, cycle_momentum=cycled, **limits)
+    saved.step()
+    for _ in range(4):  # to the top of the learning rate, where the momentum is lowest
+        source.step()
+    with pytest.raises(ValueError, match=r"^state must have this scheduler's settings"):
+        target.load_state_dict(source.state_dict())
+    target.load_state_dict(source.state_dict(), strict=False)
+    assert target.last_epoch == 4
+    assert optimizer.param_groups[0]["lr"] == saved.param_groups[0]["lr"]
+    assert optimizer.param_groups[0]["momentum"] == pytest.approx(0.5 if cycled else 0.9)

@@ -234,5 +234,8 @@ def test_bad_arguments_are_named_and_the_optimizer_stays_as_it_was(options, erro
 
 
 def test_a_momentum_that_is_cycled_must_exist():
-    with pytest.raises(ValueError, match=r"^optimizer must have momentum or betas with cycle_momentum=True"):
+    message = (
+        r"^optimizer must have momentum or betas with cycle_momentum=True, got Adagrad: pass cycle_momentum=False$"
+    )
+    with pytest.raises(ValueError, match=message):
         OneCycleLR(make_optimizer(optimizer=torch.optim.Adagrad), 0.5, total_steps=5)
