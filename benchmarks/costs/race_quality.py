@@ -31,7 +31,7 @@ from .race_report import NOTES, broken, by_method, by_task, claims
 
 STEPS = 500
 SHORTEST = 64
-FEW = FACTORS[2:7]  # the multiples of the optimizer's own rate that a large task's grid has on a CPU: 0.1 to 10
+FEW = FACTORS[3:8]  # the multiples of the optimizer's own rate that a large task's grid has on a CPU: 0.3 to 32
 
 
 def race_parser() -> argparse.ArgumentParser:

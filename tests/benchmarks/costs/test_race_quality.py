@@ -208,8 +208,8 @@ def test_a_large_task_has_a_smaller_grid_on_a_cpu(capsys, monkeypatch, tmp_path)
     title = (tmp_path / "table.md").read_text().splitlines()[0]
     assert title.startswith("# 1 task, 64 steps (reduced from cifar10 14000, ")
     printed = capsys.readouterr().out
-    assert f"{PLANE}, seed 0: {COSINE} × 0.316" in printed
-    assert FACTORS[2:7] == race_quality.FEW
+    assert f"{PLANE}, seed 0: {COSINE} × 31.6" in printed
+    assert FACTORS[3:8] == race_quality.FEW
 
 
 @pytest.mark.parametrize(("size", "known"), [("tiny", next(iter(TINY))), ("large", "cifar10")])
