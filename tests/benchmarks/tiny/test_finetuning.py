@@ -6,7 +6,7 @@ from benchmarks.tiny.data import split
 from benchmarks.tiny.finetuning import FINETUNING, byte_digits, colour_digits
 
 
-@pytest.mark.parametrize(("name", "known"), zip(FINETUNING, (byte_digits, colour_digits), strict=True))
+@pytest.mark.parametrize(("name", "known"), [*zip(FINETUNING, (byte_digits, colour_digits), strict=True)])
 def test_a_network_knows_the_digits_upright_but_not_turned(name, known):
     task = FINETUNING[name]
     model = task.model(0)
