@@ -11,7 +11,7 @@ from ..files import write
 from ..text_tables import markdown
 from . import study_claims, table_claims
 from .collected import BENCHMARKS, STAND_IN, Collected, Table, collect
-from .table_rows import cells
+from .table_rows import cells, comparison
 
 RESULTS = Path(__file__).parents[1] / "results"
 ANSWERS = table_claims.TABLES | study_claims.STUDIES
@@ -46,7 +46,9 @@ BASIS = {
 HEADER = ["Claim", "Data", "Statistic", "n", "Mean", "95 % interval", "p", "Verdict"]
 RULES = """\
 `replications/verdicts.py` computes every verdict from the records of the runs; none is written by hand. The settings of
-a table share their seeds, so differences are paired. Intervals are Student's t at 95 %, and p is two-sided.
+a table share their seeds, so differences are paired. Intervals are Student's t at 95 %, and p is two-sided. If a
+benchmark has several tables, of other sizes, lengths or hardware, they are never mixed, and one judges: with all
+settings and at least 3 seeds before others; among these full size and length first, then more epochs, then more seeds.
 **Best, fastest, worst:** the claimed setting minus its best rival: reproduced if ahead with p < 0.05, not reproduced if
 behind with p < 0.05, otherwise within noise. Settings that the claim calls tied are not rivals, but must not be ahead
 with p < 0.05. **Thresholds:** the same for the mean against the threshold: passing it needs p < 0.05, which is stricter
@@ -105,8 +107,13 @@ def tables(collected: Collected) -> str:
 
 def shown(table: Table) -> list[str]:
     rows = list(table.rows.values())
-    remarks = " ".join(table.benchmark.remarks(rows, table.epochs)[1:])
-    return [f"### {table.label}", markdown(cells(rows, table.benchmark.published)), remarks]
+    published = table.benchmark.published
+    compared = comparison(rows, published) if table.full else ""
+    remarks = [*table.benchmark.remarks(rows, table.epochs)[1:], compared]
+    lines = cells(rows, published, compared=bool(compared))
+    drawings = [table.folder / name for name in table.benchmark.drawings if (table.folder / name).exists()]
+    pictures = [f"![{table.label}]({path.relative_to(table.folder.parents[1]).as_posix()})" for path in drawings]
+    return [f"### {table.label}", markdown(lines), *pictures, " ".join(filter(None, remarks))]
 
 
 def replaced(page: str, name: str, content: str) -> str:

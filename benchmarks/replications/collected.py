@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from lrsched import Run
 
+from .. import machine
 from ..commands import BenchmarkError
 from . import cifar10, digits, images, mnist
 from .benchmark import WRITTEN, Benchmark
 from .datasets import size
 from .settings import Setting
+from .stats import FEWEST
 from .table_rows import Heading, Row, length, summary
 from .verdicts import Judgement
 
@@ -36,6 +40,7 @@ class Table:
     data: str
     epochs: int
     rows: dict[str, Row]
+    names_hardware: bool = False  # in the label, which another table would share otherwise
 
     @property
     def base(self) -> str:
@@ -50,7 +55,31 @@ class Table:
             parts.append("stand-in for MNIST")
         if self.base != self.benchmark.name:
             parts.append("as written")
+        if self.names_hardware:
+            parts.append(f"on {self.hardware}")
         return ", ".join(parts)
+
+    @property
+    def hardware(self) -> str:
+        """The accelerators that trained the runs, or the processors if there were none."""
+        found = {machine.hardware_of(run.note) for row in self.rows.values() for run in row.runs}
+        return " and ".join(sorted({re.split("[;,]", name)[0] for name in found}))
+
+    @property
+    def runs(self) -> int:
+        return sum(len(row.runs) for row in self.rows.values())
+
+    @property
+    def full(self) -> bool:
+        """Whether the runs had all the data and at least the published length."""
+        return size(self.data) == self.data and self.epochs >= self.benchmark.published_epochs
+
+    def rank(self, settings: Sequence[str]) -> tuple[bool, bool, int, int]:
+        """Return how well claims about some settings can be judged here: the greatest of several tables judges."""
+        if not self.rows.keys() >= set(settings):
+            return False, self.full, self.epochs, 0
+        seeds = len(self.accuracies(settings)[settings[0]])
+        return seeds >= FEWEST, self.full, self.epochs, seeds
 
     def accuracies(self, names: Sequence[str]) -> dict[str, list[float]]:
         """Return the accuracies of settings, for the seeds that all of them have."""
@@ -80,6 +109,13 @@ class Collected:
         """The benchmarks that were run; as run and as written count separately."""
         return {table.benchmark.name for table in self.tables} | set(self.studies)
 
+    def judging(self, settings: Sequence[str]) -> list[Table]:
+        """Return the table of each benchmark that judges claims about some settings."""
+        by_name: dict[str, list[Table]] = {}
+        for table in self.tables:
+            by_name.setdefault(table.benchmark.name, []).append(table)
+        return [max(found, key=lambda table: table.rank(settings)) for found in by_name.values()]
+
 
 Found = list[tuple[str, Judgement]]  # the data, and the judgement of the claim on them
 
@@ -93,7 +129,7 @@ class Answer:
 
 
 def collect(results: Path) -> Collected:
-    """Read a folder of results. The tables are in the benchmarks' order, the longest first."""
+    """Read a folder of results. Tables are in the benchmarks' order; more epochs, then more runs come first."""
     tables: list[Table] = []
     studies: dict[str, list[Any]] = {}
     for path in sorted(results.glob("*/runs.jsonl")):
@@ -107,8 +143,9 @@ def collect(results: Path) -> Collected:
     for path in sorted(results.glob("*/range_noise.json")):
         studies.setdefault("range_noise", []).append(_bumps(path))
     order = [*BENCHMARKS]
-    tables.sort(key=lambda table: (order.index(table.benchmark.name), -table.epochs, table.data))
-    return Collected(tables, studies)
+    tables.sort(key=lambda table: (order.index(table.benchmark.name), -table.epochs, table.data, -table.runs))
+    labels = Counter(table.label for table in tables)
+    return Collected([replace(table, names_hardware=labels[table.label] > 1) for table in tables], studies)
 
 
 def records(path: Path) -> list[dict[str, Any]]:

@@ -108,13 +108,13 @@ def all_within(values: Values, pairs: Sequence[tuple[str, str]]) -> Judgement:
 
 
 def much_and_little(collected: Collected) -> Found:
-    """Judge A6 on each table, then on both datasets together, as run and as written."""
+    """Judge A6 on one table of each benchmark, then on both datasets together, as run and as written."""
     found = on(MNIST + CIFAR, FOURTEEN, improves).judge(collected)
-    complete = [table for table in collected.tables if table.rows.keys() >= set(FOURTEEN)]
+    complete = [table for table in collected.judging(FOURTEEN) if table.rows.keys() >= set(FOURTEEN)]
     for written in (False, True):
         names = [name + WRITTEN if written else name for name in ("cifar10", "mnist")]
-        longest = [next((table for table in complete if table.benchmark.name == name), None) for name in names]
-        both = [table for table in longest if table is not None]
+        pair = [next((table for table in complete if table.benchmark.name == name), None) for name in names]
+        both = [table for table in pair if table is not None]
         if len(both) == len(names):
             weaker = weakest([improves(table) for table in both])
             label = "; ".join(table.label for table in both)
@@ -123,7 +123,7 @@ def much_and_little(collected: Collected) -> Found:
 
 
 def on(benchmarks: tuple[str, ...], settings: Sequence[str], judge: Judge) -> Answer:
-    """Return how to judge a claim about some settings on each table of some benchmarks, as run and as written.
+    """Return how to judge a claim about some settings on one table of each benchmark, as run and as written.
 
     If a table lacks runs of some of the settings, the claim is not judged on it; if its benchmark does not have
     the settings, the table is skipped.
@@ -131,7 +131,7 @@ def on(benchmarks: tuple[str, ...], settings: Sequence[str], judge: Judge) -> An
 
     def judged(collected: Collected) -> Found:
         found = []
-        for table in collected.tables:
+        for table in collected.judging(settings):
             if table.base in benchmarks and table.benchmark.settings.keys() >= set(settings):
                 absent = sum(name not in table.rows for name in settings)
                 found.append((table.label, missing(absent, len(settings)) if absent else judge(table)))

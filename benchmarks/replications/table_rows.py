@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import math
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -61,11 +63,14 @@ def summary(name: str, setting: Setting | Heading, runs: list[Run], columns: Col
     return Row(name, setting, runs, accuracies, convergences, mean_interval(accuracies), mean_interval(convergences))
 
 
-def cells(rows: list[Row], published: Mapping[str, Published]) -> list[list[str]]:
-    """Return the table's header and lines; as in print, only the first line of a method names it."""
+def cells(rows: list[Row], published: Mapping[str, Published], compared: bool = False) -> list[list[str]]:
+    """Return the table's header and lines; as in print, only the first line of a method names it.
+
+    `compared` adds where the published figures lie, for tables of the published size and length.
+    """
     lines = [["Method", "", "Accuracy", "Convergence", "n", "Stuck"]]
     if published:
-        lines[0] += ["Published", "conv."]
+        lines[0] += ["Published", "within", "conv.", "within"] if compared else ["Published", "conv."]
     previous = ""
     for row in rows:
         method = "" if row.setting.method == previous else row.setting.method
@@ -73,9 +78,44 @@ def cells(rows: list[Row], published: Mapping[str, Published]) -> list[list[str]
         counts = [str(len(row.runs)), str(row.stuck)]
         lines.append([method, row.setting.row, row.accuracy.text(4), row.convergence.text(1), *counts])
         if published:
-            theirs = published.get(row.name)
-            lines[-1] += [f"{theirs.accuracy:.5g}", str(theirs.convergence)] if theirs else ["", ""]
+            lines[-1] += _published(row, published.get(row.name), compared)
     return lines
+
+
+def _published(row: Row, theirs: Published | None, compared: bool) -> list[str]:
+    if theirs is None:
+        return [""] * (4 if compared else 2)
+    accuracy, convergence = f"{theirs.accuracy:.5g}", str(theirs.convergence)
+    if not compared:
+        return [accuracy, convergence]
+    return [accuracy, within(row.accuracy, theirs.accuracy), convergence, within(row.convergence, theirs.convergence)]
+
+
+def within(ours: Mean, theirs: float) -> str:
+    """Return "mean" if their one run lies in our mean's interval, "run" if in that of one more run, otherwise "no"."""
+    if math.isnan(ours.half):
+        return "–"
+    if ours.low <= theirs <= ours.high:
+        return "mean"
+    return "run" if abs(theirs - ours.mean) <= ours.half * math.sqrt(ours.n + 1) else "no"
+
+
+def comparison(rows: list[Row], published: Mapping[str, Published]) -> str:
+    """Return the sentences that explain the columns "within" and count their entries; "" if there is no interval."""
+    pairs = [(row, published[row.name]) for row in rows if row.name in published and row.accuracy.n >= FEWEST]
+    if not pairs:
+        return ""
+    accuracy = Counter(within(row.accuracy, theirs.accuracy) for row, theirs in pairs)
+    convergence = Counter(within(row.convergence, theirs.convergence) for row, theirs in pairs)
+    counts = [
+        f"{what} {n['mean']}, {n['run']}, {n['no']}"
+        for what, n in (("accuracy", accuracy), ("convergence", convergence))
+    ]
+    return (
+        "Within: the published figure, from one run, lies in the 95 % interval of our mean (mean), only in the "
+        "wider 95 % interval of one more run, ± half × √(n + 1) (run), or outside both (no). "
+        f"Rows with mean, run, no: {'; '.join(counts)}."
+    )
 
 
 def length(epochs: int, published: int) -> str:

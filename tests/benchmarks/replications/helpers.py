@@ -25,12 +25,12 @@ def series(final, settled):
     return [final - 0.1] * (settled + 1) + [final] * (49 - settled)
 
 
-def put(results, benchmark, accuracies, epochs=50):
+def put(results, benchmark, accuracies, epochs=50, limit="", note="an abacus"):
     """Write a table's results: for each setting and seed, the accuracies by epoch."""
-    data = DATA[benchmark.removesuffix("-as-written")]
+    data = DATA[benchmark.removesuffix("-as-written")] + limit
     config = {"epochs": epochs, "key": {"benchmark": benchmark, "data": data}}
     runs = [
-        Run(name, seed, metrics={"accuracy": values}, final={"unlearned": 0}, note="an abacus", finished=True)
+        Run(name, seed, metrics={"accuracy": values}, final={"unlearned": 0}, note=note, finished=True)
         for name, seeds in accuracies.items()
         for seed, values in enumerate(seeds)
     ]

@@ -11,7 +11,7 @@ from benchmarks.__main__ import main
 from benchmarks.commands import BenchmarkError
 from benchmarks.replications import claims, images, table
 from benchmarks.replications.collected import BENCHMARKS, STAND_IN, collect
-from benchmarks.replications.verdicts import NOISE, REPRODUCED
+from benchmarks.replications.verdicts import NOISE, NOT, REPRODUCED
 
 from .helpers import judge, levels, put
 
@@ -83,7 +83,7 @@ def test_the_command_prints_and_writes_every_claim(tmp_path, capsys):
     assert "    → reproduced\n" in printed
     assert "accuracy: seq4-cutoff − sgd; n 3, mean 0.0500, 95 % interval 0.0500 … 0.0500, p < 0.0001" in printed
     assert page.split("\n\n", 1)[1] in readme
-    assert "| By cutoff | seq1 | 0.9000 ± 0.0025 | 20.0 ± 0.0 | 3 | 0 | 0.9829 | 32 |" in readme
+    assert "| By cutoff | seq1 | 0.9000 ± 0.0025 | 20.0 ± 0.0 | 3 | 0 | 0.9829 | no | 32 | no |" in readme
     assert readme.startswith("# A\n<!-- tables: begin -->\n### MNIST, 50 epochs\n")
     assert "old table" not in readme
     assert readme.endswith("<!-- claims: end -->\nC\n")
@@ -101,6 +101,14 @@ def test_what_cannot_be_read_is_named(tmp_path):
         collect(tmp_path)
     with pytest.raises(BenchmarkError, match=r"README.md must have <!-- claims: begin --> and .* exactly once"):
         claims.replaced("a page", "claims", "")
+
+
+def test_a_table_shows_its_curves_if_they_were_drawn(tmp_path):
+    put(tmp_path / "results", "mnist", levels())
+    (found,) = collect(tmp_path / "results").tables
+    assert len(claims.shown(found)) == 3
+    (found.folder / "curves.png").touch()
+    assert claims.shown(found)[2] == "![MNIST, 50 epochs](results/mnist-50/curves.png)"
 
 
 def test_shorter_runs_of_resnet_say_how_its_batch_norm_differs(tmp_path):
@@ -121,6 +129,38 @@ def test_every_claim_has_an_answer():
     names = [f"{letter}{i}" for letter, count in letters.items() for i in range(1, count + 1)]
     assert [name for name in claims.CLAIMS if "," not in name] == names
     assert STAND_IN in BENCHMARKS
+
+
+def test_the_headline_agrees_with_the_verdicts():
+    collected = collect(claims.RESULTS)
+    verdicts = {
+        name: {line[-1] for line in claims.judged(name, collected) if "stand-in" not in line[0]}
+        for name in claims.CLAIMS
+        if "," not in name
+    }
+    assert len(verdicts) == 19
+    by_verdict = {found: [name for name in verdicts if verdicts[name] == {found}] for found in (REPRODUCED, NOISE, NOT)}
+    assert by_verdict == {
+        REPRODUCED: ["A5", "A6", "C2", "C3", "C4", "C5", "E1"],
+        NOISE: ["A1", "A2", "A3", "A4", "B1", "B3"],
+        NOT: ["B4", "C1", "C7"],
+    }
+    assert verdicts["A7"] == {REPRODUCED, NOISE}
+    assert verdicts["B2"] == {f"{NOT} (in kind: other pictures)"}
+    assert claims.judged("C6", collected)[-1][-1] == NOT
+    readme = (PAGES / "README.md").read_text()
+    assert (
+        "**Of 19 published claims about learning rates, seven are reproduced here** (A5, A6, C2 to C5 and E1)" in readme
+    )
+    assert "A1 to A4, B1 and B3 are within noise. B2, B4, C1 and C7 are not reproduced, nor is C6" in readme
+    counts = {table.folder.name: claims.shown(table)[-1] for table in collected.tables}
+    assert "Rows with mean, run, no: accuracy 14, 0, 0;" in counts["mnist-gpu"]
+    assert "Rows with mean, run, no: accuracy 0, 4, 10;" in counts["cifar10"]
+    (full,) = (table for table in collected.tables if table.folder.name == "cifar10")
+    *well, a, _, c = sorted(
+        theirs.accuracy - full.rows[name].accuracy.mean for name, theirs in full.benchmark.published.items()
+    )
+    assert f"{min(well):.3f} to {max(well):.3f} higher in {len(well)} rows, and {a:.2f} to {c:.2f} higher in" in readme
 
 
 def test_the_pages_agree_with_the_results():

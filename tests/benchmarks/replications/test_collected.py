@@ -85,3 +85,53 @@ def test_a_users_picture_is_the_last_row(tmp_path):
     assert (found.rows["fog"].setting.method, found.rows["fog"].setting.row) == ("Picture", "fog")
     assert judge("B2", tmp_path)[0][1] == "accuracy: fog − cyclic"
     assert main(["claims", "--results", str(tmp_path)]) == 0
+
+
+def test_tables_from_different_hardware_are_both_shown_and_never_mixed(tmp_path):
+    put(tmp_path / "cpu", "mnist", levels(), note="an abacus, 2 cores; commit 1")
+    put(tmp_path / "gpu", "mnist", levels(seeds=(0, 0, 0, 0)), note="a loom; an abacus, 2 cores; commit 2")
+    for name in ("cpu", "gpu"):
+        (tmp_path / name / "mnist-50").rename(tmp_path / f"mnist-{name}")
+    found = collect(tmp_path)
+    assert [table.label for table in found.tables] == ["MNIST, 50 epochs, on a loom", "MNIST, 50 epochs, on an abacus"]
+    assert [{len(row.runs) for row in table.rows.values()} for table in found.tables] == [{4}, {3}]
+    assert [line[0] for line in judge("A2", tmp_path)] == ["MNIST, 50 epochs, on a loom"]
+
+
+def test_a_table_names_all_hardware_that_trained_it(tmp_path):
+    put(tmp_path, "mnist", {"sgd": [[0.9] * 50]}, note="an abacus, 2 cores; commit 1")
+    path = next(tmp_path.glob("*/runs.jsonl"))
+    line = path.read_text()
+    path.write_text(line + line.replace("abacus", "astrolabe").replace('"seed": 0', '"seed": 1'))
+    (found,) = collect(tmp_path).tables
+    assert found.hardware == "an abacus and an astrolabe"
+    assert found.label == "MNIST, 50 epochs"  # no other table has this label
+
+
+def label_of_judge(folder, *tables):
+    """Write tables of CIFAR-10, and return the label of the one that judges A4."""
+    for i, options in enumerate(tables):
+        settings = {"accuracies": levels("cifar10"), "epochs": 25, **options}
+        put(folder / "one", "cifar10", **settings)
+        next((folder / "one").iterdir()).rename(folder / f"cifar10-{i}")
+    ((label, _, _),) = judge("A4", folder)
+    return label
+
+
+REDUCED = {"limit": ", 5000 images"}
+
+
+@pytest.mark.parametrize("order", [1, -1])
+@pytest.mark.parametrize(
+    ("better", "worse"),
+    [
+        ({}, {**REDUCED, "accuracies": levels("cifar10", seeds=(0, 0, 0, 0))}),  # full size
+        ({}, {"epochs": 24, "accuracies": levels("cifar10", seeds=(0, 0, 0, 0))}),  # full length
+        (REDUCED, {"accuracies": levels("cifar10", seeds=(0, 0))}),  # enough seeds to judge
+        (REDUCED, {"accuracies": {"sgd": levels("cifar10")["sgd"]}}),  # all settings
+    ],
+)
+def test_the_fullest_table_that_can_be_judged_judges(tmp_path, better, worse, order):
+    label = label_of_judge(tmp_path, *[better, worse][::order])
+    assert ("reduced size" in label) == (better == REDUCED)
+    assert "reduced length" not in label
