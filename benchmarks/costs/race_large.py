@@ -92,10 +92,11 @@ def _turned(images: Tensor) -> Tensor:
 
 
 def _parts(split: Split, valid: int, prepare: Callable[[Tensor], Tensor], device: torch.device) -> tuple[Split, Split]:
-    """Return all but the last `valid` images for training, and those."""
-    images = prepare(split.images)
-    first, last = (slice(None, -valid), slice(-valid, None))
-    return Split(images[first], split.labels[first]).to(device), Split(images[last], split.labels[last]).to(device)
+    """Return the images for training, and `valid` of them for validation, spread evenly: files may be sorted by class."""
+    images, labels = prepare(split.images), split.labels
+    held = torch.zeros(len(labels), dtype=torch.bool)
+    held[torch.arange(valid) * len(labels) // valid] = True
+    return Split(images[~held], labels[~held]).to(device), Split(images[held], labels[held]).to(device)
 
 
 def _pictures(

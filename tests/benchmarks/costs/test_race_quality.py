@@ -9,11 +9,12 @@ from benchmarks.__main__ import main
 from benchmarks.costs import race_quality
 from benchmarks.costs.race_figures import FOLLOWED_NAMES, TUNED, Figure, TaskFigures, geometric, ranks, task_figures
 from benchmarks.costs.race_grid import CONSTANT, COSINE, GRID, LINEAR, REDUCE, Member, failed, recipe, trained
-from benchmarks.costs.race_large import BLOCKS, CONTEXT, SYMBOLS, WIDTH, Transformer
+from benchmarks.costs.race_large import BLOCKS, CONTEXT, SYMBOLS, WIDTH, Transformer, _parts
 from benchmarks.costs.race_methods import DEFAULT, FREE, RACE, TENFOLD, finished, one_by_one, race_cost
 from benchmarks.costs.race_problems import FACTORS, TINY, tiny_problem
 from benchmarks.costs.race_report import broken, claims
 from benchmarks.files import Records
+from benchmarks.replications.datasets import Split
 
 PLANE, CLASSES = "linear-plane-sgd16", "linear-classes-sgd32"
 
@@ -235,3 +236,12 @@ def test_the_transformer_does_not_see_what_follows():
         same, changed = model(text), model(other)
     assert torch.allclose(same[0, :100], changed[0, :100], atol=1e-5)
     assert not torch.allclose(same[0, 100:], changed[0, 100:], atol=1e-5)
+
+
+def test_images_are_held_out_evenly_from_files_sorted_by_class():
+    labels = torch.arange(5).repeat_interleave(20)
+    images = torch.arange(100.0)[:, None]
+    train, valid = _parts(Split(images, labels), 10, lambda pictures: pictures, torch.device("cpu"))
+    assert valid.labels.tolist() == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
+    assert train.labels.bincount().tolist() == [18] * 5
+    assert sorted([*train.images.flatten().tolist(), *valid.images.flatten().tolist()]) == images.flatten().tolist()
