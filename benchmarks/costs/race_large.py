@@ -92,7 +92,7 @@ def _turned(images: Tensor) -> Tensor:
 
 
 def _parts(split: Split, valid: int, prepare: Callable[[Tensor], Tensor], device: torch.device) -> tuple[Split, Split]:
-    """Return the images for training, and `valid` of them for validation, spread evenly: files may be sorted by class."""
+    """Return the images for training, and `valid` of them for validation, spread evenly: a file may be sorted."""
     images, labels = prepare(split.images), split.labels
     held = torch.zeros(len(labels), dtype=torch.bool)
     held[torch.arange(valid) * len(labels) // valid] = True
