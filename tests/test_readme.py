@@ -294,7 +294,8 @@ def test_the_costs_of_a_step_are_those_measured():
     others = [round(cost["ratio"], 2) for cost in costs if cost not in plateau]
     assert f"takes {min(others):.2f} to {max(others):.2f} of the time" in README
     floats = {cost["groups"]: cost["ratio"] for cost in plateau if cost["lrs"] == "float"}
-    assert {round(cost["ours"]) for cost in plateau} <= {6, 7, 8}
+    assert {round(cost["ours"]) for cost in plateau} == {6}
+    assert "takes about 6 µs for any number" in " ".join(README.split())
     said = f"{floats[1]:.1f} times as long as `ReduceLROnPlateau` with one group, {floats[1000]:.2f} times as long"
     assert said in " ".join(README.split())
 
