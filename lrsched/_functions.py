@@ -122,6 +122,17 @@ def _explanation(error: Exception) -> str:
     return f"loss_fn failed at its first call with {type(error).__name__}: {error}\n{_HINT}"
 
 
+def made_optimizer(make_optimizer: MakeOptimizer, model: nn.Module) -> Optimizer:
+    """Return the user's optimizer of a model's parameters. Raises ValueError if there is nothing to train."""
+    parameters = list(model.parameters())
+    if not any(parameter.requires_grad for parameter in parameters):
+        raise ValueError("model has no trainable parameters")
+    optimizer = make_optimizer(parameters)
+    if not isinstance(optimizer, Optimizer):
+        refuse("make_optimizer", "a function that returns an Optimizer", optimizer)
+    return optimizer
+
+
 def backward(model: Any, loss_fn: LossFn, batch: Any, scale: Callable[[Tensor], Tensor] | None = None) -> Tensor:
     """Add the gradients of a batch's loss, scaled if `scale` is given. Return the loss, detached and unscaled."""
     return attached_backward(model, loss_fn, batch, scale).detach()

@@ -5,7 +5,16 @@ import pytest
 import torch
 from torch import nn
 
-from lrsched._functions import as_loss_fn, backward, described, modes_kept, module_of, scalar, supervised
+from lrsched._functions import (
+    as_loss_fn,
+    backward,
+    described,
+    made_optimizer,
+    modes_kept,
+    module_of,
+    scalar,
+    supervised,
+)
 
 BATCH = torch.tensor([[1.0, 2.0]])
 
@@ -179,3 +188,17 @@ def test_errors_of_a_users_own_class_and_later_errors_are_not_changed():
     with pytest.raises(TypeError) as caught:
         loss_fn(None, None)
     assert caught.value.args == ("late",)
+
+
+def test_an_optimizer_is_made_of_the_models_parameters():
+    model = torch.nn.Linear(2, 1)
+    optimizer = made_optimizer(lambda params: torch.optim.SGD(params, lr=0.1), model)
+    assert optimizer.param_groups[0]["params"] == list(model.parameters())
+
+
+def test_what_cannot_be_trained_is_refused():
+    model = torch.nn.Linear(2, 1)
+    with pytest.raises(TypeError, match=r"^make_optimizer must be a function that returns an Optimizer, got None"):
+        made_optimizer(lambda params: None, model)
+    with pytest.raises(ValueError, match=r"^model has no trainable parameters$"):
+        made_optimizer(lambda params: torch.optim.SGD(params, lr=0.1), model.requires_grad_(False))

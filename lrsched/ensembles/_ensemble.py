@@ -146,7 +146,7 @@ class Ensemble:
     def start_average(self) -> None:
         """Start a new running mean of each member's weights, over the weights after each step from now on.
 
-        A mean over the last part of a training stands for a decay of the learning rate; `averaged()` uses it.
+        A mean over the last part of a training imitates a decayed learning rate; `averaged()` uses it.
         """
         self._averaged = 0
         self._mean = {name: value.detach().clone() for name, value in self._parameters.items() if value.requires_grad}

@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 
-from .._functions import Callback, LossFn, MakeOptimizer, as_loss_fn, modes_kept, module_of
+from .._functions import Callback, LossFn, MakeOptimizer, as_loss_fn, made_optimizer, modes_kept, module_of
 from ..ensembles._ensemble import Vectorize
 from ..ensembles._equivalence import obstacle, unprofitable
 from ..schedulers._groups import read, write
@@ -38,7 +38,6 @@ from ._race_result import Race, Retreat
 from ._race_spread import spread
 from ._race_verdict import rises_later, verdict
 from ._snapshot import Saved
-from ._sweep import _made
 from ._undo import RANDOM
 
 _FEW = 7  # on a CPU, stacking up to this many members saves at most a tenth of a training, and costs the last bits
@@ -66,18 +65,18 @@ def race(
     """Start a training at several learning rates, drop the worse ones early, and return the winner to continue with.
 
     Every member trains as the whole training would: from the model's weights, on the same batches with the same random
-    numbers, its rate at step k being lr · sequence(k). After each rung the best `keep` stay. The winner's weights and
+    numbers, with the rate lr · sequence(k) at step k. After each rung the best `keep` stay. The winner's weights and
     buffers become the model's, and its optimizer continues at `position`:
 
         sequence = Warmup(steps // 20) * Linear(steps)
-        start = race(model, make_optimizer, loss_fn, batches, sequence, steps=steps, eval_batches=valid)
+        start = race(model, make_optimizer, loss_fn, loader, sequence, steps=steps, eval_batches=valid)
         scheduler = SequenceLR(start.optimizer, sequence, last_epoch=start.position - 1)
-        for batch in islice(start.batches, steps - start.position):
+        batches = chain(start.batches, chain.from_iterable(repeat(loader)))  # the rest of this pass, then new passes
+        for batch in islice(batches, steps - start.position):
             ...  # your training loop, with scheduler.step() after each optimizer.step()
 
-    By default six members take 1.28 times the optimizer steps of one training. Members that train one after another are
-    exact: the training is, bit for bit, one that had the winner's rate from its first step. Side by side, it is that
-    except for rounding.
+    By default six members take 1.28 times the optimizer steps of one training. If members train one after another, the
+    result is bit for bit that of training at the winner's rate from the start. Side by side, it differs by rounding.
 
     A race is at best as good as a schedule whose rate was tuned, and the length must be known: the best rate depends
     on `steps`. The winner was best after an eighth of the steps, which is a guess about the end. The first rungs may
@@ -108,7 +107,7 @@ def race(
             best; while the sequence rises, it stays with the next lower rates. Before the last rung, while no loss has
             fallen by 1 %, the highest rates stay, as the others may never get going.
         judge: "average" for the loss on `eval_batches` of the mean of the weights since half-way from the last rung,
-            which stands for a decay of the rate; "valid" for the loss on `eval_batches` of the weights; "train" for the
+            which imitates a decayed rate; "valid" for the loss on `eval_batches` of the weights; "train" for the
             mean training loss since half-way from the last rung. With "average" and lrs=None, the last rung takes the
             higher loss of the mean and of the last weights.
         eval_batches: validation batches, evaluated in eval mode at each rung; None only with judge="train".
@@ -123,11 +122,11 @@ def race(
             as for `snapshot`.
         callback: callback(k, lr, loss), called after each rung at step k for each member that was in it; NaN if lost.
 
-    With `torch.distributed`, every rank must make the same call with the same batches. The members are shared out over
+    With `torch.distributed`, every rank must make the same call with the same batches. The members are divided among
     the ranks, and all ranks get the winner; `model` may be in DistributedDataParallel.
 
     Members share the attributes of modules other than parameters and buffers. If an exception is raised, Ctrl-C
-    included, everything is restored that `snapshot` covers; an iterator's batches cannot be.
+    included, everything that `snapshot` covers is restored; batches taken from an iterator are lost.
 
     Raises:
         TypeError, ValueError: if an argument is invalid, before anything is changed.
@@ -160,13 +159,13 @@ def race(
     check_kinds(model, make_optimizer, batches, eval_batches, extra, callback)
     loss_fn = as_loss_fn(loss_fn)
     bare = model.module if isinstance(model, DistributedDataParallel) else model
-    optimizer = _made(make_optimizer, bare)
+    optimizer = made_optimizer(make_optimizer, bare)
     rates, by_position = _rates(optimizer, given, sequence)
     sources, implied = (batches, eval_batches), module_of(loss_fn)
     saved = Saved(model, optimizer, extra, sources=sources, implied=implied, functions=[loss_fn])
     try:
         if eval_batches is not None and hasattr(eval_batches, "__next__"):
-            eval_batches = list(eval_batches)  # each rung goes through it
+            eval_batches = list(eval_batches)  # each rung iterates it
         rising = [rises_later(sequence, mark, steps) for mark in marks] if lrs is None else None
         plan = Plan(rates, by_position, marks, stay, chosen, eval_batches, callback, rising)
         recipe, passes = _recipe(bare, make_optimizer, loss_fn, optimizer, extra), Passes(batches, marks[-1])

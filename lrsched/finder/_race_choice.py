@@ -10,7 +10,7 @@ _EQUAL = 0.05  # losses that differ by less, relative to what the best member ha
 
 
 def best(losses: Mapping[int, float], lrs: Sequence[float], count: int) -> list[int]:
-    """Return the members with the lowest losses; of equal ones, those with the lower learning rates."""
+    """Return the members with the lowest losses; among equals, those with the lower rates."""
     return sorted(losses, key=lambda member: (losses[member], lrs[member]))[:count]
 
 

@@ -26,7 +26,7 @@ def draw_race(
     """Draw the losses of a race over its learning rates, one line per rung; return the axes. `Race.plot` calls this.
 
     `losses` has shape (members, rungs), NaN once a member is out; `labels` are the rungs' steps, such as "16". A cross
-    marks a member at the rung after which it left. The vertical axis leaves out losses that tower above the others.
+    marks a member at the rung after which it left. The vertical axis leaves out losses far above the others.
     """
     order = np.argsort(np.asarray(lrs, dtype=float))
     rates, heights = np.asarray(lrs, dtype=float)[order], np.asarray(losses, dtype=float)[order]

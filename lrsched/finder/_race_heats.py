@@ -219,7 +219,7 @@ class Heats:
         highest = max(self.plan.lrs[member] for member in self.racing)
         random = self.recipe.random_state()
         mask = [member in self.racing for member in self.mine]
-        if not any(mask):  # a rank without members of its own goes on with its best, for its random state
+        if not any(mask):  # a rank without members of its own continues with its best, for its random state
             leader = min(
                 range(len(mask)), key=lambda i: (not math.isfinite(judged[self.mine[i]]), judged[self.mine[i]])
             )

@@ -110,7 +110,7 @@ class Recipe:
         return self.mean_over(batches, lambda batch: scalar(self.loss_fn(self.model, batch))).item()
 
     def mean_over(self, batches: Iterable[Any], losses_of: Callable[[Any], Tensor]) -> Tensor:
-        """Return the mean of losses_of(batch), in eval mode and without gradients; random state is left as it was."""
+        """Return the mean of losses_of(batch), in eval mode and without gradients; random state is restored."""
         rewind = self.random_state()
         with modes_kept(self.model), torch.no_grad():
             self.model.eval()
@@ -283,7 +283,7 @@ class Members:
             unit.start_average()
 
     def eval_losses(self, batches: Iterable[Any], averaged: bool) -> Tensor:
-        """Return the members' mean losses on batches, in eval mode; random state is left as it was."""
+        """Return the members' mean losses on batches, in eval mode; random state is restored."""
         return self._recipe.mean_over(
             batches, lambda batch: torch.cat([unit.evaluate(batch, averaged) for unit in self._units])
         )

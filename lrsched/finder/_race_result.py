@@ -125,7 +125,7 @@ class Race:
         return draw_race(self.lrs, self.losses, [f"{mark}" for mark in self.marks], self.lr, ax=ax)
 
     def _repr_png_(self) -> bytes | None:
-        """Return the picture for notebooks; None, so that they show the print, if matplotlib is missing."""
+        """Return the picture for notebooks; None, so that they show the repr, if matplotlib is missing."""
         try:
             drawing = self.plot()
         except ImportError:

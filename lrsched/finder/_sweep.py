@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
-from torch.optim import Optimizer
 
 from .._check import integer, number, refuse
-from .._functions import Callback, LossFn, MakeOptimizer, as_loss_fn, module_of
+from .._functions import Callback, LossFn, MakeOptimizer, as_loss_fn, made_optimizer, module_of
 from ..ensembles._ensemble import Vectorize, check_vectorize
 from ._group_rates import ratios_to_first
 from ._snapshot import Saved
@@ -104,7 +103,7 @@ def lr_sweep(
     check_vectorize(vectorize)
     _check(model, make_optimizer, loss_fn, batches, eval_batches, callback)
     loss_fn = as_loss_fn(loss_fn)
-    optimizer = _made(make_optimizer, model)
+    optimizer = made_optimizer(make_optimizer, model)
     ratios = ratios_to_first(optimizer, "make_optimizer", "give the first group an lr > 0")
     sources, implied = (batches, eval_batches), module_of(loss_fn)
     saved = Saved(model, optimizer, extra, sources=sources, implied=implied, functions=[loss_fn])
@@ -128,16 +127,6 @@ def lr_sweep(
         finally:
             saved.close()
     return Sweep(rates, marks, losses, "one after another" if trials.reason else "side by side", trials.reason)
-
-
-def _made(make_optimizer: MakeOptimizer, model: nn.Module) -> Optimizer:
-    parameters = list(model.parameters())
-    if not any(parameter.requires_grad for parameter in parameters):
-        raise ValueError("model has no trainable parameters")
-    optimizer = make_optimizer(parameters)
-    if not isinstance(optimizer, Optimizer):
-        refuse("make_optimizer", "a function that returns an Optimizer", optimizer)
-    return optimizer
 
 
 def _check_batches(training: Replayed, evaluation: Replayed | None, count: int) -> None:
