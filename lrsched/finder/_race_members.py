@@ -21,10 +21,11 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from .._functions import LossFn, MakeOptimizer, modes_kept, scalar
+from .._owned import undo_random
 from ..ensembles._ensemble import Ensemble
 from ..schedulers._groups import write
 from ._steps import TrainingSteps
-from ._undo import Undo, undo_global_random, undo_random
+from ._undo import Undo, undo_global_random
 
 Array = NDArray[np.float64]
 
