@@ -42,7 +42,7 @@ def compare(
     valid: Data,
     *,
     epochs: int,
-    batch_size: int,
+    batch_size: int | None = None,
     seeds: int | Sequence[int] = 5,
     metric_fn: MetricFn | None = None,
     metric_average: MetricAverage = "samples",
@@ -50,6 +50,7 @@ def compare(
     stop: StopFn | None = None,
     device: torch.device | str | None = None,
     vectorize: Vectorize = "auto",
+    record: bool = True,
     out: str | PathLike[str] | None = None,
     key: object = None,
     note: str = "",
@@ -122,7 +123,8 @@ def compare(
     check_settings(settings)
     check_functions(model_fn, loss_fn, metric_fn=metric_fn, final_fn=final_fn, stop=stop, callback=callback)
     check_options(metric_average, vectorize, key, note)
-    epochs, batch_size = integer("epochs", epochs, low=1), integer("batch_size", batch_size, low=1)
+    epochs = integer("epochs", epochs, low=1)
+    batch_size = None if batch_size is None else integer("batch_size", batch_size, low=1)
     pairs = [(name, seed) for seed in checked_seeds(seeds) for name in settings]
     path = checked_path(out)
     train_batches, valid_batches = as_batches("train", train, batch_size), as_batches("valid", valid, batch_size)
@@ -132,7 +134,7 @@ def compare(
         place = checked_device(device, model)
         data = train_batches.to(place), valid_batches.to(place)
         functions = model_fn, as_loss_fn(loss_fn), metric_fn, metric_average, final_fn, stop
-        task = Task(*functions, *data, batch_size, epochs, place, note)
+        task = Task(*functions, *data, batch_size, epochs, place, note, pairs[0][1], record)
         file = _run(task, settings, model.to(place), vectorize, pairs, path, key, callback or _ignore)
     order = {name: i for i, name in enumerate(settings)}
     return Report([file.runs[pair] for pair in sorted(pairs, key=lambda pair: (order[pair[0]], pair[1]))])

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 
 from .._functions import backward
-from ._batches import sample_count
 from ._cohort import Cohort
 from ._member import Member
+from ._nests import sample_count
 from ._task import average
 
 
@@ -31,8 +31,6 @@ class OneByOne(Cohort):
             optimizer.step()
             member.end_batch()
             losses.append(loss)
-        if not losses:
-            raise ValueError("train must have at least one batch, got none")
         return average(losses, [1] * len(losses))[0]
 
     @torch.no_grad()
