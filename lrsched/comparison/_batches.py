@@ -95,7 +95,7 @@ class SourceBatches:
         Raises UnequalBatchesError if the batches of different seeds cannot be stacked.
         """
         numbers = [_number(generator) for generator in generators]
-        passes = {number: self._pass(number) for number in numbers}
+        passes = self._passes(numbers)
         with ExitStack() as stack:
             for each in passes.values():
                 stack.enter_context(closing(each))
@@ -125,14 +125,19 @@ class SourceBatches:
         return self._started[1]
 
     def _pass(self, number: int) -> Pass:
-        """Return a pass; one that a trial has begun is continued if it has this number, and ended otherwise."""
+        return self._passes([number])[number]
+
+    def _passes(self, numbers: list[int]) -> dict[int, Pass]:
+        """Return passes by number. One that a trial has begun is continued if it is among them, or else ended."""
+        passes = {number: self._batches(number) for number in numbers}
         started, self._started = self._started, None
-        if started is None:
-            return self._batches(number)
-        if started[0] == number:
-            return _with_first(*started[1:])
-        started[2].close()
-        return self._batches(number)
+        if started is not None:
+            number, first, others = started
+            if number in passes:
+                passes[number] = _with_first(first, others)
+            else:
+                others.close()
+        return passes
 
     def _batches(self, number: int) -> Pass:
         apart = Apart(number, self._generators, self._device)
