@@ -36,7 +36,7 @@ class SideBySide(Cohort):
 
     def __init__(self, task: Task, profiles: Mapping[str, Profile], pairs: list[Pair], reason: str) -> None:
         super().__init__(task, profiles, pairs, reason)
-        self._profiles, self._reason = profiles, reason
+        self._profiles = profiles
         self._ensemble = self._new_ensemble()
         self._check_options(self.members)
         torch.manual_seed(pairs[0][1])
@@ -75,6 +75,9 @@ class SideBySide(Cohort):
         ]
         return self.task.averages(measured, len(members))
 
+    def unrecorded(self, member: Member) -> str | None:
+        return self._ensemble.unrecorded
+
     def end_epoch(self, members: list[Member]) -> None:
         """If members are done, copy the weights back into the models and drop these members from the ensemble."""
         self._check_options(members)
@@ -83,9 +86,6 @@ class SideBySide(Cohort):
             self._write_back(members)
         if any(done) and not all(done):
             self._ensemble.keep([not each for each in done])
-        if self.task.device.type == "cuda":
-            for member in members:
-                member.run.reason = f"{self._reason}; {self._ensemble.unrecorded or 'recorded as CUDA graphs'}"
 
     def state_dict(self) -> dict[str, Any]:
         self._write_back(self.active)

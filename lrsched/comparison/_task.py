@@ -40,9 +40,13 @@ class Task:
     record: bool = True
 
     @property
+    def on_gpu(self) -> bool:
+        return self.device.type == "cuda"
+
+    @property
     def records(self) -> bool:
         """Whether passes are recorded as CUDA graphs."""
-        return self.record and self.device.type == "cuda"
+        return self.record and self.on_gpu
 
     def configuration(self, model: nn.Module, key: object) -> dict[str, Any]:
         """Return everything that determines the result of a run, except its setting and seed.
