@@ -105,7 +105,7 @@ def test_a_lone_run_is_recorded_on_a_gpu(device, monkeypatch):
     plain, recorded = both(device, monkeypatch)
     assert {run.reason for run in plain} == {"vectorize=False; record=False"}
     assert {run.reason for run in recorded} == {"vectorize=False; recorded as CUDA graphs"}
-    # Batches of 9, 9, 9, 9 and 4 rows: 24 and 6 of each in 6 epochs, for training and for validation, in each of 6 runs.
+    # Each of 6 runs has 24 batches of 9 rows in 6 epochs, and 6 of 4 rows, for training and for validation.
     assert len(launches) == 6 * 2 * (24 - WARM_UP + 6 - WARM_UP)
     for one, other in zip(plain, recorded, strict=True):
         assert other.lrs == one.lrs
