@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 import textwrap
+from collections.abc import Mapping
 from pathlib import Path
 
 from ..commands import BenchmarkError, option_parser
 from ..files import write
 from ..text_tables import markdown
-from . import study_claims, table_claims
+from . import schedule_page, study_claims, table_claims
 from .collected import BENCHMARKS, STAND_IN, Collected, Table, collect
 from .table_rows import cells, comparison
 
@@ -121,8 +122,17 @@ def replaced(page: str, name: str, content: str) -> str:
     begin, end = f"<!-- {name}: begin -->\n", f"<!-- {name}: end -->"
     found, count = re.subn(f"{begin}.*?{end}", lambda match: f"{begin}{content}{end}", page, flags=re.DOTALL)
     if count != 1:
-        raise BenchmarkError(f"README.md must have <!-- {name}: begin --> and <!-- {name}: end --> exactly once")
+        raise BenchmarkError(f"the page must have <!-- {name}: begin --> and <!-- {name}: end --> exactly once")
     return found
+
+
+def rewrite(path: Path, blocks: Mapping[str, str]) -> None:
+    """Replace the blocks of a page, if it exists."""
+    if path.exists():
+        page = path.read_text()
+        for name, content in blocks.items():
+            page = replaced(page, name, content)
+        write(path, page)
 
 
 def main(argv: list[str]) -> int:
@@ -132,8 +142,9 @@ def main(argv: list[str]) -> int:
         type=Path,
         default=RESULTS,
         metavar="DIR",
-        help="folder with a folder of results per benchmark; claims.md is written into it, and the tables and "
-        "claims into the README.md beside it, if there is one (default: %(default)s)",
+        help="folder with a folder of results per benchmark; claims.md is written into it, the tables and claims into "
+        "../README.md, and the tables of rules into ../../docs/which_schedule.md, if there are such pages "
+        "(default: %(default)s)",
     )
     options = parser.parse_args(argv)
     if not options.results.is_dir():
@@ -141,8 +152,11 @@ def main(argv: list[str]) -> int:
     collected = collect(options.results)
     print(as_text(collected))
     write(options.results / "claims.md", f"# Verdicts on the published claims\n\n{claims(collected)}")
-    readme = options.results.parent / "README.md"
-    if readme.exists():
-        page = replaced(readme.read_text(), "tables", tables(collected))
-        write(readme, replaced(page, "claims", claims(collected)))
+    results = options.results.resolve()
+    rewrite(results.parent / "README.md", {"tables": tables(collected), "claims": claims(collected)})
+    advice = results.parents[1] / "docs" / "which_schedule.md"
+    tables_drawn = schedule_page.drawn(collected)
+    if advice.exists() and tables_drawn:
+        rewrite(advice, schedule_page.blocks(collected, results))
+        write(advice.with_suffix(".png"), schedule_page.picture(tables_drawn))
     return 0

@@ -99,7 +99,7 @@ def test_what_cannot_be_read_is_named(tmp_path):
     (tmp_path / "mnist" / "runs.jsonl").write_text(json.dumps(run) + "\n")
     with pytest.raises(BenchmarkError, match=r"has a run of an unknown benchmark or setting: KeyError\('mnst'\)"):
         collect(tmp_path)
-    with pytest.raises(BenchmarkError, match=r"README.md must have <!-- claims: begin --> and .* exactly once"):
+    with pytest.raises(BenchmarkError, match=r"the page must have <!-- claims: begin --> and .* exactly once"):
         claims.replaced("a page", "claims", "")
 
 
