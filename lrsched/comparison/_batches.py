@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from contextlib import ExitStack, closing
-from copy import copy
+from contextlib import ExitStack, closing, contextmanager
 from itertools import zip_longest
 from typing import Any, TypeGuard
 
@@ -142,8 +141,10 @@ class SourceBatches:
     def _batches(self, number: int) -> Pass:
         apart = Apart(number, self._generators, self._device)
         with apart:
-            iterator = iter(_with_new_workers(self._iterable()))
-            batch = next(iterator, _END)
+            found = self._iterable()
+            with _new_workers(found), _epoch_set(found, number):
+                iterator = iter(found)
+                batch = next(iterator, _END)
         if batch is _END:
             raise ValueError(self._empty())
         if any(each is iterator for each in self._iterators):
@@ -236,13 +237,33 @@ def _with_first(first: Any, others: Pass) -> Pass:
         yield from others
 
 
-def _with_new_workers(found: Iterable[Any]) -> Iterable[Any]:
-    """Return what starts new workers at each pass. Workers that persist would go on with the last pass's random state.
+@contextmanager
+def _new_workers(found: Iterable[Any]) -> Iterator[None]:
+    """Let a pass that starts in the block have workers of its own, even if the loader's workers persist.
 
-    With workers of their own, several passes can also be under way at once.
+    Persistent workers would continue from the random state of the last pass, and can serve only one pass at a time.
     """
     if not (isinstance(found, DataLoader) and found.persistent_workers):
-        return found
-    twin = copy(found)
-    vars(twin).update(persistent_workers=False, _iterator=None)  # not by setattr, which a loader may refuse
-    return twin
+        yield
+        return
+    running = found._iterator
+    vars(found).update(persistent_workers=False, _iterator=None)  # not by setattr, which a loader refuses
+    try:
+        yield
+    finally:
+        vars(found).update(persistent_workers=True, _iterator=running)
+
+
+@contextmanager
+def _epoch_set(found: Iterable[Any], number: int) -> Iterator[None]:
+    """Within the block, give the number of a pass to whatever shuffles by `set_epoch`, such as a DistributedSampler."""
+    parts = [found, *(getattr(found, name, None) for name in ("sampler", "batch_sampler", "dataset"))]
+    counting: list[Any] = [part for part in parts if hasattr(part, "set_epoch") and hasattr(part, "epoch")]
+    epochs = [part.epoch for part in counting]
+    for part in counting:
+        part.set_epoch(number % 2**31)
+    try:
+        yield
+    finally:
+        for part, epoch in zip(counting, epochs, strict=True):
+            part.set_epoch(epoch)

@@ -93,6 +93,9 @@ SOURCES = {
     "augmented by workers that persist": lambda: DataLoader(
         Augmented(), 4, shuffle=True, num_workers=2, persistent_workers=True
     ),
+    "sampler that shuffles by epoch": lambda: DataLoader(
+        TensorDataset(*rows()), 4, sampler=DistributedSampler(TensorDataset(*rows()), num_replicas=1, rank=0)
+    ),
     "stream": lambda: DataLoader(Stream(), 4),
     "iterable": Reversed,
 }
@@ -137,6 +140,32 @@ def test_the_users_random_state_and_generators_are_as_before(name):
         assert torch.equal(torch.get_rng_state(), states[0])
         assert (random.getstate(), str(np.random.get_state())) == states[1:]  # noqa: NPY002
         assert own is None or torch.equal(own.get_state(), held)
+
+
+def test_a_loader_is_used_as_it_is_and_restored():
+    class Counting(DataLoader):
+        passes = 0
+
+        def __iter__(self):
+            self.passes += 1
+            return super().__iter__()
+
+    loader = Counting(TensorDataset(*rows()), 4, num_workers=1, persistent_workers=True)
+    used = iter(loader)
+    sampler = loader.sampler
+    data = as_batches("train", loader, None)
+    assert len([*data.shared([generator(0), generator(1)], [0, 1])]) == 3
+    assert loader.passes == 3
+    assert loader.persistent_workers
+    assert loader._iterator is used
+    assert loader.sampler is sampler
+
+
+def test_an_epoch_that_the_user_set_is_restored():
+    loader = SOURCES["sampler that shuffles by epoch"]()
+    loader.sampler.set_epoch(5)
+    assert len([*as_batches("train", loader, None).shuffled(generator(0))]) == 3
+    assert loader.sampler.epoch == 5
 
 
 def test_members_with_one_seed_share_their_batches():
