@@ -234,6 +234,7 @@ def _number(generator: torch.Generator) -> int:
 def _with_first(first: Any, others: Pass) -> Pass:
     with closing(others):
         yield first
+        del first  # so that it is not held for the whole pass
         yield from others
 
 
