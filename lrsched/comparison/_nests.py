@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import PackedSequence
 from torch.utils._pytree import tree_leaves
 
 
@@ -36,7 +37,7 @@ def mapped(function: Callable[..., Any], *nests: Any) -> Any:
     if isinstance(first, Mapping):
         items = {key: mapped(function, *(nest[key] for nest in nests)) for key in first}
         return items if type(first) is dict or not isinstance(first, MutableMapping) else _refilled(first, items)
-    if isinstance(first, (tuple, list)):
+    if _is_sequence(first):
         values = [mapped(function, *each) for each in zip(*nests, strict=True)]
         return type(first)(*values) if hasattr(first, "_fields") else type(first)(values)
     if is_dataclass(first) and not isinstance(first, type):
@@ -46,6 +47,10 @@ def mapped(function: Callable[..., Any], *nests: Any) -> Any:
             object.__setattr__(other, each.name, value)  # it may be frozen
         return other
     return function(*nests)
+
+
+def _is_sequence(nest: object) -> bool:
+    return isinstance(nest, (tuple, list)) and not isinstance(nest, PackedSequence)  # which has to be moved as a whole
 
 
 def _refilled(mapping: MutableMapping[Any, Any], items: dict[Any, Any]) -> MutableMapping[Any, Any]:
@@ -65,7 +70,7 @@ def structure(nest: Any) -> Hashable:
     inside = _inside(nest)
     if inside is not None:
         return type(nest), tuple(structure(item) for item in inside)
-    return nest if isinstance(nest, Hashable) else id(nest)
+    return (type(nest), nest) if nest is None or isinstance(nest, (str, bytes, int, float, complex)) else id(nest)
 
 
 def stacked(nests: list[Any]) -> Any:
@@ -91,7 +96,7 @@ def _inside(nest: Any) -> list[Any] | None:
     """Return the items of a container; None for anything else."""
     if isinstance(nest, Mapping):
         return [nest[key] for key in nest]
-    if isinstance(nest, (tuple, list)):
+    if _is_sequence(nest):
         return list(nest)
     if is_dataclass(nest) and not isinstance(nest, type):
         return [getattr(nest, each.name) for each in fields(nest)]

@@ -1,5 +1,6 @@
 """Batches as nests of tensors."""
 
+import copy
 from collections import OrderedDict, UserDict
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -73,6 +74,14 @@ def test_what_is_not_a_tensor_stays_and_special_containers_keep_their_attributes
 def test_other_objects_with_a_method_to_are_moved_by_it():
     there = moved([Packed()], torch.device("meta"))
     assert there[0].device == torch.device("meta")
+
+
+def test_a_packed_sequence_is_moved_as_a_whole_and_cannot_be_stacked():
+    packed = torch.nn.utils.rnn.pack_sequence([torch.ones(3, 2), torch.ones(2, 2)])
+    (there,) = moved([packed], torch.device("meta"))
+    assert (there.data.device.type, there.batch_sizes.device.type) == ("meta", "cpu")
+    assert structure([packed]) != structure([copy.copy(packed)])
+    assert structure([packed]) == structure([packed])
 
 
 @pytest.mark.parametrize("name", NESTS)
