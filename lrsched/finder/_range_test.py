@@ -234,7 +234,7 @@ def _curve(results: list[Repeat], rates: Array) -> Curve:
         results = [result for result in results if result.stop_reason != unfinished] or results[:1]
     shortest = min(results, key=lambda result: len(result.losses), default=Repeat())
     n = len(shortest.losses)
-    every = np.array([result.losses[:n] for result in results or [shortest]])
+    every = [result.losses[:n] for result in results or [shortest]]
     median = np.median(every, axis=0) if len(every) > 1 else every[0]
     return Curve(rates[:n, 0], median, every, rates[:n], shortest.stop_reason)
 
