@@ -13,6 +13,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 
+from .._check import flag
 from .._functions import Callback, LossFn, MakeOptimizer, as_loss_fn, made_optimizer, modes_kept, module_of
 from ..ensembles._ensemble import Vectorize
 from ..ensembles._equivalence import obstacle, unprofitable
@@ -61,6 +62,7 @@ def race(
     chunk: int | None = None,
     extra: Items[object] = (),
     callback: Callback | None = None,
+    progress: bool = False,
 ) -> Race:
     """Start a training at several learning rates, drop the worse ones early, and return the winner to continue with.
 
@@ -121,6 +123,8 @@ def race(
         extra: random generators to advance as in one training, and other objects to restore if an exception is raised,
             as for `snapshot`.
         callback: callback(k, lr, loss), called after each rung at step k for each member that was in it; NaN if lost.
+        progress: whether to show progress: a bar if tqdm is installed, otherwise lines on stderr. Of several
+            processes, only rank 0 shows it.
 
     With `torch.distributed`, every rank must make the same call with the same batches. The members are divided among
     the ranks, and all ranks get the winner; `model` may be in DistributedDataParallel.
@@ -157,6 +161,7 @@ def race(
     given, most = None if lrs is None else checked_race_lrs(lrs), checked_chunk(chunk, vectorize)
     check_sequence(sequence)
     check_kinds(model, make_optimizer, batches, eval_batches, extra, callback)
+    progress = flag("progress", progress)
     loss_fn = as_loss_fn(loss_fn)
     bare = model.module if isinstance(model, DistributedDataParallel) else model
     optimizer = made_optimizer(make_optimizer, bare)
@@ -167,7 +172,7 @@ def race(
         if eval_batches is not None and hasattr(eval_batches, "__next__"):
             eval_batches = list(eval_batches)  # each rung iterates it
         rising = [rises_later(sequence, mark, steps) for mark in marks] if lrs is None else None
-        plan = Plan(rates, by_position, marks, stay, chosen, eval_batches, callback, rising)
+        plan = Plan(rates, by_position, marks, stay, chosen, eval_batches, callback, rising, progress)
         recipe, passes = _recipe(bare, make_optimizer, loss_fn, optimizer, extra), Passes(batches, marks[-1])
         with torch.enable_grad(), modes_kept(bare):
             _in_train_mode(bare)

@@ -110,7 +110,8 @@ def range_test(
     Other:
         extra: other objects to restore, as for `snapshot`. Loaders passed as `batches` or `valid` are always restored.
         callback: callback(k, lr, loss), called after each point.
-        progress: whether to show progress: a bar if tqdm is installed, otherwise lines on stderr.
+        progress: whether to show progress: a bar if tqdm is installed, otherwise lines on stderr. Of several
+            processes, only rank 0 shows it.
 
     Raises:
         TypeError, ValueError: if an argument is invalid, before anything is changed.
