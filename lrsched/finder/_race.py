@@ -33,8 +33,9 @@ from ._race_arguments import (
     checked_race_lrs,
 )
 from ._race_heats import Heats, Judge, Leaver, Passes, Plan, offloaded
-from ._race_members import Members, Places, Recipe
+from ._race_members import Members
 from ._race_ranks import Ranks
+from ._race_recipe import Places, Recipe
 from ._race_result import Race, Retreat
 from ._race_spread import spread
 from ._race_verdict import rises_later, verdict

@@ -17,8 +17,9 @@ from .._functions import Callback
 from .._progress import Advance, progress_bar
 from ..schedulers._rates import Rates
 from ._race_choice import best, careful
-from ._race_members import Members, Recipe, Standing
+from ._race_members import Members
 from ._race_ranks import Ranks
+from ._race_recipe import Recipe, Standing
 
 Judge = Literal["average", "valid", "train"]  # what a race judges its members by
 Array = NDArray[np.float64]
