@@ -21,10 +21,10 @@ SOURCES = {
 
 # A module may import from lower floors only, and from its own wing. Shared files stand on floors of their own.
 FLOORS = {
-    **dict.fromkeys(["_check", "_progress", "plot"], 0),
+    **dict.fromkeys(["_check", "plot"], 0),
     "sequences": 1,
     **dict.fromkeys(["_functions", "_processes"], 2),  # torch enters here
-    **dict.fromkeys(["schedulers", "ensembles"], 3),
+    **dict.fromkeys(["_progress", "schedulers", "ensembles"], 3),
     **dict.fromkeys(["finder", "comparison"], 4),
     "__init__": 5,  # stands for the package itself: `import lrsched`
     "__main__": 6,

@@ -81,15 +81,19 @@ class Run:
 
     def __repr__(self) -> str:
         """Return a short description with the last validation loss and first metric."""
-        series = {"val_loss": self.val_loss, **dict([*self.metrics.items()][:1])}
-        values = [f"{name} {_shown(entries[-1])}" for name, entries in series.items() if entries]
-        epochs = len(self.val_loss)
-        return f"Run({', '.join([repr(self.setting), f'seed={self.seed}', counted(epochs, 'epoch'), *values])})"
+        parts = [repr(self.setting), f"seed={self.seed}", counted(len(self.val_loss), "epoch"), *last_values(self)]
+        return f"Run({', '.join(parts)})"
 
 
 def counted(n: int, noun: str) -> str:
     """Return "1 epoch" or "2 epochs"."""
     return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+
+
+def last_values(run: Run) -> list[str]:
+    """Return the last validation loss and the last value of the first metric, each with its name."""
+    measured = {"val_loss": run.val_loss, **dict([*run.metrics.items()][:1])}
+    return [f"{name} {_shown(series[-1])}" for name, series in measured.items() if series]
 
 
 def _shown(value: float | None) -> str:
