@@ -173,6 +173,14 @@ def name_ends(ax: Axes, lines: Sequence[Line2D], *, size: float = 8.5) -> None:
         ax.callbacks.connect(change, place)
 
 
+def arrange(ax: Axes) -> None:
+    """Give the axes of a figure the places that they have when it is drawn, so that `name_ends` knows their height."""
+    whole = ax.figure.figure
+    engine = whole.get_layout_engine()
+    if engine is not None:
+        engine.execute(whole)
+
+
 def label_room(labels: Iterable[str], size: float = 8.5) -> float:
     """Return the height in inches of axes in which `name_ends` has room for these labels."""
     return sum(1 + _wrapped(label).count("\n") for label in labels) * _LINE_HEIGHT * size / 72

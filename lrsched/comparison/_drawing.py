@@ -64,6 +64,8 @@ def draw_comparison(
         ax.margins(x=0.01)
         ax.locator_params("x", integer=True)
     if len(means) > 1 or means[0].get_label() not in upper:
+        if axes is None:
+            plot.arrange(above)
         plot.name_ends(above, means)
     return above, below
 
