@@ -173,6 +173,13 @@ def name_ends(ax: Axes, lines: Sequence[Line2D], *, size: float = 8.5) -> None:
         ax.callbacks.connect(change, place)
 
 
+def whole_ticks(ax: Axes) -> None:
+    """Put the ticks of the horizontal axis at whole numbers only."""
+    from matplotlib.ticker import MaxNLocator
+
+    ax.xaxis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 5, 10], integer=True, min_n_ticks=1))
+
+
 def arrange(ax: Axes) -> None:
     """Give the axes of a figure the places that they have when it is drawn, so that `name_ends` knows their height."""
     whole = ax.figure.figure

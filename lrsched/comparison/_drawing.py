@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .. import plot
+from ._runs import counted
 from ._statistics import Estimate
 
 if TYPE_CHECKING:
@@ -48,10 +49,12 @@ def draw_comparison(
     """
     upper, lower = plot.arrays_of(values), plot.arrays_of(rates)
     _check(upper, lower)
+    if not any(array.size for array in upper.values()):
+        raise ValueError(f"there is nothing to draw: got {counted(len(upper), 'setting')} without any {ylabel}")
     above, below = _new_axes(upper) if axes is None else axes
     styles = [plot.line_style(i) for i in range(len(upper))]
     negative = any(bool((array < 0).any()) for array in upper.values())
-    plot.frame(above, title=title, ylabel=ylabel, log=log and plot.any_positive(upper) and not negative)
+    plot.frame(above, title=title, ylabel=_plain(ylabel), log=log and plot.any_positive(upper) and not negative)
     plot.frame(below, xlabel=xlabel, ylabel="learning rate", log=plot.any_positive(lower))
     opacity = BAND * min(1, CROWDED / len(upper))
     means = [
@@ -61,9 +64,8 @@ def draw_comparison(
     for array, style in zip(lower.values(), _beside_twins(styles, [*lower.values()]), strict=True):
         _draw_rates(below, array, style)
     for ax in (above, below):
-        ax.margins(x=0.01)
-        ax.locator_params("x", integer=True)
-    if len(means) > 1 or means[0].get_label() not in upper:
+        _fit(ax)
+    if len(means) > 1 or not np.isfinite(next(iter(upper.values()))).any():
         if axes is None:
             plot.arrange(above)
         plot.name_ends(above, means)
@@ -79,8 +81,6 @@ def _check(values: Mapping[str, np.ndarray], rates: Mapping[str, np.ndarray]) ->
     if not fit:
         rule = "the same labels, and shapes (runs, epochs) and (runs, epochs, rates per epoch)"
         raise ValueError(f"values and rates must have {rule}, got {shapes[0]} and {shapes[1]}")
-    if not any(array.size for array in values.values()):
-        raise ValueError(f"there is nothing to draw: got {len(values)} settings without any epochs")
 
 
 def _new_axes(labels: Iterable[str]) -> tuple[Axes, Axes]:
@@ -106,21 +106,45 @@ def _beside_twins(styles: list[dict[str, Any]], curves: list[np.ndarray]) -> lis
 def _draw_values(ax: Axes, values: np.ndarray, label: str, style: dict[str, Any], opacity: float) -> Line2D:
     """Draw the runs, mean and interval of a curve, and return the line of the mean."""
     epochs = np.arange(1, values.shape[1] + 1)
-    dots: dict[str, Any] = (
-        {"marker": "o", "markersize": 3} if len(epochs) == 1 else {}
-    )  # a line through one point cannot be seen
-    ax.plot(epochs, values.T, **{**style, **dots, **THIN})
+    for row in values:
+        _draw_line(ax, epochs, row, {**style, **THIN})
     estimates = [Estimate.of(column[np.isfinite(column)].tolist()) for column in values.T]
     low, high = (np.array([getattr(each, end) for each in estimates], dtype=float) for end in ("low", "high"))
     _draw_band(ax, epochs, low, high, {"color": style["color"], "alpha": opacity})
     text = label if np.isfinite(values).any() else f"{label}: no finite value"
-    return ax.plot(epochs, [each.mean for each in estimates], **style, **dots, label=text)[0]
+    return _draw_line(ax, epochs, np.array([each.mean for each in estimates]), {**style, "label": _plain(text) or " "})
+
+
+def _draw_line(ax: Axes, x: np.ndarray, y: np.ndarray, style: dict[str, Any]) -> Line2D:
+    """Draw a line, with dots for points that have no neighbours, which a line does not show."""
+    there = np.pad(np.isfinite(y), 1)
+    alone = np.flatnonzero(there[1:-1] & ~there[:-2] & ~there[2:]).tolist()
+    dots: dict[str, Any] = {"marker": "o", "markersize": 3, "markevery": alone} if alone else {}
+    return ax.plot(x, y, **style, **dots)[0]
+
+
+def _fit(ax: Axes) -> None:
+    """Set ticks at whole epochs, and limits with room if there is only one epoch or if all values are equal."""
+    ax.margins(x=0.01)
+    plot.whole_ticks(ax)
+    (first, last), (low, high) = ax.dataLim.intervalx, ax.dataLim.intervaly
+    if first == last:
+        ax.set_xlim(first - 0.5, last + 0.5)
+    if 0 < high - low <= 1e-9 * high:  # equal but for rounding
+        ax.set_ylim(low / 2, high * 2)
+
+
+def _plain(text: str) -> str:
+    """Return a text in which "$" does not begin a formula."""
+    return text.replace("$", r"\$")
 
 
 def _draw_band(ax: Axes, x: np.ndarray, low: np.ndarray, high: np.ndarray, style: dict[str, Any]) -> None:
     """Draw a band that does not change the limits of the axes, which show all runs: an interval may be far wider."""
     if ax.get_yscale() == "log":
         low = np.maximum(low, ax.dataLim.minposy / 1e3)  # far below the axes
+    if len(x) == 1:
+        x, low, high = np.array([x[0] - 0.1, x[0] + 0.1]), low.repeat(2), high.repeat(2)
     limits = ax.dataLim.frozen()
     ax.fill_between(x, low, high, **style, linewidth=0, zorder=1.5)
     ax.dataLim.set(limits)
@@ -131,13 +155,13 @@ def _draw_rates(ax: Axes, rates: np.ndarray, style: dict[str, Any]) -> None:
     runs, epochs, width = rates.shape
     rows = rates.reshape(runs, epochs * width)
     x = 0.5 + (np.arange(epochs * width) + 0.5) / width
-    counts = np.isfinite(rows).sum(axis=0)
-    means = np.where(counts, np.nansum(rows, axis=0) / np.maximum(counts, 1), np.nan)
+    counts, low, high = np.isfinite(rows).sum(axis=0), np.fmin.reduce(rows), np.fmax.reduce(rows)
+    means = low + np.nansum(rows - low, axis=0) / np.maximum(counts, 1)  # exact if all are equal
     if len(x) > plot.FEW:
-        low, high = np.fmin.reduce(rows), np.fmax.reduce(rows)
         if ax.get_yscale() == "log" and (rows > 0).any():
             low = np.where(low > 0, low, rows[rows > 0].min())
         plot.stretches(ax, x, (low, means, high), colour=style["color"], linestyle=style["linestyle"])
     else:
-        ax.plot(x, rows.T, drawstyle="steps-mid", **{**style, **THIN})
-        ax.plot(x, means, drawstyle="steps-mid", **style)
+        for row in rows:
+            _draw_line(ax, x, row, {**style, **THIN, "drawstyle": "steps-mid"})
+        _draw_line(ax, x, means, {**style, "drawstyle": "steps-mid"})

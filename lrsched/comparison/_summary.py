@@ -51,7 +51,8 @@ def _seeds(runs: Sequence[Run]) -> str:
         by_setting.setdefault(run.setting, set()).add(run.seed)
     seeds = [*by_setting.values()]
     if any(each != seeds[0] for each in seeds):
-        return f"{_span([len(each) for each in seeds])} seeds each"
+        counts = [len(each) for each in seeds]
+        return "1 seed each" if max(counts) == 1 else f"{_span(counts)} seeds each"
     first, last, n = min(seeds[0]), max(seeds[0]), len(seeds[0])
     if n == 1:
         return f"seed {first}"

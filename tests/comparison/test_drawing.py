@@ -104,14 +104,50 @@ def test_a_curve_that_would_hide_an_equal_one_is_dashed():
     assert first.get_color() != second.get_color()
 
 
-def test_one_epoch_is_a_dot():
-    above, _ = draw({"a": [[0.5], [0.6], [0.7]]})
-    assert {line.get_marker() for line in above.lines} == {"o"}
+def test_one_epoch_is_a_dot_with_its_interval():
+    above, below = draw({"a": [[0.5], [0.6], [0.7]]}, log=False)
+    assert {line.get_marker() for line in (*above.lines, *below.lines)} == {"o"}
+    assert bands(above)[0][0.9] == pytest.approx((0.6 - 0.248414, 0.6 + 0.248414), abs=1e-6)  # 4.3027 · 0.1/√3
+    above.figure.draw_without_rendering()
+    assert {label.get_text() for label in below.get_xticklabels()} == {"0", "1", "2"}
+
+
+def test_a_point_without_neighbours_is_a_dot():
+    above, _ = draw({"a": [[3.0, np.nan, 2.0, 1.0, np.nan]], "b": [[3.0, 2.0, 1.0, 0.5, 0.25]]})
+    assert [line.get_markevery() for line in above.lines] == [[0], [0], None, None]
+
+
+@pytest.mark.parametrize("lr", [0.1, 0.3, 1e-7])
+def test_equal_rates_are_a_straight_line_with_a_labelled_tick(lr):
+    _, below = draw({"a": [FALLING] * 3, "b": [FALLING] * 7})
+    for line in below.lines:
+        assert set(line.get_ydata()) == {0.1}
+    _, below = draw_comparison({"a": [FALLING] * 3}, {"a": np.full((3, 10, 1), lr)})
+    below.figure.draw_without_rendering()
+    box = below.get_window_extent()
+    heights = [label.get_window_extent().y0 for label in below.get_yticklabels() if label.get_text()]
+    assert any(box.y0 < height < box.y1 for height in heights)
+    assert set(below.lines[-1].get_ydata()) == {lr}
+
+
+def test_values_that_are_equal_but_for_rounding_have_ticks():
+    above, _ = draw({"a": [[0.1, 0.1], [0.1, 0.1 + 2e-17]]})
+    above.figure.draw_without_rendering()
+    low, high = above.get_ylim()
+    assert low < 0.06
+    assert high > 0.19
 
 
 def test_a_setting_that_diverged_says_so_at_its_label():
     above, _ = draw({"a": [[0.5, 0.4]], "b": [[np.nan, np.nan]]})
     assert [text.get_text() for text in above.texts] == ["a", "b: no finite value"]
+
+
+def test_a_dollar_sign_does_not_begin_a_formula():
+    above, _ = draw({r"$\no such formula$": [FALLING], "a_b^c <&>": [FALLING], "": [FALLING]}, ylabel="$x$")
+    assert plot.png(above)
+    above.figure.draw_without_rendering()
+    assert [text.get_text() for text in above.texts] == [r"\$\no such formula\$", "a_b^c <&>", ""]
 
 
 @pytest.mark.parametrize("n", [2, 20, 60])
@@ -155,8 +191,12 @@ BAD = "values and rates must have the same labels, and shapes"
 @pytest.mark.parametrize(
     ("values", "rates", "message"),
     [
-        ({}, {}, "there is nothing to draw: got 0 settings"),
-        ({"a": np.empty((2, 0))}, {"a": np.empty((2, 0, 1))}, "there is nothing to draw: got 1 settings"),
+        ({}, {}, "there is nothing to draw: got 0 settings without any validation loss"),
+        (
+            {"a": np.empty((2, 0))},
+            {"a": np.empty((2, 0, 1))},
+            "there is nothing to draw: got 1 setting without any validation loss",
+        ),
         ({"a": [[1.0]]}, {"b": [[[1.0]]]}, BAD),
         ({"a": [[1.0, 2.0]]}, {"a": [[1.0]]}, BAD),
         ({"a": [1.0]}, {"a": [[[1.0]]]}, BAD),

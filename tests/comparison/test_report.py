@@ -152,10 +152,10 @@ def test_runs_without_rates_are_drawn():
     assert below.lines[-1].get_ydata().tolist() == []
 
 
-@pytest.mark.parametrize("runs", [[], [Run("a", 0)]])
+@pytest.mark.parametrize("runs", [[], [Run("a", 0, val_loss=[0.5])]], ids=["no runs", "no training losses"])
 def test_there_must_be_something_to_draw(runs):
-    with pytest.raises(ValueError, match="there is nothing to draw"):
-        Report(runs).plot()
+    with pytest.raises(ValueError, match=r"there is nothing to draw: got \d settings? without any training loss"):
+        Report(runs).plot("train_loss")
 
 
 # ---------------------------------------------------------------- statistics

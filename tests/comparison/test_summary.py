@@ -24,7 +24,7 @@ B = [run("b", seed, 0.9, loss) for seed, loss in enumerate([0.2, 0.3, 0.4])]
         ([A[0], run("a", 7, 0.2)], "2 runs: 1 setting, 2 seeds, 1 to 2 epochs; best validation loss: 'a', 0.3, 0.2"),
         ([run("a", 0, None)], "1 run: 1 setting, seed 0, 1 epoch; no finite validation loss"),
         ([run("a", 0)], "1 run: 1 setting, seed 0, 0 epochs; no finite validation loss"),
-        ([A[0], run("b", 1, 0.5, 0.6)], "2 runs: 2 settings, 1 seeds each, 2 epochs; best validation loss: 'a', 0.3"),
+        ([A[0], run("b", 1, 0.5, 0.6)], "2 runs: 2 settings, 1 seed each, 2 epochs; best validation loss: 'a', 0.3"),
     ],
 )
 def test_it_says_how_much_was_trained_and_what_was_best(runs, text):
