@@ -10,7 +10,7 @@ from ._runs import Run, Series
 from ._series import LOSSES, names_of, series
 
 if TYPE_CHECKING:
-    from pandas import DataFrame
+    from pandas import DataFrame as DataFrame
 
 
 def data_frame(runs: Sequence[Run]) -> DataFrame:

@@ -18,9 +18,8 @@ from ._summary import best_setting, summary
 from ._table import Table
 
 if TYPE_CHECKING:
-    from pandas import DataFrame
-
     from ..plot import Axes
+    from ._data_frame import DataFrame
 
 Value = Callable[[Run], float | None]  # value(run) -> a number, or None if it is not finite
 Metric = str | Value | None
@@ -36,12 +35,12 @@ class Report:
     Args:
         runs: the runs; tables and drawings show their settings in this order.
 
-    A `metric` is one of these, and in tables and statistics it is the value after a run's last epoch:
+    The methods take a `metric`; tables and statistics use its value after a run's last epoch:
         None: the validation loss.
-        a name: one of `metrics`: "val_loss", "train_loss", or a metric of the runs.
-        a function: metric(run) -> a number, or None if there is none. Not for `plot`.
+        a name: "val_loss", "train_loss", or a metric of the runs; `metrics` lists them.
+        a function: metric(run) -> a number, or None if it is not finite; for statistics only.
 
-    The statistics are Student's, with one value per seed; `difference`, `p_value` and `wins` pair the values by seed.
+    Statistics are Student's, with one value per seed. `difference`, `p_value` and `wins` pair the values by seed.
 
     >>> from lrsched import Report, Run
     >>> fixed = [Run("fixed", seed, val_loss=[loss]) for seed, loss in enumerate([0.52, 0.50, 0.54])]
@@ -83,13 +82,13 @@ class Report:
 
         Raises ValueError if there is no such setting or metric.
         """
-        self._check("setting", setting, self.settings)
+        _require("setting", setting, self.settings)
         runs = [run for run in self.runs if run.setting == setting]
         if callable(metric):
             found = {run.seed: metric(run) for run in runs}
             return {seed: math.nan if number is None else float(number) for seed, number in found.items()}
         name = "val_loss" if metric is None else metric
-        self._check("metric", name, self.metrics)
+        _require("metric", name, self.metrics)
         values = {run.seed: last_value(run, name) for run in runs}
         return {seed: value for seed, value in values.items() if value is not None}
 
@@ -120,18 +119,20 @@ class Report:
 
         Args:
             a, b: the names of two settings.
-            metric: as above.
+            metric: what to compare, None for the validation loss.
             mode: "min" if lower is better, "max" if higher is better. None is "min" for the losses; for other metrics,
                 you must say which.
 
-        Raises ValueError if there is no such setting or metric, or if `mode` is missing.
+        Raises TypeError or ValueError if there is no such setting or metric, or if `mode` is missing or invalid.
         """
         pairs = self._pairs(a, b, metric)
-        if mode is None and metric is not None and not (isinstance(metric, str) and metric in LOSSES):
-            raise ValueError(f'mode must be "min" or "max" for the metric {metric!r}, got None')
-        sign = -1 if mode is not None and choice("mode", mode, get_args(Mode)) == "max" else 1
-        ranked = [[sign * value if math.isfinite(value) else math.inf for value in pair] for pair in pairs]
-        return sum(one < other for one, other in ranked)
+        if mode is None:
+            if metric not in (None, *LOSSES):
+                raise ValueError(f'mode must be "min" or "max" for the metric {metric!r}, got None')
+            mode = "min"
+        sign = 1 if choice("mode", mode, get_args(Mode)) == "min" else -1
+        ranks = [[sign * value if math.isfinite(value) else math.inf for value in pair] for pair in pairs]
+        return sum(one < other for one, other in ranks)
 
     def table(
         self,
@@ -176,7 +177,7 @@ class Report:
         """Return a pandas DataFrame with one row per run and epoch.
 
         Columns: `setting`, `seed`, `epoch` (from 1), `lr` (the first param group's learning rate at the start of the
-        epoch; those of further groups are `lr_1`, `lr_2`, …), `train_loss`, `val_loss`, and each metric under its name,
+        epoch; those of further groups are `lr_1`, `lr_2`, …), `val_loss`, `train_loss`, and each metric under its name,
         or `metrics.<name>` if another column has that name. Values that were not finite are NaN. The learning rates of
         a scheduler that steps after each batch are in `Run.batch_lrs`.
 
@@ -202,7 +203,7 @@ class Report:
         matplotlib is missing.
         """
         name = "val_loss" if metric is None else metric
-        self._check("metric", name, self.metrics)
+        _require("metric", name, self.metrics)
         values, rates = {}, {}
         for setting in self.settings:
             runs = [run for run in self.runs if run.setting == setting]
@@ -222,7 +223,7 @@ class Report:
         self, baseline: str | None = None, metric: str | None = None, value: Value | None = None, name: str = "value"
     ) -> Table:
         if baseline is not None:
-            self._check("baseline", baseline, self.settings)
+            _require("baseline", baseline, self.settings)
         columns = self._columns(metric, value, name)
         last, compared = columns[-1]
         header = ["Setting", "n", *(title for title, _ in columns)]
@@ -243,7 +244,7 @@ class Report:
                 raise ValueError(f"metric and value must not both be given, got metric={metric!r} and a value")
             return [(name, value)]
         if metric is not None:
-            self._check("metric", metric, self.metrics)
+            _require("metric", metric, self.metrics)
             return [(heading(metric), metric)]
         first = [each for each in self.metrics if each not in LOSSES][:1]
         return [(heading(each), each) for each in ("val_loss", *first)]
@@ -259,11 +260,11 @@ class Report:
         first, second = self.values(a, metric), self.values(b, metric)
         return [(value, second[seed]) for seed, value in first.items() if seed in second]
 
-    @staticmethod
-    def _check(argument: str, name: object, known: list[str]) -> None:
-        if not isinstance(name, str) or name not in known:
-            kind = ValueError if isinstance(name, str) else TypeError
-            raise kind(f"{argument} must be one of {', '.join(map(repr, known))}, got {name!r}")
+
+def _require(argument: str, name: object, known: list[str]) -> None:
+    if not isinstance(name, str) or name not in known:
+        kind = ValueError if isinstance(name, str) else TypeError
+        raise kind(f"{argument} must be one of {', '.join(map(repr, known))}, got {name!r}")
 
 
 def _finite_estimate(values: list[float]) -> Estimate:

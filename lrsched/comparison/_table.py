@@ -42,7 +42,7 @@ class Table:
         """Return the table as HTML whose colours and fonts are those of the page."""
         rows = "\n".join(_html_row("td", line) for line in self.lines)
         return (
-            '<table class="tex2jax_ignore mathjax_ignore" style="border-collapse: collapse">\n'
+            '<table class="tex2jax_ignore mathjax_ignore" style="border-collapse: collapse; color: inherit">\n'
             f'<caption style="text-align: left; padding: 0.3em 0.6em">{html.escape(caption)}</caption>\n'
             f"<thead>\n{_html_row('th', self.header)}\n</thead>\n<tbody>\n{rows}\n</tbody>\n</table>"
         )
