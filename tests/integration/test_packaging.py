@@ -146,6 +146,13 @@ def test_the_metadata_say_who_what_and_where(metadata):
     assert "3.9" not in SpecifierSet(metadata["Requires-Python"])
 
 
+def test_the_readme_names_the_oldest_versions(metadata):
+    torch = next(filter(re.compile("torch>=").match, metadata.get_all("Requires-Dist")))
+    readme = (ROOT / "README.md").read_text()
+    for name, requirement in (("Python", metadata["Requires-Python"]), ("torch", torch)):
+        assert re.search(rf"{name} ([\d.]+) or newer", readme).group(1) == requirement.partition(">=")[2]
+
+
 def test_the_wheel_runs_with_no_extras(python, tmp_path):
     where = call(python, "-c", "import lrsched; print(lrsched.__file__)", cwd=tmp_path)
     assert Path(where.strip()).is_relative_to(python.parents[1])
