@@ -148,8 +148,8 @@ def test_the_commands_that_look_at_schedules_run(tmp_path, monkeypatch, capsys):
 
 
 def test_the_benchmarks_named_exist():
-    named = {name for page in PAGES for name in re.findall(r"-m benchmarks\s+(\w+)`", page.read_text())}
-    assert {"digits", "mnist", "range_noise", "step_cost"} <= named <= set(listing().split())
+    named = {name for page in PAGES for name in re.findall(r"-m benchmarks\s+(\w+)", page.read_text())}
+    assert {"digits", "step_cost"} <= named <= set(listing().split())
 
 
 def follow(make, steps=60):
