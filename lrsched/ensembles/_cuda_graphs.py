@@ -66,6 +66,11 @@ class Recordings:
             return self._problem
         return f"{_NOT}: too few similar calls on a GPU"
 
+    @property
+    def gave_up(self) -> bool:
+        """Whether calls are never replayed again."""
+        return self._problem is not None
+
     def clear(self) -> None:
         """Drop all recordings, because the tensors that they read have moved."""
         self._entries.clear()

@@ -51,10 +51,11 @@ class RecordedModel:
         return self._training.problem
 
     def backward(self, loss_fn: LossFn, batch: Any) -> Tensor:
-        """Set the gradients of a batch's loss, and return the loss."""
-        if self._lazy:
+        """Set the gradients of a batch's loss, which must be None or zeros before, and return the loss."""
+        if self._lazy or self._training.gave_up:
             loss = backward(self._model, loss_fn, batch)
-            self.look()
+            if self._lazy:
+                self.look()
             return loss
         plain, recorded = partial(self._pass, loss_fn), partial(self._recordable_pass, loss_fn)
         loss, found = self._training(self._key(), loss_fn, plain, batch, watch=True, recorded=recorded)
@@ -82,7 +83,10 @@ class RecordedModel:
         return loss, [parameter.grad for parameter in self._parameters.values()]
 
     def _recordable_pass(self, loss_fn: LossFn, batch: Any) -> Pass:
-        """Do what `_pass` does with leaves of its own: gradients of the parameters wait for earlier streams."""
+        """Do what `_pass` does on other leaves with the parameters' memory.
+
+        Gradients of the parameters themselves belong to the stream of earlier passes, which a recording must not join.
+        """
         leaves = {name: value.detach().requires_grad_(value.requires_grad) for name, value in self._parameters.items()}
         swapped = {f"model.{name}": leaf for name, leaf in leaves.items()}
         with _attributes_kept(self._modules):

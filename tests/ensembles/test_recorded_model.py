@@ -107,7 +107,10 @@ def test_parameters_without_a_gradient_have_none(device):
     for batch in batches(device):
         passes.backward(lambda model, batch: loss_fn(model[:2], batch), batch)
         assert passes.unrecorded  # the lambda is new at each call
-    fixed = lambda model, batch: loss_fn(model[:2], batch)  # noqa: E731
+
+    def fixed(model, batch):
+        return loss_fn(model[:2], batch)
+
     for batch in batches(device):
         passes.backward(fixed, batch)
     assert passes.unrecorded is None
@@ -193,6 +196,14 @@ def test_what_cannot_be_recorded_is_trained_as_in_the_plain_loop(device, wrapped
     found, unrecorded = recorded(model, batches(device), loss_fn)
     assert unrecorded.startswith(f"not recorded as a CUDA graph: {why}")
     assert_equal(found, expected, model, other)
+
+
+def test_once_recording_has_ended_passes_are_plain(device, monkeypatch):
+    passes = RecordedModel(network().to(device))
+    passes._training.give_up("a test")
+    monkeypatch.setattr(passes, "_pass", None)
+    assert passes.backward(loss_fn, batches(device)[0]).isfinite()
+    assert passes.unrecorded == "not recorded as a CUDA graph: a test"
 
 
 def test_gradient_hooks_are_not_bypassed(device):
