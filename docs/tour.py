@@ -17,9 +17,14 @@ COLOURS = 48  # of a picture's palette: a quarter of the size, and it looks the 
 ENCODED = re.compile(r"(?<=data:image/png;base64,)[A-Za-z0-9+/=\n]+")
 
 
+def read():
+    """Return the notebook as it is stored."""
+    return nbformat.read(PATH, as_version=4)
+
+
 def executed():
-    """Return the notebook after running every cell in a new kernel, in the folder of this file."""
-    notebook = nbformat.read(PATH, as_version=4)
+    """Return the notebook after running every cell in a new kernel. Raises CellExecutionError if a cell raises."""
+    notebook = read()
     NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(PATH.parent)}}).execute()
     return notebook
 
@@ -44,7 +49,7 @@ def smaller(encoded):
 def main():
     """Run the notebook and write it."""
     notebook = executed()
-    notebook.metadata = {name: notebook.metadata[name] for name in ("kernelspec",)}
+    notebook.metadata = {"kernelspec": notebook.metadata["kernelspec"]}
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)  # the times of the last run
         for output in cell.get("outputs", []):

@@ -1,4 +1,4 @@
-"""Pages whose blocks continue each other: each runs from top to bottom, as a reader who pastes them, and ends as it says."""
+"""Pages whose blocks continue each other: each page runs from top to bottom, and ends as it says."""
 
 import re
 from pathlib import Path
@@ -49,6 +49,12 @@ def test_comparing(read, tmp_path, capsys):
     names = read("compare.md")
     assert "| validation loss − fixed" in capsys.readouterr().out
     assert len(names["report"].runs) == len((tmp_path / "runs.jsonl").read_text().splitlines()) == 15
+
+
+def test_drawing(read, tmp_path):
+    names = read("reference/drawing.md")
+    assert len(names["ax"].lines) == 2
+    assert (tmp_path / "two.png").stat().st_size > 5000
 
 
 def test_the_words_of_an_option(read, capsys):

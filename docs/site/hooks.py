@@ -4,6 +4,8 @@ A page of the site keeps its path in the repository, without `docs/` in front; o
 Links are written for GitHub, relative to the file. Here they are turned into links to pages of the site, if the file is
 one, and otherwise into links to the repository. A link to a file that does not exist is a warning, which `--strict`
 turns into an error.
+
+The line "[…](../README.md#…) <!-- table: NAME -->" becomes the README's table whose first heading begins with NAME.
 """
 
 import importlib.util
@@ -27,6 +29,7 @@ ADDED = (  # paths in the repository, outside docs/
 )
 HOME_ENDS = "\n## Why"  # the first page shows the README up to this heading; other pages have the rest
 LINK = re.compile(r"(?<=\]\()(?!\w+:|#)([^)#\s]+)(#[^)\s]*)?(?=\))")
+TABLE = re.compile(r"^\[.*\]\(.*\) <!-- table: (\w+) -->$", re.MULTILINE)
 CODE = re.compile(r"^(```.*?^```|~~~.*?^~~~)$|(`+)[^`].*?\2", re.MULTILINE | re.DOTALL)
 log = logging.getLogger("mkdocs.hooks")
 spec = importlib.util.spec_from_file_location("notebooks", Path(__file__).with_name("notebooks.py"))
@@ -51,6 +54,7 @@ def on_files(files, config):
 def on_page_markdown(markdown, page, config, files):
     """Cut the first page, and turn links to files into links to pages or to the repository."""
     source = in_repository(page.file.src_uri)
+    markdown = TABLE.sub(lambda line: table(line[1]) or line[0], markdown)
     if source == "README.md":
         markdown = home(markdown)
         page.meta |= {"title": config.site_name, "hide": ["navigation", "toc"]}
@@ -86,6 +90,15 @@ def home(readme):
     if not found:
         log.warning("README.md has no heading %r, where the first page of the site should end", HOME_ENDS.strip())
     return begin
+
+
+def table(name):
+    """Return the table of the README whose first heading begins with the name, or None."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    found = re.search(rf"^\| {re.escape(name)}\b.*\n(?:\|.*\n)+", readme, re.MULTILINE)
+    if found is None:
+        log.warning("README.md has no table that begins with %r", name)
+    return found and found[0]
 
 
 def outside_code(markdown, change):
