@@ -173,17 +173,22 @@ def test_the_first_page_ends_before_a_heading():
     assert hooks.home("# Title\n\nText\n\n## Why\n\nMore\n") == "# Title\n\nText\n"
 
 
+IMAGE = '<pre>z</pre><img width="540" alt="z" src="data:image/png;base64,AAEC">'
+
+
 def test_a_notebook_becomes_markdown():
     cells = [
         {"cell_type": "markdown", "source": ["# Title\n", "Text"]},
         {"cell_type": "code", "source": "print(1 < 2)", "outputs": [{"output_type": "stream", "text": ["1 < 2\n"]}]},
         {"cell_type": "code", "source": "x", "outputs": [{"data": {"image/png": "AAEC", "text/plain": "<x>"}}]},
         {"cell_type": "code", "source": "y", "outputs": [{"data": {"text/html": "<b>y</b>", "text/plain": "y"}}]},
+        {"cell_type": "code", "source": "z", "outputs": [{"data": {"text/html": IMAGE, "text/plain": "z"}}]},
     ]
     page, pictures = load("notebooks").page(json.dumps({"cells": cells}), "name")
     assert page == (
         '# Title\nText\n\n```python\nprint(1 < 2)\n```\n\n<pre class="output">1 &lt; 2</pre>\n\n```python\nx\n```\n\n'
         "![Picture 1: what the cell above draws](name-1.png)\n\n```python\ny\n```\n\n"
-        '<div class="output"><b>y</b></div>\n'
+        '<div class="output"><b>y</b></div>\n\n```python\nz\n```\n\n'
+        "![Picture 2: what the cell above draws](name-2.png){ width=540 }\n"
     )
-    assert pictures == {"name-1.png": b"\x00\x01\x02"}
+    assert pictures == {"name-1.png": b"\x00\x01\x02", "name-2.png": b"\x00\x01\x02"}

@@ -8,17 +8,18 @@ import html
 import json
 import re
 
-EMBEDDED = re.compile(r'<img (?:(?!src=)[^>])*src="data:image/png;base64,([^"]+)"[^>]*>')
+EMBEDDED = re.compile(r'<img (?:width="(\d+)" )?(?:(?!src=)[^>])*src="data:image/png;base64,([^"]+)"[^>]*>')
 
 
 def page(notebook, name):
     """Return a notebook (its text, as JSON) as Markdown, and its pictures by file name."""
     parts, pictures = [], {}
 
-    def picture(encoded):
+    def picture(encoded, width=None):
         file = f"{name}-{len(pictures) + 1}.png"
         pictures[file] = base64.b64decode(encoded)
-        return f"![Picture {len(pictures)}: what the cell above draws]({file})"
+        size = f"{{ width={width} }}" if width else ""
+        return f"![Picture {len(pictures)}: what the cell above draws]({file}){size}"
 
     for cell in json.loads(notebook)["cells"]:
         source = "".join(cell["source"])
@@ -36,6 +37,6 @@ def shown(output, picture):
         return "".join(data["text/markdown"])
     if "text/html" in data:
         found = EMBEDDED.search("".join(data["text/html"]))
-        return picture(found[1]) if found else f'<div class="output">{"".join(data["text/html"])}</div>'
+        return picture(found[2], found[1]) if found else f'<div class="output">{"".join(data["text/html"])}</div>'
     text = html.escape("".join(data["text/plain"]).rstrip("\n"), quote=False)
     return f'<pre class="output">{text}</pre>'
