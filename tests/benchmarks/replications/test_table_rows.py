@@ -48,9 +48,8 @@ def test_a_compared_table_says_where_the_published_figures_lie():
     published = {"sgd": table_rows.Published(0.8, 5), "adam": table_rows.Published(0.5, 7)}
     _, *lines = table_rows.cells(rows(), published, compared=True)
     assert [line[6:] for line in lines] == [["0.8", "mean", "5", "no"], ["0.5", "–", "7", "–"], [""] * 4]
-    sentence = table_rows.comparison(rows(), published)
-    assert sentence.endswith("Rows with mean, run, no: accuracy 1, 0, 0; convergence 0, 0, 1.")
-    assert table_rows.comparison(rows()[1:], published) == ""
+    assert table_rows.where(rows(), published) == {"accuracy": {"mean": 1}, "convergence": {"no": 1}}
+    assert table_rows.where(rows()[1:], published) == {}
 
 
 @pytest.mark.parametrize(
