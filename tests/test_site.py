@@ -106,6 +106,7 @@ def test_the_first_page_is_the_beginning_of_the_readme(pages):
     assert 'src="schedules.png"' in page
     assert "range_test" in page
     assert 'id="why"' not in page
+    assert 'href="tour/"' in page
 
 
 def test_the_tables_of_other_libraries_are_shown(pages):
@@ -174,7 +175,7 @@ def test_links_in_code_stay():
 
 def test_the_first_page_ends_before_a_heading():
     hooks = load("hooks")
-    assert hooks.home("# Title\n\nText\n\n## Why\n\nMore\n") == "# Title\n\nText\n"
+    assert hooks.home("# Title\n\nText\n\n## Why\n\nMore\n") == "# Title\n\nText\n" + hooks.HOME_NEXT
 
 
 IMAGE = '<pre>z</pre><img width="540" alt="z" src="data:image/png;base64,AAEC">'

@@ -28,6 +28,12 @@ ADDED = (  # paths in the repository, outside docs/
     "benchmarks/results/**/*.png",
 )
 HOME_ENDS = "\n## Why"  # the first page shows the README up to this heading; other pages have the rest
+HOME_NEXT = """
+**Next:** [getting started](docs/getting_started.md) · [a tour in ten minutes](docs/tour.ipynb) ·
+[recipes](docs/recipes.md) · [which schedule?](docs/which_schedule.md) ·
+[the change in your framework](docs/swap.md) · [what your schedules are called here](docs/coming_from.md) ·
+[find a rate](docs/finder.md) · [compare](docs/compare.md) · [reference](docs/reference/index.md)
+"""
 LINK = re.compile(r"(?<=\]\()(?!\w+:|#)([^)#\s]+)(#[^)\s]*)?(?=\))")
 TABLE = re.compile(r"^\[.*\]\(.*\) <!-- table: (\w+) -->$", re.MULTILINE)
 CODE = re.compile(r"^(```.*?^```|~~~.*?^~~~)$|(`+)[^`].*?\2", re.MULTILINE | re.DOTALL)
@@ -85,11 +91,11 @@ def in_repository(path):
 
 
 def home(readme):
-    """Return the part of the README that the first page shows."""
+    """Return the part of the README that the first page shows, with links to the other pages."""
     begin, found, _ = readme.partition(HOME_ENDS)
     if not found:
         log.warning("README.md has no heading %r, where the first page of the site should end", HOME_ENDS.strip())
-    return begin
+    return begin + HOME_NEXT
 
 
 def table(name):
