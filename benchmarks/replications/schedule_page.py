@@ -7,15 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from matplotlib.ticker import LogFormatter
 
-from lrsched import Run, plot
+from lrsched import Estimate, Run, plot
 
 from ..text_tables import markdown
 from .collected import STAND_IN, Collected, Table, records
 from .rules import BENCHMARKS as RULES
 from .settings import FOURTEEN
-from .stats import differences, mean_interval
+from .stats import differences
 
 SEQUENCES = {
     "seq1": "`Inverse()`",
@@ -81,7 +80,7 @@ def _gain(table: Table, name: str, base: str) -> str:
 
 def signed(values: Sequence[float]) -> str:
     """Return the mean of paired differences with its sign and interval, bold if the interval excludes 0."""
-    mean = mean_interval(values)
+    mean = Estimate.of(values)
     text = f"{'+' if mean.mean > 0 else ''}{mean.text(4)}".replace("-", "−")
     return f"**{text}**" if mean.low > 0 or mean.high < 0 else text
 
@@ -101,7 +100,7 @@ def _steep_line(accuracies: Mapping[str, list[float]], ratio: str, noise: str) -
     either = accuracies[f"{ratio}-either{noise}"]
     gains = [signed(differences(accuracies[f"{ratio}-{rule}{noise}"], either)) for rule in OTHERS]
     name = f"`Geometric({ratio})`{', noise' if noise else ''}"
-    return [name, mean_interval(either).text(4), *gains]
+    return [name, Estimate.of(either).text(4), *gains]
 
 
 def _accuracies(path: Path, column: Callable[[Sequence[float]], float]) -> dict[str, list[float]]:
@@ -124,7 +123,6 @@ def picture(tables: Sequence[Table]) -> bytes:
     panels = figure.subplots(2, len(tables), sharex="col", squeeze=False)
     for (above, below), table in zip(panels.T, tables, strict=True):
         plot.frame(above, title=table.label.replace(", on ", ",\non ").replace(", stand", ",\nstand"), log=True)
-        above.yaxis.set_major_formatter(LogFormatter())
         plot.frame(below, xlabel="epoch", log=True)
         for i, name in enumerate(DRAWN):
             if name in table.rows:

@@ -8,13 +8,13 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from lrsched import Report, Run
+from lrsched import Estimate, Report, Run
 from lrsched.plot import INK, figure
 
 from .. import machine
 from .metrics import Columns
 from .settings import Setting
-from .stats import FEWEST, Mean, mean_interval
+from .stats import FEWEST
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,8 @@ class Row:
     runs: list[Run]
     accuracies: list[float]
     convergences: list[int]
-    accuracy: Mean
-    convergence: Mean
+    accuracy: Estimate
+    convergence: Estimate
 
     @property
     def stuck(self) -> int:
@@ -60,7 +60,7 @@ def summary(name: str, setting: Setting | Heading, runs: list[Run], columns: Col
     """Return the row of a setting; `epochs` is the planned number of epochs of its runs."""
     accuracies = [columns.accuracy(run.metrics["accuracy"]) for run in runs]
     convergences = [columns.convergence(run.metrics["accuracy"], epochs) for run in runs]
-    return Row(name, setting, runs, accuracies, convergences, mean_interval(accuracies), mean_interval(convergences))
+    return Row(name, setting, runs, accuracies, convergences, Estimate.of(accuracies), Estimate.of(convergences))
 
 
 def cells(rows: list[Row], published: Mapping[str, Published], compared: bool = False) -> list[list[str]]:
@@ -91,7 +91,7 @@ def _published(row: Row, theirs: Published | None, compared: bool) -> list[str]:
     return [accuracy, within(row.accuracy, theirs.accuracy), convergence, within(row.convergence, theirs.convergence)]
 
 
-def within(ours: Mean, theirs: float) -> str:
+def within(ours: Estimate, theirs: float) -> str:
     """Return "mean" if their one run lies in our mean's interval, "run" if in that of one more run, otherwise "no"."""
     if math.isnan(ours.half):
         return "–"
@@ -157,7 +157,7 @@ def curves(rows: list[Row], title: str) -> bytes:
     panels = picture.subplots(2, len(methods), sharex=True, sharey="row", squeeze=False)
     for axes, method in zip(panels.T, methods, strict=True):
         chosen = [row for row in rows if row.setting.method == method]
-        Report([run for row in chosen for run in row.runs]).plot(tuple(axes), title=method)
+        Report([run for row in chosen for run in row.runs]).plot(axes=tuple(axes), title=method)
     for ax in panels[:, 1:].flat:
         ax.set_ylabel("")
     picture.suptitle(f"{title}; mean over seeds, each seed thin", x=0.01, ha="left", color=INK, fontsize=11)
