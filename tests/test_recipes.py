@@ -40,7 +40,7 @@ def rates(call):
 def test_each_block_is_short_and_there_is_one_for_each_heading():
     assert len(BLOCKS) == len(re.findall(r"^## ", PAGE, re.MULTILINE)) == 14
     lengths = [len(block.strip().splitlines()) for block in BLOCKS]
-    assert sum(length > 16 for length in lengths) == 1  # the recording of a CUDA graph
+    assert sum(length > 20 for length in lengths) == 1  # the recording of a CUDA graph
     assert max(lengths) <= 40
 
 
