@@ -13,7 +13,6 @@ from torch import nn
 from .._check import flag, integer
 from .._functions import LossFn, as_loss_fn
 from .._processes import rank
-from .._progress import progress_bar
 from ..ensembles._ensemble import Vectorize
 from ._arguments import (
     check_functions,
@@ -29,7 +28,7 @@ from ._checkpoint import Checkpoint
 from ._plan import Plan
 from ._profile import examine
 from ._report import Report
-from ._run_progress import RunProgress
+from ._run_progress import progress_shown
 from ._runs import Pair, Run, RunFile, sole_use
 from ._setting import Setting
 from ._task import FinalFn, MetricAverage, MetricFn, StopFn, Task
@@ -131,17 +130,15 @@ def compare(
     pairs = [(name, seed) for seed in checked_seeds(seeds) for name in settings]
     path, progress = checked_path(out), flag("progress", progress)
     train_batches, valid_batches = as_batches("train", train, batch_size), as_batches("valid", valid, batch_size)
-    with torch.random.fork_rng(_gpus(device)):
+    shown = progress_shown(progress, len(pairs), epochs, callback or _ignore)
+    with torch.random.fork_rng(_gpus(device)), shown as seen:
         torch.manual_seed(pairs[0][1])
         model = checked_model(model_fn)
         place = checked_device(device, model)
         data = train_batches.to(place), valid_batches.to(place)
         functions = model_fn, as_loss_fn(loss_fn), metric_fn, metric_average, final_fn, stop
         task = Task(*functions, *data, batch_size, epochs, place, note)
-        with progress_bar(progress, "compare, epochs", len(pairs) * epochs) as advance:
-            seen = callback or _ignore
-            seen = seen if advance is None else RunProgress(advance, len(pairs), epochs, seen)
-            file = _run(task, settings, model.to(place), vectorize, pairs, path, key, seen)
+        file = _run(task, settings, model.to(place), vectorize, pairs, path, key, seen)
     order = {name: i for i, name in enumerate(settings)}
     return Report([file.runs[pair] for pair in sorted(pairs, key=lambda pair: (order[pair[0]], pair[1]))])
 

@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
-from .._progress import Advance
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from .._progress import Advance, progress_bar
 from ._runs import Pair, Run, last_values
 from ._training import RunCallback
+
+
+@contextmanager
+def progress_shown(shown: bool, runs: int, epochs: int, callback: RunCallback) -> Iterator[RunCallback]:
+    """Yield a callback that calls `callback` and, if wanted, shows how many epochs of all runs are trained."""
+    with progress_bar(shown, "compare, epochs", runs * epochs) as advance:
+        yield callback if advance is None else RunProgress(advance, runs, epochs, callback)
 
 
 class RunProgress:

@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from statistics import fmean, stdev
 
 FEWEST = 3  # with fewer values, there is neither an interval nor a test, and the values are shown
 _LARGE = 1e9  # from here on, a number is printed with an exponent
@@ -45,7 +44,9 @@ class Estimate:
         numbers = tuple(values)
         if not numbers or not all(map(math.isfinite, numbers)):
             return cls(numbers, math.nan, math.nan, math.nan)
-        mean, half = interval(numbers) if len(numbers) >= FEWEST else (fmean(numbers), math.nan)
+        mean, half = interval(numbers)
+        if len(numbers) < FEWEST:
+            half = math.nan
         return cls(numbers, mean, mean - half, mean + half)
 
     @property
@@ -115,6 +116,8 @@ def within(t: float, nu: int) -> float:
 
 def interval(values: Sequence[float]) -> tuple[float, float]:
     """Return the mean and the half-width of its 95 % interval, t(0.975, n − 1)·s/√n, which is NaN for one value."""
+    from statistics import fmean, stdev  # imports decimal and fractions, which the rest of the package does not need
+
     n = len(values)
     if n < 2:
         return (fmean(values) if n else math.nan), math.nan
@@ -133,6 +136,8 @@ def _quantile(nu: int) -> float:
 
 def p_value(values: Sequence[float]) -> float:
     """Return the two-sided p of Student's test that the mean is 0: NaN for one value, 1 if all values are 0."""
+    from statistics import fmean, stdev
+
     n = len(values)
     if n < 2:
         return math.nan
