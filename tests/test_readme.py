@@ -33,9 +33,8 @@ from lrsched.__main__ import main
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
-PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
-FINDER = (ROOT / "docs" / "finder.md").read_text()
-EXAMPLES = re.findall(r"```python\n(.*?)```", README + FINDER, re.DOTALL)
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+EXAMPLES = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 LONGEST = 21  # lines of an example that brings its own data, model and training loop
 LR = 0.4
 
@@ -49,7 +48,7 @@ def run(call):
 
 
 def test_examples_are_short():
-    assert len(EXAMPLES) == 7
+    assert len(EXAMPLES) == 6
     for example in EXAMPLES:
         assert len([line for line in example.splitlines() if line.strip()]) <= LONGEST
 
@@ -78,13 +77,6 @@ def test_the_example_of_a_range_test_finds_a_rate(capsys):
     assert names["optimizer"].param_groups[0]["lr"] == curve.suggestion
     assert curve.warning is None
     assert f"{curve.suggestion}" in capsys.readouterr().out
-
-
-def test_the_example_of_a_sweep_trains_side_by_side(capsys):
-    sweep = run("lr_sweep(")["sweep"]
-    assert sweep.losses.shape == (60, 4)
-    assert 0.05 < sweep.suggestion < 2
-    assert "side by side" in capsys.readouterr().out
 
 
 def test_the_example_of_a_race_can_be_continued_to_the_end(capsys):

@@ -5,17 +5,22 @@ import re
 from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image
+
+import lrsched
 
 PAGE = (Path(__file__).parent.parent / "docs" / "recipes.md").read_text(encoding="utf-8")
 SETUP, *BLOCKS = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
 
 
-def run(call):
-    """Run the one block with this call after the setup; return its names, and the groups at each step."""
+def run(call, **more):
+    """Run the one block with this call after the setup and `more`; return its names, and the groups at each step."""
     (block,) = (block for block in BLOCKS if call in block)
     names, seen = {"__name__": "__main__"}, []
+    torch.manual_seed(0)
     exec(SETUP, names)
+    names |= more
     make = names["make_optimizer"]
 
     def recorded():
@@ -33,8 +38,16 @@ def rates(call):
 
 
 def test_each_block_is_short_and_there_is_one_for_each_heading():
-    assert len(BLOCKS) == len(re.findall(r"^## ", PAGE, re.MULTILINE)) == 8
-    assert all(len(block.strip().splitlines()) <= 8 for block in BLOCKS)
+    assert len(BLOCKS) == len(re.findall(r"^## ", PAGE, re.MULTILINE)) == 14
+    lengths = [len(block.strip().splitlines()) for block in BLOCKS]
+    assert sum(length > 20 for length in lengths) == 1  # the recording of a CUDA graph
+    assert max(lengths) <= 40
+
+
+def test_every_recipe_is_in_the_list_at_the_top():
+    headings = re.findall(r"^## (.*)$", PAGE, re.MULTILINE)
+    listed = re.findall(r"\]\(#([^)]+)\)", PAGE.split("```")[0])
+    assert sorted(listed) == sorted(re.sub(r"[^\w -]", "", each).lower().replace(" ", "-") for each in headings)
 
 
 def test_cosine_with_warm_up():
@@ -85,6 +98,67 @@ def test_from_a_file():
     first, second = (200 + 10 + math.ceil(i * 190 / 3) for i in (1, 2))
     assert found[first - 1] < 1e-6 < 9e-4 < found[first]
     assert found[second - 1] < 1e-6 < 9e-4 < found[second]
+
+
+def losses(*values):
+    """Return a stand-in for `validate` that gives these losses."""
+    given = iter(values)
+    return lambda: next(given)
+
+
+def test_warm_up_and_plateau():
+    names, groups = run("Sawtooth(), warmup=batches)", validate=losses(1.0, 0.5, 0.6, 0.4, 0.3))
+    found = [group["lr"] for group in groups]
+    assert found[:40] == pytest.approx([1e-3 * (1 + 39 * k / 40) / 40 for k in range(40)])
+    assert found[40:120] == [1e-3] * 80
+    assert found[120:] == pytest.approx([0.9e-3] * 80)
+    assert [event.epoch for event in names["scheduler"].events] == [3]
+
+
+def test_an_averaged_metric_hides_a_single_rise():
+    noisy = 1.0, 0.9, 0.8, 0.81, 0.7
+    names, _ = run("Smoothed(", validate=losses(*noisy))
+    assert names["scheduler"].position == 0
+    assert [event.epoch for event in lrsched.preview(lrsched.Geometric(0.5), "either", noisy)] == [4]
+
+
+def test_the_best_weights_return_at_an_advance():
+    weight, seen = torch.zeros(1), []
+    model = torch.nn.ParameterDict({"weight": weight})
+    given = losses(1.0, 0.5, 0.7, 0.4, 0.3)
+
+    def validate():
+        seen.append(model["weight"].item())
+        return given()
+
+    def train_epoch(optimizer):
+        model["weight"].data += 1
+
+    names, _ = run("on_advance=", validate=validate, model=model, train_epoch=train_epoch)
+    assert [event.epoch for event in names["scheduler"].events] == [3]
+    assert seen == [1, 2, 3, 3, 4]  # after the third epoch back to 2, the weight of the best loss
+
+
+def test_stopped_and_resumed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    found = rates('"checkpoint.pt"')
+    assert found == pytest.approx([1e-3 * (1 + math.cos(math.pi * k / 200)) / 2 for k in range(80)])
+
+
+def test_several_processes():
+    names, _ = run(
+        'sync="mean"', validate=losses(1.0, 0.5, 0.6, 0.4, 0.3)
+    )  # one process; more in tests/test_processes.py
+    assert names["scheduler"].sync == "mean"
+    assert names["scheduler"].position == 1
+
+
+def test_cuda_graphs():
+    names, _ = run("def recorded(step)", validate=losses(1.0, 0.5, 0.6, 0.4, 0.3))
+    assert names["warmup"].last_epoch == 200
+    assert names["scheduler"].position == 1
+    assert names["optimizer"].param_groups[0]["lr"] is names["lr"]
+    assert names["lr"].item() == pytest.approx(0.9e-3)
 
 
 def test_a_look(tmp_path, monkeypatch):

@@ -36,9 +36,10 @@ class Report:
         runs: the runs; tables and drawings show their settings in this order.
 
     The methods take a `metric`; tables and statistics use its value after a run's last epoch:
-        None: the validation loss.
-        a name: "val_loss", "train_loss", or a metric of the runs; `metrics` lists them.
-        a function: metric(run) -> a number, or None if it is not finite; for statistics only.
+
+    - None: the validation loss;
+    - a name: "val_loss", "train_loss", or a metric of the runs; `metrics` lists them;
+    - a function: metric(run) -> a number, or None if it is not finite; for statistics only.
 
     Statistics are Student's, with one value per seed. `difference`, `p_value` and `wins` pair the values by seed.
 
