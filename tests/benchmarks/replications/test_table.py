@@ -61,8 +61,12 @@ def test_the_arithmetic_is_in_every_record_and_in_the_title(tmp_path):
     out = ["--out", str(tmp_path / "results")]
     assert main([*SMOKE, *out]) == 0
     assert main([*SMOKE, *out, "--arithmetic", "bfloat16"]) == 0
-    assert (tmp_path / "results" / "table.md").read_text().startswith(
-        "# Digits (8x8): learning rates by sequence and strategy, in bfloat16, reduced length: 1 of 50 epochs\n"
+    assert (
+        (tmp_path / "results" / "table.md")
+        .read_text()
+        .startswith(
+            "# Digits (8x8): learning rates by sequence and strategy, in bfloat16, reduced length: 1 of 50 epochs\n"
+        )
     )
     runs = lines(tmp_path / "results")
     assert [run["note"].rpartition("; ")[2] for run in runs] == ["float32"] * 2 + ["bfloat16"] * 2
