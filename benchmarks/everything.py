@@ -94,10 +94,13 @@ def run_part(name: str, parts: Parts, deadline: Deadline) -> int:
     command = [sys.executable, "-m", "benchmarks.attached", str(parts.options.results), *part.words]
     with printed(part, parts.options.device) as output, attached(command, output, deadline) as process:
         try:
-            return process.wait(None if math.isinf(deadline.left) else max(0.0, deadline.left))
+            code = process.wait(None if math.isinf(deadline.left) else max(0.0, deadline.left))
         except subprocess.TimeoutExpired:
             print(f"\n{name}: time is up.", flush=True)
             return STOPPED
+    if part.text is not None:
+        unfinished(part.text).replace(part.text)
+    return code
 
 
 @contextmanager
@@ -121,16 +124,18 @@ def attached(command: list[str], output: IO[str] | None, deadline: Deadline) -> 
 
 @contextmanager
 def printed(part: Part, device: str) -> Iterator[IO[str] | None]:
-    """Yield a file for what the part prints, if that is its result; it is kept if the part ends by itself."""
+    """Yield a file for what the part prints, if that is its result."""
     if part.text is None:
         yield None
         return
-    unfinished = part.text.with_name(f"{part.text.name}.part")
-    with unfinished.open("w") as file:
+    with unfinished(part.text).open("w") as file:
         file.write(f"{machine.note(device)}\n")
         file.flush()
         yield file
-    unfinished.replace(part.text)
+
+
+def unfinished(text: Path) -> Path:
+    return text.with_name(f"{text.name}.part")
 
 
 def tell(parts: Parts, deadline: Deadline, commands: bool = False) -> None:
