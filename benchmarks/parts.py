@@ -25,7 +25,7 @@ SECONDS = {  # estimates for a run's epoch, for a scan, and for a step of all me
     "cpu": {"mnist": 8.9, "cifar10": 38.0, "images": 560.0, "images-mnist": 30.0, "lr_scan": 4000.0, "race": 1.2},
 }
 COMPARE_COST, GPU_TESTS = 90.0, 60.0  # seconds on a GPU
-TRIAL = ("baseline", "andrej", "falling")  # the rows of `images` in a trial
+TRIAL = ("baseline", "falling")  # the rows of `images` in a trial
 
 
 @dataclass(frozen=True)
