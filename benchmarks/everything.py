@@ -27,6 +27,7 @@ from .text_tables import show
 STOPPING = 30.0  # seconds that a stopped part has to write its report; a sixth of all the time if that is less
 LEAST = 10.0  # seconds that must be left to start a part that may be stopped at any time
 LENGTHS = "lengths.json"  # the lengths that were chosen, in the folder of results
+RESULTS = Path("benchmarks", "results")
 STOPPED = 130
 HEADER = ["Part", "for", "missing", "of", "about"]
 
@@ -36,6 +37,8 @@ def main(argv: list[str]) -> int:
     deadline = Deadline(options.minutes)
     if usable(options.device).type not in ("cpu", "cuda"):
         raise BenchmarkError(f"--device {options.device}: must be cpu or cuda")
+    trial = options.limit or options.epochs
+    options.results = options.results or (Path("out", "all") if trial else RESULTS)
     prepare(options.results)
     parts = Parts(options, chosen_lengths(options.results))
     if options.list:
@@ -171,9 +174,8 @@ def everything_parser() -> argparse.ArgumentParser:
     parser.add_argument("--list", action="store_true", help="run nothing: show what is missing, and how long it takes")
     parser.add_argument("--minutes", type=minutes, metavar="N", help="end within N minutes (default: no limit)")
     parser.add_argument("--data", type=Path, metavar="DIR", help="folder with CIFAR-10 and MNIST, or folders of them")
-    parser.add_argument(
-        "--results", type=Path, metavar="DIR", default=Path("benchmarks", "results"), help="default: %(default)s"
-    )
+    shown = f"folder of the parts' folders (default: {RESULTS}, or out/all with --limit or --epochs)"
+    parser.add_argument("--results", type=Path, metavar="DIR", help=shown)
     parser.add_argument("--limit", type=count, metavar="N", help="a trial: N images of each part, few seeds and rows")
     parser.add_argument("--epochs", type=count, metavar="N", help="of every run (default: as published, or what fits)")
     add_device(parser, "cpu, or cuda, which has two parts more")

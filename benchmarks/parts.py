@@ -24,6 +24,8 @@ SECONDS = {  # estimates for a run's epoch, for a scan, and for a step of all me
     "cuda": {"mnist": 0.067, "cifar10": 0.24, "images": 2.0, "images-mnist": 0.08, "lr_scan": 70.0, "race": 0.03},
     "cpu": {"mnist": 8.9, "cifar10": 38.0, "images": 560.0, "images-mnist": 30.0, "lr_scan": 4000.0, "race": 1.2},
 }
+RESNET = "plain loop, in bfloat16, CUDA graphs"  # in the figures of compare_cost: how `images` trains on a GPU
+PREPARED, VALIDATED = 5e-4, 1.1  # seconds that a batch's preparation takes; epochs with validation are longer by this
 COMPARE_COST, GPU_TESTS = 90.0, 60.0  # seconds on a GPU
 TRIAL = ("baseline", "falling")  # the rows of `images` in a trial
 
@@ -275,4 +277,12 @@ class Parts:
         """Return the seconds of a run's epoch: measured if there are finished runs, otherwise estimated."""
         if found:
             return fmean(run["seconds"] / len(run["train_loss"]) for run in found)
-        return self.seconds[name] * self._share(name)
+        measured = self._resnet_epoch() if name == "images" and self.on_gpu else None
+        return measured or self.seconds[name] * self._share(name)
+
+    def _resnet_epoch(self) -> float | None:
+        """Return the seconds of an epoch of ResNet-32, from what `compare_cost` measured; None if it has not."""
+        path = self._folder(self._named("compare_cost")) / "compare_cost.json"
+        costs = json.loads(path.read_text())["costs"] if path.exists() else []
+        steps = [cost["seconds"] for cost in costs if (cost["table"], cost["contestant"]) == ("images", RESNET)]
+        return images.batches(FULL["images"], 1) * (steps[0] + PREPARED) * VALIDATED if steps else None

@@ -81,6 +81,19 @@ def test_estimates_scale_with_epochs_and_images(tmp_path):
     assert parts(tmp_path, limit=10**6).part("mnist").seconds == whole.seconds
 
 
+def test_what_a_step_of_resnet32_cost_tells_how_long_an_epoch_takes(tmp_path):
+    before = parts(tmp_path, {"images": 10}, device="cuda").part("images").seconds
+    folder = tmp_path / "compare_cost-gpu"
+    folder.mkdir()
+    names = ("plain loop", "plain loop, in bfloat16, CUDA graphs")
+    costs = [{"table": "images", "contestant": name, "seconds": 0.0035} for name in names]
+    (folder / "compare_cost.json").write_text(json.dumps({"costs": costs[:1]}))
+    assert parts(tmp_path, {"images": 10}, device="cuda").part("images").seconds == before
+    (folder / "compare_cost.json").write_text(json.dumps({"costs": costs}))
+    seconds = parts(tmp_path, {"images": 10}, device="cuda").part("images").seconds
+    assert seconds == pytest.approx(10 * 391 * 0.004 * 1.1)  # 0.5 ms more for the batch, 10 % for validation
+
+
 def test_commands_name_data_limit_and_folder(tmp_path):
     data = tmp_path / "data"
     (data / "mnist").mkdir(parents=True)
