@@ -11,6 +11,7 @@ import runpy
 import signal
 import sys
 import threading
+from contextlib import suppress
 
 try:
     import fcntl
@@ -35,7 +36,8 @@ def interrupt_at_the_end_of_input() -> None:
 def wait_for_the_folder(folder: str) -> None:
     """Lock the folder until this process ends; first wait for one that was attached to a killed process."""
     if fcntl is not None:
-        fcntl.flock(os.open(folder, os.O_RDONLY), fcntl.LOCK_EX)
+        with suppress(OSError):  # the file system has no locks
+            fcntl.flock(os.open(folder, os.O_RDONLY), fcntl.LOCK_EX)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Run what the results still lack, part by part, and end in time.
 
 Each part is a command with a folder of its own. At the deadline it is stopped as by Ctrl-C: finished runs are kept, and
-the same command resumes, also on another machine that has got the folder of results. Its files have 16 MB at most.
+the same command resumes, also on another machine that has the folder of results. Its files have 16 MB at most.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO
 
 from . import machine, pieces
-from .commands import BenchmarkError, add_device, count, option_parser
+from .commands import BenchmarkError, add_device, chosen, count, option_parser
 from .devices import usable
 from .files import prepare, write
 from .parts import Part, Parts
@@ -41,20 +41,21 @@ def main(argv: list[str]) -> int:
     options.results = options.results or (Path("out", "all") if trial else RESULTS)
     prepare(options.results)
     parts = Parts(options, chosen_lengths(options.results))
+    names = chosen("part", options.parts, parts.makers)
     if options.list:
-        tell(parts, deadline, commands=True)
+        tell(parts, names, deadline, commands=True)
         return 0
     pieces.join(options.results)
     codes: dict[str, int] = {}
     try:
-        for name in parts.makers:
+        for name in names:
             codes[name] = run_part(name, parts, deadline)
     except KeyboardInterrupt:
         codes["all"] = STOPPED
         print("\nInterrupted: run the same command again to resume.")
     finally:
         pieces.split(options.results)
-    tell(parts, deadline)
+    tell(parts, names, deadline)
     failed = [name for name, code in codes.items() if code not in (0, STOPPED)]
     if failed:
         print(f"Failed, see above: {', '.join(failed)}.")
@@ -141,10 +142,10 @@ def unfinished(text: Path) -> Path:
     return text.with_name(f"{text.name}.part")
 
 
-def tell(parts: Parts, deadline: Deadline, commands: bool = False) -> None:
-    """Print how much of each part is missing and how long it takes; with `commands`, also what would be run."""
+def tell(parts: Parts, names: list[str], deadline: Deadline, commands: bool = False) -> None:
+    """Print how much of these parts is missing and how long it takes; with `commands`, also what would be run."""
     found, left = [], deadline.left
-    for name in parts.makers:
+    for name in names:
         found.append(expected(name, parts, left))
         left -= found[-1].estimate
     lines = [[part.name, part.purpose, str(part.left), str(part.units), duration(part.estimate)] for part in found]
@@ -173,6 +174,7 @@ def everything_parser() -> argparse.ArgumentParser:
     parser = option_parser("all", __doc__)
     parser.add_argument("--list", action="store_true", help="run nothing: show what is missing, and how long it takes")
     parser.add_argument("--minutes", type=minutes, metavar="N", help="end within N minutes (default: no limit)")
+    parser.add_argument("--parts", metavar="A,B,C", help="only these; --list shows all")
     parser.add_argument("--data", type=Path, metavar="DIR", help="folder with CIFAR-10 and MNIST, or folders of them")
     shown = f"folder of the parts' folders (default: {RESULTS}, or out/all with --limit or --epochs)"
     parser.add_argument("--results", type=Path, metavar="DIR", help=shown)

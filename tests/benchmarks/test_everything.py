@@ -94,6 +94,15 @@ def test_the_list_runs_nothing(workers, capfd):
     assert not (results / "ends").exists()
 
 
+def test_only_the_chosen_parts_run(workers, capfd):
+    results = workers("fails", "ends")
+    assert run(results, "--parts", "ends") == 0
+    assert not (results / "fails").exists()
+    assert "fails" not in capfd.readouterr().out
+    assert run(results, "--parts", "ends,begins") == 1
+    assert "error: unknown part 'begins'; choose from fails, ends" in capfd.readouterr().err
+
+
 def test_a_part_is_stopped_in_time_as_by_ctrl_c(workers, capfd):
     results, started = workers("waits", "ends"), time.monotonic()
     assert run(results, "--minutes", "0.1") == 0
