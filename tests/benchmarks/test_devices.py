@@ -26,6 +26,7 @@ def settings():
     return torch.backends.cudnn.allow_tf32, torch.get_float32_matmul_precision()
 
 
+@pytest.mark.filterwarnings("ignore:Please use the new API settings to control TF32")
 @pytest.mark.parametrize("before", [FLOAT32, TF32], ids=["float32 before", "tf32 before"])
 @pytest.mark.parametrize("ends", [None, RuntimeError("no memory")], ids=["ends", "fails"])
 @pytest.mark.parametrize(

@@ -159,6 +159,7 @@ def captured(training):
 
 @cuda
 @pytest.mark.filterwarnings("ignore:This instance was constructed with capturable=True")
+@pytest.mark.filterwarnings("ignore:Synchronization debug mode is a prototype")
 @every_scheduler_that_sees_no_steps
 def test_a_captured_graph_follows_the_schedule(make):
     options = {"device": "cuda", "optimizer": torch.optim.Adam, "capturable": True}

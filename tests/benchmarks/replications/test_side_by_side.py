@@ -17,6 +17,7 @@ from lrsched import Ensemble, Setting, compare
 DATA = os.environ.get("LRSCHED_DATA")
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 LOSS = partial(batch_loss, nn.functional.cross_entropy)
+pytestmark = pytest.mark.filterwarnings("ignore:Please use the new API settings to control TF32")
 
 
 @pytest.fixture(autouse=True)
