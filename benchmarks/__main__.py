@@ -27,7 +27,12 @@ COSTS = {
     "picture_cost": "the time and memory of reading a photo into a schedule",
     "compare_cost": "the time of training all runs of a table side by side, compared with the plain loop",
 }
-MODULES = dict.fromkeys(REPLICATIONS, "replications") | dict.fromkeys(COSTS, "costs")
+TOGETHER = {"all": "what the results still lack of these, in the order of its value, within --minutes; --list shows it"}
+MODULES = {
+    **{name: f".replications.{name}" for name in REPLICATIONS},
+    **{name: f".costs.{name}" for name in COSTS},
+    "all": ".everything",
+}
 
 
 def main(argv: list[str]) -> int:
@@ -39,7 +44,7 @@ def main(argv: list[str]) -> int:
         print(f"unknown benchmark {name!r}\n\n{listing()}", file=sys.stderr)
         return 2
     try:
-        return importlib.import_module(f".{MODULES[name]}.{name}", __package__).main(rest)
+        return importlib.import_module(MODULES[name], __package__).main(rest)
     except BenchmarkError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -53,7 +58,11 @@ def main(argv: list[str]) -> int:
 
 def listing() -> str:
     lines = ["usage: python -m benchmarks NAME [options]"]
-    for heading, names in (("Replications of publications:", REPLICATIONS), ("Costs of this package:", COSTS)):
+    for heading, names in (
+        ("Replications of publications:", REPLICATIONS),
+        ("Costs of this package:", COSTS),
+        ("Several of them:", TOGETHER),
+    ):
         lines += ["", heading, *(f"  {name:<18} {what}" for name, what in names.items())]
     return "\n".join([*lines, "", "NAME --help shows its options."])
 

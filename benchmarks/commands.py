@@ -39,6 +39,16 @@ def add_device(parser: argparse.ArgumentParser, remark: str = "cpu, cuda, cuda:1
     parser.add_argument("--device", default="cpu", help=f"{remark} (default: %(default)s)")
 
 
+def add_arithmetic(parser: argparse.ArgumentParser) -> None:
+    """Add `--arithmetic NAME`."""
+    parser.add_argument(
+        "--arithmetic",
+        choices=("float32", "tf32", "bfloat16"),
+        default="float32",
+        help="tf32 (GPUs only), or bfloat16 in the forward pass, with float32 weights and loss (default: %(default)s)",
+    )
+
+
 def add_threads(parser: argparse.ArgumentParser) -> None:
     """Add `--threads N`."""
     parser.add_argument("--threads", type=count, default=1, help="torch's CPU threads (default: %(default)s)")

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import Any, Literal
 
 import torch
 import torch.distributed as dist
+from torch import Tensor, nn
 
 from lrsched.comparison._devices import usable_device
 
 from .commands import BenchmarkError
+
+Arithmetic = Literal["float32", "tf32", "bfloat16"]
 
 
 def usable(name: str) -> torch.device:
@@ -44,21 +48,59 @@ def determinism(wanted: bool) -> Iterator[None]:
         torch.use_deterministic_algorithms(before)
 
 
+def check_arithmetic(name: Arithmetic, device: torch.device) -> None:
+    """Raise BenchmarkError if a device cannot compute in an arithmetic."""
+    if name == "tf32" and device.type != "cuda":
+        raise BenchmarkError(f"--arithmetic tf32 needs a GPU, got --device {device}; choose float32 or bfloat16")
+
+
 @contextmanager
-def full_float32(device: torch.device) -> Iterator[None]:
-    """Compute a GPU's convolutions in float32, as published, not in the less precise TF32, which is cuDNN's default."""
-    before = torch.backends.cudnn.allow_tf32
-    if device.type == "cuda":
-        torch.backends.cudnn.allow_tf32 = False
+def in_arithmetic(name: Arithmetic, device: torch.device) -> Iterator[None]:
+    """Compute float32 products on a GPU in float32, as published, or in TF32; then restore torch's settings.
+
+    By default, cuDNN computes convolutions in TF32 and matrix products in float32. bfloat16 is float32 here: a
+    network is put into it by `computing_in`.
+    """
+    if device.type != "cuda":
+        yield
+        return
+    convolutions, products = torch.backends.cudnn.allow_tf32, torch.get_float32_matmul_precision()
+    torch.backends.cudnn.allow_tf32 = name == "tf32"
+    torch.set_float32_matmul_precision("high" if name == "tf32" else "highest")
     try:
         yield
     finally:
-        torch.backends.cudnn.allow_tf32 = before
+        torch.backends.cudnn.allow_tf32 = convolutions
+        torch.set_float32_matmul_precision(products)
 
 
-def arithmetic(device: torch.device) -> dict[str, bool]:
-    """Return an entry for a configuration that tells a GPU's runs in TF32 from those in float32."""
-    return {"tf32": torch.backends.cudnn.allow_tf32} if device.type == "cuda" else {}
+class Bfloat16(nn.Module):
+    """Runs a network's forward pass in bfloat16; its weights and outputs stay float32."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: Tensor) -> Tensor:
+        with torch.autocast(images.device.type, torch.bfloat16, cache_enabled=False):  # a CUDA graph allows no cache
+            outputs = self.network(images)
+        return outputs.float()
+
+
+def computing_in(name: Arithmetic, network: Callable[[], nn.Module]) -> Callable[[], nn.Module]:
+    """Return a function that makes the same network, computing in an arithmetic."""
+    return network if name != "bfloat16" else lambda: Bfloat16(network())
+
+
+def arithmetic_entry(name: Arithmetic, device: torch.device) -> dict[str, Any]:
+    """Return the entries of a configuration that tell runs in different arithmetics apart; none for a CPU's float32."""
+    named = {} if name == "float32" else {"arithmetic": name}
+    return {"tf32": name == "tf32", **named} if device.type == "cuda" else named
+
+
+def spoken(name: Arithmetic) -> str:
+    """Return what a title says of an arithmetic; nothing of float32."""
+    return {"float32": "", "tf32": ", in TF32", "bfloat16": ", in bfloat16"}[name]
 
 
 def several() -> bool:

@@ -54,9 +54,9 @@ def commit() -> str | None:
     return done.stdout.strip()
 
 
-def note(device: torch.device | str) -> str:
-    """Return the note that records carry: the hardware and the commit."""
-    return f"{hardware(device)}; commit {commit() or 'unknown'}"
+def note(device: torch.device | str, arithmetic: str = "float32") -> str:
+    """Return the note that records carry: the hardware, the commit and the arithmetic."""
+    return f"{hardware(device)}; commit {commit() or 'unknown'}; {arithmetic}"
 
 
 def hardware_of(note: str) -> str:
@@ -64,7 +64,7 @@ def hardware_of(note: str) -> str:
 
 
 def commit_of(note: str) -> str:
-    return note.partition("; commit ")[2] or "unknown"
+    return note.partition("; commit ")[2].partition(";")[0] or "unknown"
 
 
 def _processor() -> str:

@@ -23,7 +23,7 @@ SOURCES = {
 FLOORS = {
     **dict.fromkeys(["_check", "plot"], 0),
     "sequences": 1,
-    **dict.fromkeys(["_functions", "_processes"], 2),  # torch enters here
+    **dict.fromkeys(["_functions", "_owned", "_processes"], 2),  # torch enters here
     **dict.fromkeys(["_progress", "schedulers", "ensembles"], 3),
     **dict.fromkeys(["finder", "comparison"], 4),
     "__init__": 5,  # stands for the package itself: `import lrsched`

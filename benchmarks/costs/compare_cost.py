@@ -1,8 +1,9 @@
 """The time saved by training side by side: all runs of a published table as one ensemble, or one run in a plain loop.
 
-The contestants take turns in one process. Images are noise, which does not change the time. The time of a whole table
-is a step's time multiplied by the steps of all its runs, without validation. The loop trains with SGD, the faster of
-the two optimizers.
+On a GPU, both also recorded as CUDA graphs, and ResNet-32, whose runs gain nothing side by side, alone in three
+arithmetics. The contestants take turns in one process. Images are noise, which does not change the time. The time of a
+whole table is a step's time multiplied by the steps of all its runs, without validation. The loop trains with SGD, the
+faster of the two optimizers.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import argparse
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,20 +22,26 @@ from lrsched import Ensemble
 
 from .. import machine
 from ..commands import add_device, add_out, add_seeds, chosen, count, option_parser
-from ..devices import usable
+from ..devices import Arithmetic, computing_in, in_arithmetic, spoken, usable
 from ..files import prepare, write_figures
-from ..replications import cifar10, mnist
+from ..replications import cifar10, images, mnist
 from ..replications.metrics import batch_loss
 from ..replications.settings import ADDED
 from ..text_tables import show
 from . import step_bounds
 from .timing import in_turns, ratio_of_medians, span
 
-SHAPES = {"mnist": (60_000, 1, 28, 28), "cifar10": (50_000, 3, 32, 32)}
-TABLES = {"mnist": mnist.BENCHMARK, "cifar10": cifar10.BENCHMARK}
-LOOP, STACKED, RECORDED = "plain loop", "ensemble", "ensemble, CUDA graphs"
+SHAPES = {"mnist": (60_000, 1, 28, 28), "cifar10": (50_000, 3, 32, 32), "images": (50_000, 3, 32, 32)}
+TABLES = {"mnist": mnist.BENCHMARK, "cifar10": cifar10.BENCHMARK, "images": images.BENCHMARK}
+ALONE = ("images",)  # tables whose runs do not train side by side
+GRAPHS = ", CUDA graphs"
+LOOP, STACKED = "plain loop", "ensemble"
+LOOP_RECORDED, RECORDED = LOOP + GRAPHS, STACKED + GRAPHS
+ARITHMETICS: dict[Arithmetic, str] = {name: spoken(name) for name in ("float32", "tf32", "bfloat16")}
 LIMIT = 10.0  # times as fast as the loop: what an ensemble must reach on a GPU
 ROWS = 10_000  # the most images of noise
+Step = Callable[[], object]
+LossFn = Callable[[Any, Any], Tensor]
 
 
 @dataclass(frozen=True)
@@ -65,17 +73,26 @@ class Contest:
         self.settings = sorted(published, key=lambda setting: setting.adam)
         self.members = len(self.settings) * seeds
         samples, *shape = SHAPES[name]
-        self.table_steps = -(-samples // self.benchmark.batch_size) * self.benchmark.epochs
+        self.table_steps = -(-samples // self.benchmark.batch_size) * self.benchmark.published_epochs
         generator = torch.Generator().manual_seed(0)
         images = torch.randn(min(samples, ROWS), *shape, generator=generator)
         labels = torch.randint(10, (len(images),), generator=generator)
         self.data = images.to(device), labels.to(device)
         self.loss_fn = partial(batch_loss, self.benchmark.loss)
 
-    def contestants(self) -> dict[str, Callable[[], object]]:
-        found = {LOOP: self.loop(), STACKED: self.ensemble(record=False)}
-        if self.device.type == "cuda":
-            found[RECORDED] = self.ensemble(record=True)
+    def contestants(self) -> dict[str, Step]:
+        """Return the contestants by name, the plain loop first."""
+        on_gpu, alone = self.device.type == "cuda", self.name in ALONE
+        found: dict[str, Step] = {}
+        for arithmetic, words in ARITHMETICS.items() if alone else [("float32", "")]:
+            if on_gpu or arithmetic != "tf32":
+                found[LOOP + words] = self.loop(arithmetic)
+            if on_gpu:
+                found[LOOP + words + GRAPHS] = self.loop(arithmetic, record=True)
+        if not alone:
+            found[STACKED] = self.ensemble(record=False)
+            if on_gpu:
+                found[RECORDED] = self.ensemble(record=True)
         return found
 
     def rows(self, shape: tuple[int, ...]) -> Iterator[Tensor]:
@@ -88,17 +105,19 @@ class Contest:
     def batches(self, shape: tuple[int, ...] = ()) -> Iterator[tuple[Tensor, ...]]:
         return (tuple(part[rows] for part in self.data) for rows in self.rows(shape))
 
-    def loop(self) -> Callable[[], object]:
-        """Return a step of one run, in an ordinary loop."""
+    def loop(self, arithmetic: Arithmetic = "float32", record: bool = False) -> Step:
+        """Return a step of one run, in an ordinary loop, or recorded as `compare` records it on a GPU."""
         torch.manual_seed(0)
-        model = self.benchmark.network().to(self.device)
+        model = computing_in(arithmetic, self.benchmark.network)().to(self.device)
         optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
         batches = self.batches()
+        add_gradients = recorded(model) if record else lambda loss_fn, batch: loss_fn(model, batch).backward()
 
         def step() -> None:
-            optimizer.zero_grad()
-            self.loss_fn(model, next(batches)).backward()
-            optimizer.step()
+            with in_arithmetic(arithmetic, self.device):
+                optimizer.zero_grad()
+                add_gradients(self.loss_fn, next(batches))
+                optimizer.step()
 
         return step
 
@@ -112,6 +131,13 @@ class Contest:
         return lambda: ensemble.step(self.loss_fn, next(batches), lrs, batch_dim=0)
 
 
+def recorded(model: torch.nn.Module) -> Callable[[LossFn, Any], object]:
+    """Return a backward pass that is recorded as a CUDA graph."""
+    from lrsched.ensembles._recorded_model import RecordedModel
+
+    return RecordedModel(model).backward
+
+
 def costs(contest: Contest, steps: int, turns: int) -> list[Cost]:
     """Time a table's contestants; each takes steps / turns steps in each turn."""
     contestants, each = contest.contestants(), -(-steps // turns)
@@ -120,7 +146,8 @@ def costs(contest: Contest, steps: int, turns: int) -> list[Cost]:
     speed = step_bounds.speed(contest.device)
     found = []
     for name, step in contestants.items():
-        runs = 1 if name == LOOP else contest.members
+        runs = 1 if name.startswith(LOOP) else contest.members
+        bounded = name in (LOOP, STACKED)  # the others do the same work, or compute faster than float32
         seconds = float(np.median(times[name])) / each
         ratio = ratio_of_medians(runs * times[LOOP], times[name])
         found.append(
@@ -134,7 +161,7 @@ def costs(contest: Contest, steps: int, turns: int) -> list[Cost]:
                 ratio=ratio.value,
                 low=ratio.low,
                 high=ratio.high,
-                bounds={} if name == RECORDED else step_bounds.work(step).seconds(speed),
+                bounds=step_bounds.work(step).seconds(speed) if bounded else {},
             )
         )
     return found
@@ -145,15 +172,17 @@ def repeat(step: Callable[[], object], times: int) -> None:
         step()
 
 
-def bound_of(found: list[Cost], cost: Cost) -> tuple[str, float]:
-    """Return what bounds a contestant, and its time divided by that bound.
+def bound_of(found: list[Cost], cost: Cost) -> tuple[str, float] | None:
+    """Return what bounds a contestant, and its time divided by that bound; None if its bounds are not known.
 
     A recorded step does the same work as an ordinary one, but in a single launch.
     """
-    stacked = next(each for each in found if each.table == cost.table and each.contestant == STACKED)
-    least = dict(cost.bounds or stacked.bounds)
-    if cost.contestant == RECORDED:
-        least.pop("launches")
+    ordinary = cost.contestant.removesuffix(GRAPHS)
+    least = next(dict(each.bounds) for each in found if (each.table, each.contestant) == (cost.table, ordinary))
+    if cost.contestant != ordinary:
+        least.pop("launches", None)
+    if not least:
+        return None
     name = max(least, key=lambda kind: least[kind])
     return name, cost.seconds / least[name]
 
@@ -162,22 +191,28 @@ def cells(found: list[Cost]) -> list[list[str]]:
     header = ["Table", "contestant", "runs", "steps", "ms per step", "whole table", "ratio", "95 %", "bound", "× bound"]
     lines = [header]
     for cost in found:
-        kind, over = bound_of(found, cost)
+        bound = bound_of(found, cost)
         counts = [str(cost.runs), str(cost.steps)]
         times = [f"{1000 * cost.seconds:.3f}", f"{cost.table_seconds:.0f} s"]
         ratio = [f"{cost.ratio:.2f}", span(cost.low, cost.high, 2)]
-        lines.append([cost.table, cost.contestant, *counts, *times, *ratio, kind, f"{over:.1f}"])
+        bounds = ["–", "–"] if bound is None else [bound[0], f"{bound[1]:.1f}"]
+        lines.append([cost.table, cost.contestant, *counts, *times, *ratio, *bounds])
     return lines
 
 
 def verdicts(found: list[Cost]) -> list[str]:
-    """Return, for each table on a GPU, whether the fastest ensemble meets the limit."""
-    lines = []
-    for name in dict.fromkeys(cost.table for cost in found):
-        best = max((cost for cost in found if cost.table == name), key=lambda cost: cost.ratio)
-        speed = f"{best.contestant} {best.ratio:.1f} times as fast as the loop"
-        lines.append(f"{name}: {speed}, limit {LIMIT:g}: {met(best)}.")
+    """Return how fast the recorded loops are, and whether the fastest ensemble of each table meets the limit."""
+    loops = [cost for cost in found if cost.contestant.startswith(LOOP) and cost.contestant.endswith(GRAPHS)]
+    lines = [f"{times_as_fast(cost)}." for cost in loops]
+    for name in dict.fromkeys(cost.table for cost in found if cost.contestant == STACKED):
+        ensembles = [cost for cost in found if cost.table == name and cost.contestant.startswith(STACKED)]
+        best = max(ensembles, key=lambda cost: cost.ratio)
+        lines.append(f"{times_as_fast(best)}, limit {LIMIT:g}: {met(best)}.")
     return lines
+
+
+def times_as_fast(cost: Cost) -> str:
+    return f"{cost.table}: {cost.contestant} {cost.ratio:.1f} times as fast as the loop"
 
 
 def met(cost: Cost) -> str:
@@ -204,9 +239,9 @@ def main(argv: list[str]) -> int:
     if options.out:
         prepare(options.out)
     torch.set_num_threads(1)
-    torch.backends.cudnn.allow_tf32 = False  # as for the tables
     contests = (Contest(name, options.seeds, device) for name in names)
-    found = [cost for contest in contests for cost in costs(contest, options.steps, options.turns)]
+    with in_arithmetic("float32", device):  # as for the tables
+        found = [cost for contest in contests for cost in costs(contest, options.steps, options.turns)]
     lines = cells(found)
     show(lines, "Time of a training step", right=lines[0][2:8])
     if device.type == "cuda":

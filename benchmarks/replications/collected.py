@@ -14,6 +14,7 @@ from lrsched import Run
 
 from .. import machine
 from ..commands import BenchmarkError
+from ..devices import Arithmetic, spoken
 from . import cifar10, digits, images, mnist
 from .benchmark import WRITTEN, Benchmark
 from .datasets import size
@@ -40,6 +41,7 @@ class Table:
     data: str
     epochs: int
     rows: dict[str, Row]
+    arithmetic: Arithmetic = "float32"
     names_hardware: bool = False  # in the label, which another table would share otherwise
 
     @property
@@ -50,7 +52,7 @@ class Table:
     @property
     def label(self) -> str:
         """The dataset and the number of epochs, which must accompany every number from this table."""
-        parts = [size(self.data), length(self.epochs, self.benchmark.published_epochs)]
+        parts = [size(self.data), length(self.epochs, self.benchmark.published_epochs) + spoken(self.arithmetic)]
         if self.base == STAND_IN:
             parts.append("stand-in for MNIST")
         if self.base != self.benchmark.name:
@@ -205,7 +207,8 @@ def _table(path: Path, config: dict[str, Any], runs: dict[str, list[Run]]) -> Ta
             for name, setting in settings.items()
             if name in runs
         }
-        return Table(path.parent, benchmark, config["key"]["data"], config["epochs"], rows)
+        arithmetic = config["key"].get("arithmetic", "float32")
+        return Table(path.parent, benchmark, config["key"]["data"], config["epochs"], rows, arithmetic)
     except (KeyError, TypeError, ValueError) as error:
         raise BenchmarkError(f"{path} has a run of an unknown benchmark or setting: {error!r}") from error
 

@@ -2,7 +2,8 @@
 
 ResNet-32 on CIFAR-10, batches of 128, momentum 0.9, weight decay 2e-4. The learning rate changes with every batch. The
 authors' seven pictures are not available, so other pictures are used. `--dataset mnist` uses the network and loss of
-the MNIST table as run, which apply softmax twice.
+the MNIST table as run, which apply softmax twice. On a GPU, all rows are trained side by side; the shifted and flipped
+images of a seed are made once for all rows.
 """
 
 from __future__ import annotations

@@ -27,6 +27,7 @@ from lrsched.plot import figure
 from .. import machine
 from ..commands import (
     BenchmarkError,
+    add_arithmetic,
     add_device,
     add_out,
     add_seeds,
@@ -34,9 +35,10 @@ from ..commands import (
     count,
     option_parser,
 )
-from ..devices import synchronize, usable
+from ..devices import arithmetic_entry, check_arithmetic, in_arithmetic, spoken, synchronize, usable
 from ..files import Records, write
 from ..text_tables import markdown, show
+from .datasets import size
 from .scan_tasks import BATCH, TASKS, Batches, Task, loss_fn, make_optimizer
 from .stats import FEWEST
 from .sweep_claims import c6
@@ -82,7 +84,9 @@ def scan_parser() -> argparse.ArgumentParser:
     shown = ",".join(map(str, MARKS))
     parser.add_argument("--marks", type=marks, help=f"batches ahead (default: {shown}; fewer on a CPU)")
     parser.add_argument("--each", action="store_true", help="also time a scan that ends at each mark, as published")
+    parser.add_argument("--limit", type=count, metavar="N", help="at most N images, for a trial")
     add_device(parser)
+    add_arithmetic(parser)
     add_threads(parser)
     add_out(parser, "the results; scans it already holds are not repeated (default: out/lr_scan-DATASET)")
     return parser
@@ -95,28 +99,31 @@ def marks(text: str) -> tuple[int, ...]:
 def main(argv: list[str]) -> int:
     options = scan_parser().parse_args(argv)
     device = usable(options.device)
+    check_arithmetic(options.arithmetic, device)
     torch.set_num_threads(options.threads)
     rates, ahead = REDUCED[options.dataset] if device.type == "cpu" else (RATES, MARKS)
     rates, ahead = options.rates or rates, options.marks or ahead
     if list(ahead) != sorted(set(ahead)):
         raise BenchmarkError(f"--marks must increase, got {','.join(map(str, ahead))}")
-    task = TASKS[options.dataset](options.data)
-    task = replace(task, train=task.train.to(device))
+    task = TASKS[options.dataset](options.data).few(options.limit)
+    task = replace(task, train=task.train.to(device), arithmetic=options.arithmetic)
     folder = options.out or Path("out", f"lr_scan-{options.dataset}")
     records = Records(folder, ("seed", "after_epochs"), configuration(task, rates, ahead))
-    states = [0, options.after_epochs] if options.after_epochs else [0]
-    wanted = [(seed, after) for seed in range(options.seeds) for after in states]
-    for seed, after in wanted:
-        if (seed, after) not in records.found:
-            records.add(scan(task, seed, after, rates, ahead))
-            print(f"seed {seed}, after {after} epochs: {records.found[seed, after]['seconds']:.1f} s", flush=True)
     facts = {
         "command": f"python -m benchmarks lr_scan {shlex.join(argv)}".strip(),
         "batches an epoch": Batches(task, 0).epoch,
         **machine.origin(device),
     }
-    if options.each:
-        facts["seconds of each mark"] = [scan(task, 0, 0, rates, ahead[: i + 1])["seconds"] for i in range(len(ahead))]
+    states = [0, options.after_epochs] if options.after_epochs else [0]
+    wanted = [(seed, after) for seed in range(options.seeds) for after in states]
+    with in_arithmetic(options.arithmetic, device):
+        for seed, after in wanted:
+            if (seed, after) not in records.found:
+                records.add(scan(task, seed, after, rates, ahead))
+                print(f"seed {seed}, after {after} epochs: {records.found[seed, after]['seconds']:.1f} s", flush=True)
+        if options.each:
+            each = [scan(task, 0, 0, rates, ahead[: i + 1])["seconds"] for i in range(len(ahead))]
+            facts["seconds of each mark"] = each
     report(records, [records.found[key] for key in wanted], facts)
     return 0
 
@@ -130,6 +137,7 @@ def configuration(task: Task, rates: int, ahead: Sequence[int]) -> dict[str, Any
         "marks": ahead,
         "device": task.train.images.device.type,
         "threads": torch.get_num_threads(),
+        **arithmetic_entry(task.arithmetic, task.train.images.device),
     }
 
 
@@ -138,7 +146,8 @@ def report(records: Records, found: list[dict[str, Any]], facts: dict[str, Any])
     rates, ahead = records.config["rates"], records.config["marks"]
     full = (rates, tuple(ahead)) == (RATES, MARKS)
     reduced = "" if full else f" (reduced from {RATES} rates, 1 … {MARKS[-1]})"
-    title = f"{records.config['data']}: {rates} rates, 1 … {ahead[-1]} batches of {BATCH}{reduced}"
+    computed = spoken(records.config.get("arithmetic", "float32"))
+    title = f"{size(records.config['data'])}: {rates} rates, 1 … {ahead[-1]} batches of {BATCH}{computed}{reduced}"
     lines = cells(found, ahead, facts.get("seconds of each mark"), full)
     notes = [
         "Best rate: the one with the lowest mean training loss over so many batches, geometric mean over seeds.",

@@ -64,28 +64,39 @@ def linear(before: int, after: int) -> nn.Module:
 
 
 def batches(train: Split, batch_size: int) -> Callable[[], Iterable[tuple[Tensor, Tensor]]]:
-    """Return a function that yields an epoch's batches: images shuffled, shifted, flipped and standardised."""
+    """Return a function that yields an epoch's batches: images shuffled, shifted, flipped and standardised.
+
+    The random numbers come from the CPU, so that they are the same on every device. Those of an epoch go to the device
+    together, because each copy would wait for all work before it.
+    """
 
     def epoch() -> Iterable[tuple[Tensor, Tensor]]:
-        for rows in torch.randperm(len(train.labels)).to(train.labels.device).split(batch_size):
-            yield standardised(shifted(train.images[rows])), train.labels[rows]
+        device = train.labels.device
+        order = torch.randperm(len(train.labels)).split(batch_size)
+        moves = torch.cat([random_moves(len(rows)) for rows in order]).to(device)
+        for rows, moved in zip(torch.cat(order).to(device).split(batch_size), moves.split(batch_size), strict=True):
+            yield standardised(shifted(train.images[rows], moved)), train.labels[rows]
 
     return epoch
 
 
-def shifted(images: Tensor) -> Tensor:
-    """Return each image padded by 4 zero pixels, cropped at random to its size, and flipped half of the time.
-
-    The random numbers come from the CPU, so that they are the same on every device.
-    """
-    count, channels, height, width = images.shape
-    top, left = torch.randint(0, 9, (2, count, 1))
+def random_moves(count: int) -> Tensor:
+    """Return where to crop each of `count` padded images, and whether to flip it: (count, 3), top, left and 0 or 1."""
+    corners = torch.randint(0, 9, (2, count, 1))
     flip = torch.rand(count, 1) < 0.5
-    rows, columns = top + torch.arange(height), left + torch.arange(width)
-    columns = torch.where(flip, columns.flip(1), columns)
-    image, channel = torch.arange(count)[:, None, None, None], torch.arange(channels)[None, :, None, None]
-    place = (image, channel, rows[:, None, :, None], columns[:, None, None, :])
-    return pad(images, (4, 4, 4, 4))[tuple(index.to(images.device) for index in place)]
+    return torch.cat([*corners, flip.long()], dim=1)
+
+
+def shifted(images: Tensor, moves: Tensor) -> Tensor:
+    """Return each image padded by 4 zero pixels, cropped to its size at (top, left), and flipped if wanted."""
+    count, channels, height, width = images.shape
+    top, left, flip = moves.split(1, dim=1)
+    down, across = torch.arange(height, device=images.device), torch.arange(width, device=images.device)
+    rows = top + down
+    columns = left + torch.where(flip.bool(), across.flip(0), across)
+    image = torch.arange(count, device=images.device)[:, None, None, None]
+    channel = torch.arange(channels, device=images.device)[None, :, None, None]
+    return pad(images, (4, 4, 4, 4))[image, channel, rows[:, None, :, None], columns[:, None, None, :]]
 
 
 def standardised(images: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import affine_grid, grid_sample, nll_loss
 from torch.optim import Adam, Optimizer
 
+from ..devices import Arithmetic, computing_in
 from . import datasets
 from .datasets import Split
 
@@ -31,11 +32,18 @@ class Task:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     flip: bool
+    arithmetic: Arithmetic = "float32"
 
     def network(self, seed: int) -> nn.Module:
         """Return the untrained network of a seed."""
         torch.manual_seed(seed)
-        return network(self.train.images.shape[1], self.train.images.shape[-1], self.width).to(self.train.images.device)
+        _, channels, _, size = self.train.images.shape
+        made = computing_in(self.arithmetic, lambda: network(channels, size, self.width))()
+        return made.to(self.train.images.device)
+
+    def few(self, n: int | None) -> Task:
+        """Return the task with at most n images; with all of them for None."""
+        return self if n is None else replace(self, train=self.train.few(n), title=f"{self.title}, {n} images")
 
 
 def cifar10(folder: Path | None) -> Task:

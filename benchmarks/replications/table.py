@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import shlex
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import datetime, timezone
 from functools import partial
@@ -16,8 +17,28 @@ import lrsched
 from lrsched import Run
 
 from .. import machine
-from ..commands import BenchmarkError, add_device, add_out, add_seeds, add_threads, chosen, count, option_parser
-from ..devices import arithmetic, determinism, full_float32, leave_together, processes, several
+from ..commands import (
+    BenchmarkError,
+    add_arithmetic,
+    add_device,
+    add_out,
+    add_seeds,
+    add_threads,
+    chosen,
+    count,
+    option_parser,
+)
+from ..devices import (
+    arithmetic_entry,
+    check_arithmetic,
+    computing_in,
+    determinism,
+    in_arithmetic,
+    leave_together,
+    processes,
+    several,
+    spoken,
+)
 from ..files import prepare, write
 from ..text_tables import markdown, show
 from .benchmark import Benchmark
@@ -40,10 +61,14 @@ def execute(benchmark: Benchmark, options: argparse.Namespace, argv: list[str]) 
     options.out = options.out or Path("out", benchmark.name)
     settings = {name: benchmark.settings[name] for name in chosen("setting", options.settings, benchmark.settings)}
     torch.set_num_threads(options.threads)
-    with determinism(options.deterministic), processes(options.device) as (device, rank), full_float32(device):
+    with ExitStack() as stack:
+        stack.enter_context(determinism(options.deterministic))
+        device, rank = stack.enter_context(processes(options.device))
+        check_arithmetic(options.arithmetic, device)
+        stack.enter_context(in_arithmetic(options.arithmetic, device))
         prepare(options.out)
         data = benchmark.data(options.data).few(options.limit)
-        benchmark = replace(benchmark, title=f"{size(data.title)}: {benchmark.title}")
+        benchmark = replace(benchmark, title=f"{size(data.title)}: {benchmark.title}{spoken(options.arithmetic)}")
         progress = Progress(len(settings) * options.seeds)
         if rank == 0:
             print(f"{benchmark.title}: {progress.runs} runs of {options.epochs} epochs.")
@@ -73,11 +98,12 @@ def train(
     """Train the runs that options.out/runs.jsonl does not hold yet, with a progress bar."""
     train_split, valid_split = data.train.to(device), data.valid.to(device)
     batches = benchmark.batches and benchmark.batches(train_split, benchmark.batch_size)
-    key = {"benchmark": benchmark.name, "data": data.title, "loss": benchmark.loss.__name__, **arithmetic(device)}
+    key = {"benchmark": benchmark.name, "data": data.title, "loss": benchmark.loss.__name__}
+    key |= arithmetic_entry(options.arithmetic, device)
     try:
         lrsched.compare(
             {name: lrsched.Setting(row.optimizer, row.scheduler, row.per) for name, row in settings.items()},
-            benchmark.network,
+            computing_in(options.arithmetic, benchmark.network),
             partial(batch_loss, benchmark.loss),
             batches or train_split,
             valid_split,
@@ -92,7 +118,7 @@ def train(
             vectorize=False if options.plain else "auto",
             out=options.out / "runs.jsonl",
             key=key,
-            note=machine.note(device),
+            note=machine.note(device, options.arithmetic),
             callback=progress.see,
             progress=True,
         )
@@ -178,6 +204,7 @@ def table_parser(benchmark: Benchmark) -> argparse.ArgumentParser:
     parser.add_argument("--settings", metavar="A,B,C", help=f"only these: {', '.join(benchmark.settings)}")
     parser.add_argument("--limit", type=count, metavar="N", help="at most N images of each part, for a trial")
     add_device(parser)
+    add_arithmetic(parser)
     add_threads(parser)
     parser.add_argument("--plain", action="store_true", help="train one run after another, never side by side")
     parser.add_argument("--deterministic", action="store_true", help="only algorithms that repeat bit for bit")

@@ -14,7 +14,7 @@ from typing import get_args
 import torch
 from torch import nn
 
-from .._check import choice, integer, items
+from .._check import choice, flag, integer, items
 from .._functions import described
 from ..ensembles._ensemble import check_vectorize
 from ._devices import usable_device
@@ -42,9 +42,10 @@ def check_functions(model_fn: object, loss_fn: object, **optional: object) -> No
             raise TypeError(f"{name} must be callable, got {described(function)}")
 
 
-def check_options(metric_average: object, vectorize: object, key: object, note: object) -> None:
+def check_options(metric_average: object, vectorize: object, record: object, key: object, note: object) -> None:
     choice("metric_average", metric_average, get_args(MetricAverage))
     check_vectorize(vectorize)
+    flag("record", record)
     try:
         json.dumps(key)
     except (TypeError, ValueError) as error:

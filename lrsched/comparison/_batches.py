@@ -1,13 +1,29 @@
-"""The batches of a comparison: cut from tensors in memory, or made by a user's function."""
+"""The batches of a comparison: cut from tensors in memory, or made by a loader, another iterable, or a function."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
+from itertools import zip_longest
+from typing import Any, TypeGuard
 
+import numpy as np
 import torch
-from torch import Generator, Tensor
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, DistributedSampler
+
+from .._functions import described
+from .._owned import owned, used_by
+from ._data_text import source_text, tensors_text
+from ._nests import moved, stacked, structure
+from ._random_state import Apart
+
+Pass = Generator[Any, None, None]
+Shared = tuple[Any, int | None]  # a batch for several members, and its axis that counts them; None if they share it
+
+
+class UnequalBatchesError(Exception):
+    """The batches of different seeds cannot be stacked, so only members with the same seed can share an ensemble."""
 
 
 class TensorBatches:
@@ -20,95 +36,235 @@ class TensorBatches:
     def to(self, device: torch.device) -> TensorBatches:
         return TensorBatches(tuple(tensor.to(device) for tensor in self.tensors), self.batch_size)
 
-    def order(self, generators: Iterable[Generator]) -> tuple[Tensor, ...]:
-        """Shuffle one epoch per generator; return the row indices of each batch, shape (generators, batch size)."""
-        rows = torch.stack([torch.randperm(len(self.tensors[0]), generator=generator) for generator in generators])
-        return torch.split(rows.to(self.tensors[0].device), self.batch_size, dim=1)
+    def first(self, seed: int) -> tuple[Tensor, ...]:
+        """Return a batch for trials."""
+        return self.first_in_order()
 
-    def rows(self, rows: Tensor) -> tuple[Tensor, ...]:
-        return tuple(tensor[rows] for tensor in self.tensors)
+    def shuffled(self, generator: torch.Generator) -> Iterator[tuple[Tensor, ...]]:
+        """Yield the batches of an epoch."""
+        return (batch for batch, _ in self.shared([generator], [0]))
 
-    def shuffled(self, generator: Generator) -> Iterator[tuple[Tensor, ...]]:
-        return (self.rows(rows[0]) for rows in self.order([generator]))
+    def shared(self, generators: list[torch.Generator], seeds: list[int]) -> Iterator[Shared]:
+        """Yield the batches of an epoch of several members, each with its generator and its seed."""
+        one_seed = len(set(seeds)) == 1
+        orders = [torch.randperm(len(self.tensors[0]), generator=generator) for generator in generators]
+        order = (orders[0] if one_seed else torch.stack(orders)).to(self.tensors[0].device)
+        for rows in torch.split(order, self.batch_size, dim=-1):
+            yield tuple(tensor[rows] for tensor in self.tensors), None if one_seed else 0
+
+    def first_in_order(self) -> tuple[Tensor, ...]:
+        return next(iter(self.in_order()))
 
     def in_order(self) -> Iterable[tuple[Tensor, ...]]:
         return zip(*(torch.split(tensor, self.batch_size) for tensor in self.tensors), strict=True)
 
     def description(self) -> str:
-        """Return the shapes, the dtypes and a hash of the contents."""
-        digest = hashlib.sha256()
-        for tensor in self.tensors:
-            packed = tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
-            digest.update(packed.view(torch.uint8).numpy().data)
-        shapes = ", ".join(f"{tuple(tensor.shape)} {tensor.dtype}" for tensor in self.tensors)
-        return f"{shapes}, sha256 {digest.hexdigest()[:16]}"
+        return tensors_text(self.tensors)
 
 
-class FunctionBatches:
-    """Batches made by a user's function, which is called each epoch with torch seeded from the run's generator."""
+class SourceBatches:
+    """The batches of a loader or another iterable, or of what a user's function returns.
 
-    def __init__(self, function: Callable[[], Iterable[Any]], device: torch.device | None = None) -> None:
-        self.function = function
-        self.device = device
+    A pass goes through the source once. It draws from a random state of its own, the generators of the source included:
+    its number alone decides its batches, whatever else draws random numbers meanwhile. The number of an epoch comes
+    from the run's generator, so all runs with the same seed have the same epochs. Validation is always pass 0.
+    """
 
-    def to(self, device: torch.device) -> FunctionBatches:
-        return FunctionBatches(self.function, device)
+    def __init__(self, name: str, source: Source, device: torch.device | None = None) -> None:
+        self._name, self._source, self._device = name, source, device
+        self._generators = owned(used_by(source) if is_function(source) else [source]).generators
+        self._started: tuple[int, Any, Pass] | None = None  # a pass that a trial has begun
+        self._iterators: list[Iterator[Any]] = []  # of the passes under way
+        self._had_batches = False
 
-    def shuffled(self, generator: Generator) -> Iterator[Any]:
-        torch.manual_seed(int(torch.randint(2**62, (), generator=generator)))
-        return iter(self.in_order())
+    def to(self, device: torch.device) -> SourceBatches:
+        return SourceBatches(self._name, self._source, device)
 
-    def in_order(self) -> Iterable[Any]:
-        found = self.function()
-        if not isinstance(found, Iterable):
-            raise TypeError(f"a train or valid function must return an iterable of batches, got {found!r}")
-        return (moved(batch, self.device) for batch in found)
+    def first(self, seed: int) -> Any:
+        """Return the first training batch of a seed, for trials. It is not made again if that epoch comes next."""
+        return self._first(_number(torch.Generator().manual_seed(seed)))
+
+    def shuffled(self, generator: torch.Generator) -> Iterator[Any]:
+        """Yield the batches of an epoch."""
+        return self._pass(_number(generator))
+
+    def shared(self, generators: list[torch.Generator], seeds: list[int]) -> Iterator[Shared]:
+        """Yield the batches of an epoch of several members; those with the same seed share a pass.
+
+        Raises UnequalBatchesError if the batches of different seeds cannot be stacked.
+        """
+        numbers = [_number(generator) for generator in generators]
+        passes = self._passes(numbers)
+        with ExitStack() as stack:
+            for each in passes.values():
+                stack.enter_context(closing(each))
+            if len(passes) == 1:
+                for batch in passes[numbers[0]]:
+                    yield batch, None
+                return
+            for found in zip_longest(*passes.values(), fillvalue=_END):
+                if len({structure(batch) for batch in found}) > 1:
+                    raise UnequalBatchesError
+                batches = dict(zip(passes, found, strict=True))
+                yield stacked([batches[number] for number in numbers]), 0
+
+    def first_in_order(self) -> Any:
+        return self._first(0)
+
+    def in_order(self) -> Iterator[Any]:
+        return self._pass(0)
 
     def description(self) -> str:
-        return f"function {getattr(self.function, '__qualname__', type(self.function).__qualname__)}"
+        return source_text(self._source)
+
+    def _first(self, number: int) -> Any:
+        if self._started is None or self._started[0] != number:
+            batches = self._pass(number)
+            self._started = number, next(batches), batches
+        return self._started[1]
+
+    def _pass(self, number: int) -> Pass:
+        return self._passes([number])[number]
+
+    def _passes(self, numbers: list[int]) -> dict[int, Pass]:
+        """Return passes by number. One that a trial has begun is continued if it is among them, or else ended."""
+        passes = {number: self._batches(number) for number in numbers}
+        started, self._started = self._started, None
+        if started is not None:
+            number, first, others = started
+            if number in passes:
+                passes[number] = _with_first(first, others)
+            else:
+                others.close()
+        return passes
+
+    def _batches(self, number: int) -> Pass:
+        apart = Apart(number, self._generators, self._device)
+        with apart:
+            found = self._iterable()
+            with _new_workers(found), _epoch_set(found, number):
+                iterator = iter(found)
+                batch = next(iterator, _END)
+        if batch is _END:
+            raise ValueError(self._empty())
+        if any(each is iterator for each in self._iterators):
+            raise UnequalBatchesError  # two passes would take each other's batches
+        self._had_batches = True
+        self._iterators.append(iterator)
+        try:
+            while batch is not _END:
+                yield moved(batch, self._device)
+                with apart:
+                    batch = next(iterator, _END)
+        finally:
+            self._iterators.remove(iterator)
+
+    def _iterable(self) -> Iterable[Any]:
+        found = self._source() if is_function(self._source) else self._source
+        if not isinstance(found, Iterable):
+            raise TypeError(f"a {self._name} function must return an iterable of batches, got {described(found)}")
+        return found
+
+    def _empty(self) -> str:
+        again = "; it had batches before: it must make new ones at each pass" if self._had_batches else ""
+        return f"{self._name} must have at least one batch, got none{again}"
 
 
-Batches = TensorBatches | FunctionBatches
-Data = tuple[Tensor, ...] | Callable[[], Iterable[Any]]  # what users pass as train and valid
+_END = object()  # comes after the last batch
+
+Batches = TensorBatches | SourceBatches
+Source = Iterable[Any] | Callable[[], Iterable[Any]]
+Data = tuple[Tensor, ...] | Source  # what users pass as train and valid
 
 
-def as_batches(name: str, data: object, batch_size: int) -> Batches:
+def as_batches(name: str, data: object, batch_size: int | None) -> Batches:
     """Return the batches of the argument `name`, train or valid. Raises TypeError or ValueError if it is invalid."""
-    if callable(data):
-        return FunctionBatches(data)
-    if not isinstance(data, tuple) or not data or not all(isinstance(part, Tensor) for part in data):
+    if isinstance(data, tuple):
+        return TensorBatches(*_checked_tensors(name, data, batch_size))
+    if is_function(data):
+        return SourceBatches(name, data)
+    if hasattr(data, "__next__"):
         raise TypeError(
-            f"{name} must be a tuple of tensors (inputs, targets) or a function that returns an iterable of batches, "
-            f"got {type(data).__name__}"
+            f"{name} must have new batches at each pass, but an iterator ({described(data)}) can only be used once: "
+            "pass a list of batches, a DataLoader, or a function that returns an iterator"
         )
+    if isinstance(data, _NO_SOURCE) or not isinstance(data, Iterable):
+        hint = ": pass DataLoader(dataset, batch_size=…)" if isinstance(data, Dataset) else ""
+        raise TypeError(f"{name} must be {_RULE}, got {described(data)}{hint}")
+    _check_sampler(name, data)
+    return SourceBatches(name, data)
+
+
+_NO_SOURCE = (str, bytes, Mapping, Tensor, np.ndarray)  # iterables, but not of batches
+_RULE = (
+    "a tuple of tensors (inputs, targets), a DataLoader or another iterable of batches, or a function that returns one"
+)
+
+
+def is_function(source: object) -> TypeGuard[Callable[[], Iterable[Any]]]:
+    return callable(source) and not isinstance(source, Iterable)
+
+
+def _checked_tensors(name: str, data: tuple[Any, ...], batch_size: int | None) -> tuple[tuple[Tensor, ...], int]:
+    if not data or not all(isinstance(part, Tensor) for part in data):
+        got = f"a tuple of {', '.join(type(part).__name__ for part in data)}" if data else "an empty tuple"
+        raise TypeError(f"{name} must be {_RULE}, got {got}")
     sizes = [len(part) if part.ndim else 0 for part in data]
     if min(sizes) == 0 or len(set(sizes)) > 1:
         raise ValueError(f"the tensors of {name} must all have the same number of rows, at least one, got {sizes}")
-    return TensorBatches(data, batch_size)
+    if batch_size is None:
+        raise ValueError(f"batch_size must be an integer >= 1 if {name} is a tuple of tensors, got None")
+    return data, batch_size
 
 
-def moved(batch: Any, device: torch.device | None) -> Any:
-    """Return a batch with all its tensors on the device, at any depth of tuples, lists and dicts."""
-    if isinstance(batch, Tensor):
-        return batch.to(device)
-    if isinstance(batch, Mapping):
-        return {key: moved(item, device) for key, item in batch.items()}
-    if isinstance(batch, tuple) and hasattr(batch, "_fields"):
-        return type(batch)(*(moved(item, device) for item in batch))
-    if isinstance(batch, (tuple, list)):
-        return type(batch)(moved(item, device) for item in batch)
-    return batch
+def _check_sampler(name: str, data: object) -> None:
+    sampler = getattr(data, "sampler", None)
+    if isinstance(sampler, DistributedSampler) and sampler.num_replicas > 1:
+        raise ValueError(
+            f"{name} must have all batches in every process, got a loader with a DistributedSampler for "
+            f"{sampler.num_replicas} processes: processes divide the runs, not the data"
+        )
 
 
-def sample_count(batch: object) -> int:
-    """Return the number of samples in a batch: the rows of its first tensor, or 1 if it has none."""
-    first = next(_tensors(batch), None)
-    return 1 if first is None or not first.ndim else len(first)
+def _number(generator: torch.Generator) -> int:
+    """Return the number of a run's next epoch."""
+    return int(torch.randint(2**62, (), generator=generator))
 
 
-def _tensors(batch: object) -> Iterator[Tensor]:
-    if isinstance(batch, Tensor):
-        yield batch
-    elif isinstance(batch, (Mapping, tuple, list)):
-        for item in batch.values() if isinstance(batch, Mapping) else batch:
-            yield from _tensors(item)
+def _with_first(first: Any, others: Pass) -> Pass:
+    with closing(others):
+        yield first
+        del first  # so that it is not held for the whole pass
+        yield from others
+
+
+@contextmanager
+def _new_workers(found: Iterable[Any]) -> Iterator[None]:
+    """Let a pass that starts in the block have workers of its own, even if the loader's workers persist.
+
+    Persistent workers would continue from the random state of the last pass, and can serve only one pass at a time.
+    """
+    if not (isinstance(found, DataLoader) and found.persistent_workers):
+        yield
+        return
+    running = found._iterator
+    vars(found).update(persistent_workers=False, _iterator=None)  # not by setattr, which a loader refuses
+    try:
+        yield
+    finally:
+        vars(found).update(persistent_workers=True, _iterator=running)
+
+
+@contextmanager
+def _epoch_set(found: Iterable[Any], number: int) -> Iterator[None]:
+    """Within the block, give the number of a pass to whatever shuffles by `set_epoch`, such as a DistributedSampler."""
+    parts = [found, *(getattr(found, name, None) for name in ("sampler", "batch_sampler", "dataset"))]
+    counting: list[Any] = [part for part in parts if hasattr(part, "set_epoch") and hasattr(part, "epoch")]
+    epochs = [part.epoch for part in counting]
+    for part in counting:
+        part.set_epoch(number % 2**31)
+    try:
+        yield
+    finally:
+        for part, epoch in zip(counting, epochs, strict=True):
+            part.set_epoch(epoch)

@@ -20,7 +20,7 @@ class Cohort:
     method: Method
 
     def __init__(self, task: Task, profiles: Mapping[str, Profile], pairs: list[Pair], reason: str) -> None:
-        self.task = task
+        self.task, self._reason = task, reason
         self.members = [Member(task, name, profiles[name].setting, seed) for name, seed in pairs]
         for member in self.members:
             member.run.method, member.run.reason = self.method, reason
@@ -44,6 +44,8 @@ class Cohort:
         measured = self.validate(members)
         for member, loss, values in zip(members, losses, measured, strict=True):
             member.end_epoch(loss, values)
+            if self.task.on_gpu:
+                member.run.reason = f"{self._reason}; {self.unrecorded(member) or 'recorded as CUDA graphs'}"
         self.end_epoch(members)
         for member in members:
             member.run.seconds += (time.perf_counter() - started) / len(members)
@@ -55,6 +57,10 @@ class Cohort:
 
     def validate(self, members: list[Member]) -> list[dict[str, float]]:
         """Return the validation loss and metrics of each member."""
+        raise NotImplementedError
+
+    def unrecorded(self, member: Member) -> str | None:
+        """Return why the passes of a member are not recorded as CUDA graphs, or None if they are."""
         raise NotImplementedError
 
     def end_epoch(self, members: list[Member]) -> None:

@@ -43,7 +43,7 @@ def compare(
     valid: Data,
     *,
     epochs: int,
-    batch_size: int,
+    batch_size: int | None = None,
     seeds: int | Sequence[int] = 5,
     metric_fn: MetricFn | None = None,
     metric_average: MetricAverage = "samples",
@@ -51,6 +51,7 @@ def compare(
     stop: StopFn | None = None,
     device: torch.device | str | None = None,
     vectorize: Vectorize = "auto",
+    record: bool = True,
     out: str | PathLike[str] | None = None,
     key: object = None,
     note: str = "",
@@ -62,20 +63,28 @@ def compare(
     All settings of a seed start from the same weights and see the same batches in the same order, so their differences
     are paired. The validation loss is the mean of the batch means, without shuffling, in eval mode.
 
-    Typical use: `compare(settings, model_fn, loss_fn, train, valid, epochs=20, batch_size=64).table("fixed")`.
+    Typical use: `compare(settings, model_fn, loss_fn, train_loader, valid_loader, epochs=20).table("fixed")`.
 
     What is compared:
         settings: name → `Setting`.
         model_fn: model_fn() -> module, called with torch seeded by the run's seed; a new module at each call.
         loss_fn: loss_fn(model, batch) -> scalar tensor, the mean over the batch; a loss module of torch counts as
             `supervised(criterion)`.
-        train: a tuple of tensors with the same number of rows, (inputs, targets), shuffled each epoch by the run's
-            seed; or a function that returns an iterable of batches, called each epoch with torch seeded by that seed.
-        valid: the same, not shuffled.
+        train: one of three. A tuple of tensors with the same number of rows, (inputs, targets), shuffled each epoch.
+            A DataLoader or another iterable of batches, gone through once an epoch; not an iterator, which can only be
+            used once. Or a function that returns an iterable of batches, called once an epoch. A batch is a tensor, or
+            a nest of tuples, lists, mappings and dataclasses of tensors; it is moved to the device.
+        valid: the same, not shuffled, and with the same random numbers at each pass.
+
+    What is random in `train` depends only on the run's seed and the epoch: the order, and all that a dataset, its
+    workers or a function draw from the global random generators of torch, numpy and Python, or from generators that
+    they own. The states of these generators are restored. Runs that are trained side by side share the batches of
+    their seed, which are made once; a loader with workers starts them anew for each seed and epoch. If the batches of
+    different seeds differ in shape or number, only the settings of a seed are trained side by side.
 
     How long, and how often:
         epochs: the number of epochs, an integer ≥ 1.
-        batch_size: rows per batch, an integer ≥ 1; ignored if a function makes the batches.
+        batch_size: rows per batch of a tuple of tensors, an integer ≥ 1; not used for other data.
         seeds: the number of seeds, which then count from 0, or a list of different seeds ≥ 0.
         stop: stop(validation losses so far) -> whether to end the run now; called after each epoch.
 
@@ -89,14 +98,16 @@ def compare(
     How runs are trained:
         device: the device to train on; None for the device of the model that `model_fn` returns.
         vectorize: True trains runs side by side as one ensemble, False one after another, "auto" side by side if that
-            is faster. `Run.method` and `Run.reason` say what was done. On a GPU, pass False if `loss_fn` or `metric_fn`
-            depends on anything besides the model and the batch.
+            is faster. `Run.method` and `Run.reason` say what was done.
+        record: whether forward and backward passes on a GPU are recorded as CUDA graphs, if that gives the same
+            numbers; `Run.reason` says whether they were. Pass False if `loss_fn` or `metric_fn` depends on anything
+            besides the model and the batch. Checks at the start and once in 1,000 steps find most such functions.
 
     What is kept:
         out: a JSON-lines file for finished runs. Runs in it that have the same configuration are not trained again.
             Runs in training are saved beside it, at most every 10 seconds, and resumed, unless their scheduler's state
-            holds anything but plain values. The configuration identifies functions by name only: if you change what one
-            does, pass a new `key`.
+            holds anything but plain values. The configuration identifies functions by name only, and datasets by class
+            and length, unless they are tensors in memory: if you change what one does, pass a new `key`.
         key: an addition to the configuration, any value that JSON can hold.
         note: a text stored with each run, such as the name of the machine.
         callback: callback(run), called after each epoch of a run, and when a run is finished or was read from `out`.
@@ -106,7 +117,8 @@ def compare(
     If torch.distributed is initialised, every process must call `compare`. The processes divide the runs among them,
     and all return the same report.
 
-    Raises TypeError or ValueError if an argument is invalid, and OSError if `out` cannot be used, before any training.
+    Raises TypeError or ValueError if an argument is invalid, and OSError if `out` cannot be used, before any training;
+    RuntimeError if a recorded pass no longer gives the results of an ordinary one.
     A loss that is not finite is recorded as None and does not end the run.
 
     >>> import torch
@@ -125,8 +137,9 @@ def compare(
     """
     check_settings(settings)
     check_functions(model_fn, loss_fn, metric_fn=metric_fn, final_fn=final_fn, stop=stop, callback=callback)
-    check_options(metric_average, vectorize, key, note)
-    epochs, batch_size = integer("epochs", epochs, low=1), integer("batch_size", batch_size, low=1)
+    check_options(metric_average, vectorize, record, key, note)
+    epochs = integer("epochs", epochs, low=1)
+    batch_size = None if batch_size is None else integer("batch_size", batch_size, low=1)
     pairs = [(name, seed) for seed in checked_seeds(seeds) for name in settings]
     path, progress = checked_path(out), flag("progress", progress)
     train_batches, valid_batches = as_batches("train", train, batch_size), as_batches("valid", valid, batch_size)
@@ -137,7 +150,7 @@ def compare(
         place = checked_device(device, model)
         data = train_batches.to(place), valid_batches.to(place)
         functions = model_fn, as_loss_fn(loss_fn), metric_fn, metric_average, final_fn, stop
-        task = Task(*functions, *data, batch_size, epochs, place, note)
+        task = Task(*functions, *data, batch_size, epochs, place, note, pairs[0][1], record)
         file = _run(task, settings, model.to(place), vectorize, pairs, path, key, seen)
     order = {name: i for i, name in enumerate(settings)}
     return Report([file.runs[pair] for pair in sorted(pairs, key=lambda pair: (order[pair[0]], pair[1]))])

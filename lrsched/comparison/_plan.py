@@ -20,6 +20,7 @@ class Plan:
     def __init__(self, task: Task, profiles: Mapping[str, Profile], pairs: list[Pair]) -> None:
         self.task, self.profiles, self.pairs = task, profiles, pairs
         self._reasons = {name: _reason(profile) for name, profile in profiles.items()}
+        self._by_seed = False
 
     def groups(self, file: RunFile, checkpoint: Checkpoint) -> list[list[Pair]]:
         """Return the groups that this process trains; the group in its checkpoint comes first."""
@@ -36,10 +37,13 @@ class Plan:
     def split(self, pairs: list[Pair]) -> list[list[Pair]]:
         """Return the runs in groups that can train together; in each, runs with the same signature are adjacent."""
         signatures = [profile.signature for profile in self.profiles.values()]
-        groups: dict[int | Pair, list[Pair]] = {}
+        groups: dict[tuple[int | str, int | None], list[Pair]] = {}
         for name, seed in pairs:
-            alone = self._reasons[name] is not None
-            groups.setdefault((name, seed) if alone else self.profiles[name].group_count, []).append((name, seed))
+            if self._reasons[name] is not None:
+                groups[name, seed] = [(name, seed)]
+            else:
+                place = self.profiles[name].group_count, seed if self._by_seed else None
+                groups.setdefault(place, []).append((name, seed))
         return [
             sorted(group, key=lambda pair: signatures.index(self.profiles[pair[0]].signature))
             for group in groups.values()
@@ -50,6 +54,11 @@ class Plan:
         self._reasons[setting] = _option_reason(option)
         return self.split(pairs)
 
+    def split_by_seed(self, groups: list[list[Pair]]) -> list[list[Pair]]:
+        """Split groups anew, after the batches of different seeds have turned out to have different shapes."""
+        self._by_seed = True
+        return [part for group in groups for part in self.split(group)]
+
     def cohort(self, pairs: list[Pair]) -> Cohort:
         """Return what trains a group."""
         reason = self._reasons[pairs[0][0]]
@@ -58,6 +67,8 @@ class Plan:
         count = len({self.profiles[name].signature for name, _ in pairs})
         optimizers = "one optimizer" if count == 1 else f"{count} optimizers"
         reason = f"{len(pairs)} runs sharing {optimizers}, differing only in lr"
+        if self._by_seed:
+            reason += "; the batches of other seeds differ in shape or number"
         return SideBySide(self.task, self.profiles, pairs, reason)
 
 

@@ -15,7 +15,7 @@ from .._check import first_line
 from ..ensembles._ensemble import Ensemble, Vectorize
 from ..ensembles._equivalence import obstacle, unprofitable
 from ..ensembles._optimizers import kind, options, transplant, unfit
-from ._batches import TensorBatches
+from ._nests import on_tensors
 from ._scheduler_text import scheduler_text
 from ._setting import Scheduler, Setting
 from ._task import Task
@@ -113,16 +113,14 @@ class _Trials:
         """The obstacle that needs no trial and is the same for all settings, or None."""
         if self._vectorize is False:
             return "vectorize=False"
-        if not isinstance(self._task.train, TensorBatches):
-            return "train is a function, not a tuple of tensors"
         return unprofitable(self._model) if self._vectorize == "auto" else None
 
     def _trial(self, optimizer: Optimizer) -> str | None:
         if reason := unfit(optimizer, self._model):
             return reason
         model, parameters = self._model.train(), [*self._model.parameters()]
-        batch = next(iter(self._task.train.in_order()))
-        reason = obstacle(model, lambda others: _remade(optimizer, parameters, others), self._task.loss_fn, batch)
+        loss_fn, batch = on_tensors(self._task.loss_fn, self._task.train.first(self._task.first_seed))
+        reason = obstacle(model, lambda others: _remade(optimizer, parameters, others), loss_fn, batch)
         return reason or self._metric_obstacle
 
     @cached_property
@@ -130,9 +128,8 @@ class _Trials:
         """Why metrics cannot be measured for several members at once, or None."""
         self._model.eval()
         try:
-            for batch in self._task.valid.in_order():
-                Ensemble(self._model, SGD, 2).evaluate(self._task.measure, batch)
-                break
+            measure, batch = on_tensors(self._task.measure, self._task.valid.first_in_order())
+            Ensemble(self._model, SGD, 2).evaluate(measure, batch)
         except Exception as error:  # a user's function may raise anything under vmap
             return f"metric_fn cannot be stacked: {first_line(error)}"
         return None

@@ -10,9 +10,9 @@ import torch
 
 from ..ensembles._ensemble import Ensemble
 from ..schedulers._groups import read
-from ._batches import TensorBatches, sample_count
 from ._cohort import Cohort
 from ._member import Member
+from ._nests import on_tensors, sample_count
 from ._profile import Profile
 from ._runs import Pair
 from ._task import Task, average
@@ -36,7 +36,7 @@ class SideBySide(Cohort):
 
     def __init__(self, task: Task, profiles: Mapping[str, Profile], pairs: list[Pair], reason: str) -> None:
         super().__init__(task, profiles, pairs, reason)
-        self._profiles, self._reason, self._on_gpu = profiles, reason, task.device.type == "cuda"
+        self._profiles = profiles
         self._ensemble = self._new_ensemble()
         self._check_options(self.members)
         torch.manual_seed(pairs[0][1])
@@ -44,19 +44,17 @@ class SideBySide(Cohort):
     def _new_ensemble(self) -> Ensemble:
         members = self.active
         makers = [self._profiles[member.run.setting].new_optimizer for member in members]
-        return Ensemble([member.model for member in members], makers, len(members), record=self._on_gpu)
+        return Ensemble([member.model for member in members], makers, len(members), record=self.task.records)
 
     def train(self, members: list[Member]) -> list[float]:
         """Train each member on all batches once, in its own order; return the mean training loss of each."""
-        data = self.task.train
-        assert isinstance(data, TensorBatches)  # with other batches, the plan trains one run at a time
         self._ensemble.model.train()
-        one_seed = len({member.run.seed for member in members}) == 1
         per_batch = [member for member in members if member.per_batch]
         losses, rates = [], _rates(members)
-        for rows in data.order(member.generator for member in members):
-            batch = data.rows(rows[0] if one_seed else rows)
-            losses.append(self._ensemble.step(self.task.loss_fn, batch, rates, batch_dim=None if one_seed else 0))
+        seeds = [member.run.seed for member in members]
+        for shared, batch_dim in self.task.train.shared([member.generator for member in members], seeds):
+            loss_fn, batch = on_tensors(self.task.loss_fn, shared)
+            losses.append(self._ensemble.step(loss_fn, batch, rates, batch_dim))
             for member in per_batch:
                 member.optimizer.step()  # it has no gradients: this runs hooks and satisfies torch's order check
                 member.end_batch()
@@ -71,9 +69,14 @@ class SideBySide(Cohort):
     def validate(self, members: list[Member]) -> list[dict[str, float]]:
         """Return the validation loss and metrics of each member."""
         self._ensemble.model.eval()
-        batches = self.task.valid.in_order()
-        measured = [(self._ensemble.evaluate(self.task.measure, batch), sample_count(batch)) for batch in batches]
+        measured = [
+            (self._ensemble.evaluate(*on_tensors(self.task.measure, batch)), sample_count(batch))
+            for batch in self.task.valid.in_order()
+        ]
         return self.task.averages(measured, len(members))
+
+    def unrecorded(self, member: Member) -> str | None:
+        return self._ensemble.unrecorded
 
     def end_epoch(self, members: list[Member]) -> None:
         """If members are done, copy the weights back into the models and drop these members from the ensemble."""
@@ -83,9 +86,6 @@ class SideBySide(Cohort):
             self._write_back(members)
         if any(done) and not all(done):
             self._ensemble.keep([not each for each in done])
-        if self._on_gpu:
-            for member in members:
-                member.run.reason = f"{self._reason}; {self._ensemble.unrecorded or 'recorded as CUDA graphs'}"
 
     def state_dict(self) -> dict[str, Any]:
         self._write_back(self.active)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from .._functions import LossFn, described, scalar
-from ._batches import Batches, TensorBatches
+from ._batches import Batches
 from ._json_lines import plain
 
 FinalFn = Callable[[Any], Mapping[str, Any]]  # final_fn(model) -> values to record about the trained model
@@ -32,10 +32,21 @@ class Task:
     stop: StopFn | None
     train: Batches
     valid: Batches
-    batch_size: int
+    batch_size: int | None
     epochs: int
     device: torch.device
     note: str
+    first_seed: int = 0  # trials use its first batch
+    record: bool = True
+
+    @property
+    def on_gpu(self) -> bool:
+        return self.device.type == "cuda"
+
+    @property
+    def records(self) -> bool:
+        """Whether passes are recorded as CUDA graphs."""
+        return self.record and self.on_gpu
 
     def configuration(self, model: nn.Module, key: object) -> dict[str, Any]:
         """Return everything that determines the result of a run, except its setting and seed.
@@ -59,11 +70,9 @@ class Task:
 
     @torch.no_grad()
     def check_functions(self, model: nn.Module) -> None:
-        """Call `loss_fn` and `metric_fn` once and check what they return, unless that would use up a batch."""
-        if isinstance(self.train, TensorBatches):
-            scalar(self.loss_fn(model, next(iter(self.train.in_order()))))
-        if isinstance(self.valid, TensorBatches):
-            self.measure(model.eval(), next(iter(self.valid.in_order())))
+        """Call `loss_fn` and `metric_fn` once and check what they return."""
+        scalar(self.loss_fn(model, self.train.first(self.first_seed)))
+        self.measure(model.eval(), self.valid.first_in_order())
 
     def measure(self, model: Any, batch: Any) -> dict[str, Tensor]:
         """Return the loss of a validation batch, named "loss", and its metrics."""
@@ -75,8 +84,6 @@ class Task:
 
     def averages(self, measured: list[tuple[dict[str, Tensor], int]], members: int) -> list[dict[str, float]]:
         """Return each member's loss and metrics, averaged over batches of the given numbers of samples."""
-        if not measured:
-            raise ValueError("valid must have at least one batch, got none")
         names = [*measured[0][0]]
         for found, _ in measured:
             if found.keys() != measured[0][0].keys():

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from .._processes import gathered, rank
+from ._batches import UnequalBatchesError
 from ._checkpoint import Checkpoint
 from ._cohort import Cohort
 from ._plan import Plan
@@ -48,6 +49,8 @@ def _train_first(
         return _trained(plan.cohort(first), file, checkpoint, callback), left
     except OtherOptionsError as error:
         return [], [*plan.replan(first, error.setting, error.option), *left]
+    except UnequalBatchesError:
+        return [], plan.split_by_seed(groups)
 
 
 def _trained(cohort: Cohort, file: RunFile, checkpoint: Checkpoint, callback: RunCallback) -> list[Run]:

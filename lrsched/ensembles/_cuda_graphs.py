@@ -6,18 +6,21 @@ CUDA graph launches all of them at once.
 
 from __future__ import annotations
 
+import pickle
+import random
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils._pytree import TreeSpec, tree_flatten, tree_leaves, tree_unflatten
 
 from .._check import first_line
-from ._same import random_state, same, tolerance
+from ._same import Per, random_state, same, tolerance
 
 WARM_UP = 3  # ordinary calls before a recording, in which libraries choose their kernels
 PROOFS = 2  # replays after a recording that are compared with ordinary calls in full
@@ -30,22 +33,27 @@ Replay = Callable[[list[Tensor]], Any]  # replay(input tensors) -> outputs
 _NOT = "not recorded as a CUDA graph"
 _CHANGED = (
     "a recorded CUDA graph no longer gives the results of an ordinary call: besides the weights and the batch, the "
-    "model or loss_fn depends on something that has changed; pass record=False, or vectorize=False to compare()"
+    "model or loss_fn depends on something that has changed; pass record=False"
 )
 
 
 class Recordings:
     """Calls functions; records and replays those that are called repeatedly with inputs of the same shapes and dtypes.
 
-    Outputs are tensors with a leading members axis; the next replay overwrites them. Besides its inputs, a function may
-    read tensors that stay at their addresses in memory; it must not depend on anything else that changes.
+    Outputs are tensors; the next replay overwrites them. Besides its inputs, a function may read tensors that stay at
+    their addresses in memory; it must not depend on anything else that changes.
 
     The first two replays are compared with ordinary calls; a difference ends all recording. With `watch`, the first
     output is also compared once in 1,000 calls. A difference found then raises RuntimeError, because earlier replays
     may have been wrong.
+
+    Args:
+        held: returns the tensors that functions change in place, such as a model's buffers.
+        per: what results are compared over. With "member", outputs have a leading members axis.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, held: Callable[[], list[Tensor]] = list, per: Per = "member") -> None:
+        self._held, self._per = held, per
         self._problem: str | None = None
         self._recorded = False
         self._made = 0
@@ -58,19 +66,38 @@ class Recordings:
             return self._problem
         return f"{_NOT}: too few similar calls on a GPU"
 
+    @property
+    def gave_up(self) -> bool:
+        """Whether calls are never replayed again."""
+        return self._problem is not None
+
     def clear(self) -> None:
         """Drop all recordings, because the tensors that they read have moved."""
         self._entries.clear()
         self._made = 0
 
+    def give_up(self, why: str) -> None:
+        """Record nothing from now on, for this reason."""
+        self._problem = f"{_NOT}: {why}"
+        self._entries.clear()
+
     def __call__(
-        self, key: tuple[Hashable, ...], owner: object, function: Callable[..., Any], *inputs: Any, watch: bool
+        self,
+        key: tuple[Hashable, ...],
+        owner: object,
+        function: Callable[..., Any],
+        *inputs: Any,
+        watch: bool,
+        recorded: Callable[..., Any] | None = None,
     ) -> Any:
-        """Return function(*inputs). `key` and `owner`, the user's part of the function, identify the function."""
+        """Return function(*inputs). `key` and `owner`, the user's part of the function, identify the function.
+
+        `recorded` does the same in a form that can be recorded; None if the function itself can.
+        """
         leaves, tree = tree_flatten(inputs)
         if self._problem or not leaves or not all(recordable(leaf) for leaf in leaves):
             return function(*inputs)
-        call = _Call(function, inputs, leaves, tree)
+        call = _Call(function, recorded or function, inputs, leaves, tree)
         entry = self._entry((*key, _hashable(owner), tree, *((leaf.shape, leaf.dtype) for leaf in leaves)), owner)
         since_warm_up = entry.calls - WARM_UP - 1
         if since_warm_up < 0:
@@ -96,25 +123,28 @@ class Recordings:
         except torch.OutOfMemoryError:
             if all(entry.replay is None for entry in self._entries.values()):
                 raise
-        self._give_up("too little GPU memory")
+        self.give_up("too little GPU memory")
         return call.function(*call.inputs)
 
     def _proved(self, entry: _Entry, call: _Call) -> Any:
         """Record the call if necessary. Return a replay's results, or an ordinary call's if they do not match."""
-        device = call.leaves[0].device
-        before = random_state(device)
+        device, held = call.leaves[0].device, self._held()
+        before = _State(device, held)
         expected = self._ordinary(call)
-        after = random_state(device)
+        after = _State(device, held)
         if self._problem:
             return expected
+        problem = after.drawn_since(before)
         try:
-            if entry.replay is None:
-                self._made += 1
-                entry.replay = call.recorded()
-            before()
-            found = entry.replay(call.leaves)
-            matches = all(_match(*pair) for pair in _pairs(found, expected))
-            problem = None if matches else "a replay gives different results"
+            if problem is None:
+                if entry.replay is None:
+                    self._made += 1
+                    entry.replay = call.recorded()
+                before.restore()
+                found = entry.replay(call.leaves)
+                pairs = [*_pairs(found, expected), *zip(held, after.copies, strict=True)]
+                matches = all(self._match(*pair) for pair in pairs)
+                problem = None if matches else "a replay gives different results"
         except Exception as error:  # the function may do anything that a graph cannot
             problem = first_line(error)
         if problem is None and self._made > MADE:
@@ -122,32 +152,33 @@ class Recordings:
         if problem is None:
             self._recorded = True
             return found
-        self._give_up(problem)
-        after()
+        self.give_up(problem)
+        after.restore()
         return expected
 
     def _watched(self, replay: Replay, call: _Call) -> Any:
         """Return a replay's results. Raises RuntimeError if the first differs from an ordinary call's."""
-        before = random_state(call.leaves[0].device)
+        before = _State(call.leaves[0].device, self._held())
         expected = self._ordinary(call)
         if self._problem:
             return expected
-        before()
+        before.restore()
         found = replay(call.leaves)
-        if not _match(*_pairs(found, expected)[0]):
+        if not self._match(*_pairs(found, expected)[0]):
             raise RuntimeError(_CHANGED)
         return found
 
-    def _give_up(self, why: str) -> None:
-        self._problem = f"{_NOT}: {why}"
-        self._entries.clear()
+    def _match(self, found: Tensor | None, expected: Tensor | None) -> bool:
+        """Return whether a replay and an ordinary call agree on an output, at float32's tolerance."""
+        return same(found, expected, per=self._per, relative=tolerance(torch.float32), skip_nonfinite=True)
 
 
 @dataclass
 class _Call:
-    """A call of a function, with its inputs as they are and flattened into tensors."""
+    """A call of a function, with its form for recording, and its inputs as they are and flattened into tensors."""
 
     function: Callable[..., Any]
+    to_record: Callable[..., Any]
     inputs: tuple[Any, ...]
     leaves: list[Tensor]
     tree: TreeSpec
@@ -155,7 +186,7 @@ class _Call:
     def recorded(self) -> Replay:
         """Record the call; return a function that copies tensors over the recorded inputs and replays the graph."""
         held = [leaf.detach().clone() for leaf in self.leaves]
-        function, inputs = self.function, tree_unflatten(held, self.tree)
+        function, inputs = self.to_record, tree_unflatten(held, self.tree)
         outputs, launch = record(lambda: function(*inputs), held[0].device)
 
         def replay(leaves: list[Tensor]) -> Any:
@@ -165,6 +196,29 @@ class _Call:
             return outputs
 
         return replay
+
+
+class _State:
+    """What a call may change besides its outputs: random generators, and tensors that it writes into."""
+
+    def __init__(self, device: torch.device, held: list[Tensor]) -> None:
+        self.copies = [tensor.detach().clone() for tensor in held]
+        self._held = held
+        self._rewind = random_state(device)
+        self._host = pickle.dumps((random.getstate(), np.random.get_state(legacy=False)))  # noqa: NPY002
+        self._torch = torch.get_rng_state() if device.type == "cuda" else torch.empty(0)
+
+    @torch.no_grad()
+    def restore(self) -> None:
+        self._rewind()
+        for tensor, copy in zip(self._held, self.copies, strict=True):
+            tensor.copy_(copy)
+
+    def drawn_since(self, before: _State) -> str | None:
+        """Return which random numbers were drawn that a replay would not draw anew, or None."""
+        if self._host == before._host and torch.equal(self._torch, before._torch):
+            return None
+        return "the model or loss_fn draws random numbers on the CPU"
 
 
 class _Entry:
@@ -187,11 +241,6 @@ def _hashable(owner: object) -> Hashable:
 def _pairs(found: Any, expected: Any) -> list[tuple[Tensor | None, Tensor | None]]:
     """Return each output of a replay paired with that of an ordinary call, the losses first."""
     return [*zip(tree_leaves(found), tree_leaves(expected), strict=True)]
-
-
-def _match(found: Tensor | None, expected: Tensor | None) -> bool:
-    """Return whether a replay and an ordinary call agree on an output for every member, at float32's tolerance."""
-    return same(found, expected, per="member", relative=tolerance(torch.float32), skip_nonfinite=True)
 
 
 def recordable(leaf: object) -> bool:

@@ -21,7 +21,7 @@ from .._check import choice, integer, items, refuse, shown
 from .._functions import LossFn, MakeOptimizer, described
 from ._cuda_graphs import Recordings
 from ._optimizers import Part, parts, stack, unfit
-from ._passes import Skeleton, fast_layout, gradients, keep_freed_memory
+from ._passes import Skeleton, gradients, keep_freed_memory, stackable_calls
 
 Randomness = Literal["same", "different"]  # whether all members draw the same random numbers
 Vectorize = bool | Literal["auto"]  # whether several members are trained side by side
@@ -271,7 +271,7 @@ class Ensemble:
             result = functional_call(self._skeleton, held, (fn, batch))  # puts replaced buffers into `held`
             return result, {name: held[f"model.{name}"] for name in buffers}
 
-        with fast_layout(self._device):
+        with stackable_calls(self.model, self._device):
             mapped = vmap(single, in_dims=(0, batch_dim), randomness=self._randomness)
             result, changed = mapped({**(parameters or self._parameters), **buffers}, batch)
         return result, {name: buffer.detach().contiguous() for name, buffer in changed.items()}

@@ -40,13 +40,29 @@ def gradients(loss: Tensor, parameters: Mapping[str, Tensor]) -> dict[str, Tenso
     return result
 
 
-def fast_layout(device: torch.device) -> AbstractContextManager[object]:
-    """Return the context in which stacked passes run fastest on a device."""
-    return _BatchInnermost() if device.type == "cpu" else nullcontext()
+def stackable_calls(model: nn.Module, device: torch.device) -> AbstractContextManager[object]:
+    """Return the context in which stacked passes of a model run, and run fastest, on a device."""
+    if device.type == "cpu":
+        return _BatchInnermost()
+    pools = any(isinstance(module, nn.AdaptiveAvgPool2d) for module in model.modules())
+    return _GlobalPooling() if pools else nullcontext()
 
 
-class _BatchInnermost(TorchFunctionMode):
-    """Keeps the activations of linear layers as (members, features, batch), whose long rows are faster on a CPU."""
+class _GlobalPooling(TorchFunctionMode):
+    """Computes global average pooling as the mean that it is.
+
+    torch computes it so too, but then sets strides in place if images are channels last, which vmap cannot.
+    """
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if func is functional.adaptive_avg_pool2d and len(args) == 2 and args[1] in (1, (1, 1), [1, 1]):
+            return torch.mean(args[0], (-2, -1), keepdim=True)
+        return func(*args, **kwargs)
+
+
+class _BatchInnermost(_GlobalPooling):
+    """Also keeps the activations of linear layers as (members, features, batch): long rows are faster on a CPU."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -55,7 +71,7 @@ class _BatchInnermost(TorchFunctionMode):
             if max(weight.shape) <= inputs.shape[0]:
                 outputs = torch.mm(weight, inputs.t())
                 return (outputs if bias is None else outputs.add_(bias[:, None])).t()
-        return func(*args, **kwargs)
+        return super().__torch_function__(func, types, args, kwargs)
 
 
 def keep_freed_memory() -> None:

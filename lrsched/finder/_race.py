@@ -14,13 +14,13 @@ from torch.optim import Optimizer
 
 from .._check import flag
 from .._functions import Callback, LossFn, MakeOptimizer, as_loss_fn, made_optimizer, modes_kept, module_of
+from .._owned import RANDOM, owned, used_by
 from ..ensembles._ensemble import Vectorize
 from ..ensembles._equivalence import obstacle, unprofitable
 from ..schedulers._groups import read
 from ..schedulers._rates import Rates
 from ..sequences._sequence import Sequence
 from ._group_rates import ratios_to_first
-from ._owned import owned, used_by
 from ._race_arguments import (
     check_kinds,
     check_sequence,
@@ -40,7 +40,6 @@ from ._race_result import Race
 from ._race_spread import spread
 from ._race_verdict import rises_later, verdict
 from ._snapshot import Saved
-from ._undo import RANDOM
 
 _FEW = 7  # on a CPU, stacking up to this many members saves at most a tenth of a training, and costs the last bits
 _APART = 3  # up to this many members left, a CPU trains them faster one after another

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from .._functions import LossFn, MakeOptimizer, modes_kept, scalar
-from ._undo import Undo, undo_global_random, undo_random
+from .._owned import undo_random
+from ._undo import Undo, undo_global_random
 
 
 class Places:

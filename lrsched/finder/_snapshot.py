@@ -16,11 +16,11 @@ from torch.nn.parameter import is_lazy
 from torch.optim import Optimizer
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from .._owned import RANDOM, attributes, owned, undo_random, used_by
 from ..schedulers._tracking import StepWatch, unwrapped
 from ._frozen import FrozenWeights
 from ._optimizers import as_one, listed
-from ._owned import attributes, owned, used_by
-from ._undo import RANDOM, Undo, undo_dict, undo_global_random, undo_items, undo_random, undo_state, undo_tensor
+from ._undo import Undo, undo_dict, undo_global_random, undo_items, undo_state, undo_tensor
 
 _LEAVES = frozenset({type(None), bool, int, float, str, bytes, torch.dtype, torch.device})
 _SCALER: type[Any] = getattr(torch.amp, "GradScaler", None) or torch.cuda.amp.GradScaler

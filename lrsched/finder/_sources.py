@@ -10,8 +10,7 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, IterableDataset, SequentialSampler
 
-from ._owned import owned
-from ._undo import undo_random
+from .._owned import owned, undo_random
 
 _EMPTY = "batches must have at least one batch, got none"
 _REMEDY = "; an iterator can only be used once: pass a list or a DataLoader"

@@ -15,8 +15,6 @@ import torch
 from torch import Tensor
 from torch.nn.parameter import is_lazy
 
-RANDOM = (torch.Generator, np.random.Generator, np.random.BitGenerator, np.random.RandomState, random.Random)
-
 Undo = Callable[[], object]
 
 
@@ -50,16 +48,6 @@ def undo_data(tensor: Tensor, alias: Tensor) -> Undo:
 def undo_state(put: Callable[[Any], object], state: object) -> Undo:
     """Restore an object by a method such as `load_state_dict`, which gets a copy of its present state."""
     return partial(_put_state, put, copy.deepcopy(state))
-
-
-def undo_random(source: Any) -> Undo:
-    """Restore the state of a random generator, one of the kinds in RANDOM."""
-    if isinstance(source, (np.random.Generator, np.random.BitGenerator)):
-        bits = source.bit_generator if isinstance(source, np.random.Generator) else source
-        return partial(setattr, bits, "state", bits.state)
-    if isinstance(source, random.Random):
-        return partial(source.setstate, source.getstate())
-    return partial(source.set_state, source.get_state())
 
 
 def undo_global_random() -> list[Undo]:

@@ -69,9 +69,9 @@ def heard(optimizer: Optimizer, rates: Rates, written: list[float], first: int) 
     bases, scales = list(rates.bases), list(rates.scales)
     for i, group in enumerate(optimizer.param_groups[first:], first):
         check_dtype(i, "lr", group["lr"])
-        present, last = real("lr", group["lr"]), _rounded(written[i], group["lr"])
+        present, last = real("lr", group["lr"]), rounded(written[i], group["lr"])
         base = real("initial_lr", group.get("initial_lr", bases[i]))
-        if last == 0.0 and present != last and (base != bases[i] or present == _rounded(base, group["lr"])):
+        if last == 0.0 and present != last and (base != bases[i] or present == rounded(base, group["lr"])):
             bases[i], scales[i] = number(f"initial_lr of param group {i}", base), 1.0
         elif present != last:
             scaled = scales[i] * _ratio(present, last)
@@ -85,7 +85,7 @@ def _ratio(numerator: float, denominator: float) -> float:
     return ratio if 0.0 < ratio < math.inf else 1.0
 
 
-def _rounded(rate: float, lr: object) -> float:
+def rounded(rate: float, lr: object) -> float:
     """Return a rate as the group's lr holds it: rounded if that is a tensor of lower precision."""
     return float(torch.tensor(rate, dtype=lr.dtype)) if isinstance(lr, Tensor) else rate
 

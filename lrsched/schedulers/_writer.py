@@ -14,7 +14,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from .._check import real
 from ..sequences._sequence import Sequence
-from ._groups import Marks, adopted, heard, read, typed, write
+from ._groups import Marks, adopted, heard, read, rounded, typed, write
 from ._options import restamp, stamp
 from ._rates import PerGroup, Rates
 from ._state import storable, stored_bases, stored_rates, stored_scales
@@ -122,8 +122,10 @@ class _Writer(LRScheduler):
         if not stored.rates.limits:
             restamp(self.optimizer, "lr", stored.rates.bases)
         marks = write(self.optimizer, stored.lrs)[: len(stored.written)]
-        same = zip(marks, stored.lrs, stored.written, strict=False)
-        self._marks = [mark if lr == last else None for mark, lr, last in same]  # None: somebody has changed it
+        same = zip(marks, stored.lrs, stored.written, self.optimizer.param_groups, strict=False)
+        self._marks = [  # None: somebody has changed it
+            mark if lr == rounded(last, group["lr"]) else None for mark, lr, last, group in same
+        ]
 
 
 class StoredRates(NamedTuple):

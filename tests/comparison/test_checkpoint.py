@@ -21,11 +21,13 @@ ROOT = Path(__file__).parents[2]
 
 # Each comparison runs in its own process, forked so that torch is imported only once.
 SCRIPT = """
-import os, signal, sys
+import os, random, signal, sys
+import numpy as np
 import torch
 from torch import nn
 from torch.optim import SGD, Adam
 from torch.optim.lr_scheduler import OneCycleLR, ReduceLROnPlateau
+from torch.utils.data import DataLoader, Dataset
 from lrsched import PlateauSequence, Sawtooth, Setting, compare
 from lrsched.comparison import _checkpoint
 
@@ -33,6 +35,21 @@ _checkpoint.PAUSE = _checkpoint.SHARE = 0.0
 torch.set_num_threads(1)
 x = torch.randn(40, 3, generator=torch.Generator().manual_seed(0))
 data = x, x.sum(1, keepdim=True).sin()
+
+class Noisy(Dataset):
+    def __init__(self):
+        self.own = np.random.default_rng(0)
+
+    def __len__(self):
+        return 40
+
+    def __getitem__(self, i):
+        return x[i] + 0.1 * torch.randn(3) + 0.1 * float(self.own.random()) + 0.1 * random.random(), data[1][i]
+
+KINDS = {
+    "tensors": (data, data, 8),
+    "loader": (DataLoader(Noisy(), 8, shuffle=True, generator=torch.Generator().manual_seed(7)), [data], None),
+}
 settings = {
     "plateau": Setting(lambda params: SGD(params, lr=0.1, momentum=0.9), lambda opt: PlateauSequence(opt, Sawtooth())),
     "torch": Setting(lambda params: SGD(params, lr=0.1), lambda opt: ReduceLROnPlateau(opt, patience=0)),
@@ -50,10 +67,11 @@ def run(out, dies_at):
 
     model = lambda: nn.Sequential(nn.Linear(3, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(0.2), nn.Linear(8, 1))
     loss_fn = lambda model, batch: nn.functional.mse_loss(model(batch[0]), batch[1])
-    compare(settings, model, loss_fn, data, data, epochs=5, batch_size=8, seeds=2, out=out, callback=die)
+    train, valid, batch_size = KINDS[sys.argv[1]]
+    compare(settings, model, loss_fn, train, valid, epochs=5, batch_size=batch_size, seeds=2, out=out, callback=die)
 
-run(sys.argv[1], 0)
-for out, dies_at in zip(sys.argv[2::2], map(int, sys.argv[3::2])):
+run(sys.argv[2], 0)
+for out, dies_at in zip(sys.argv[3::2], map(int, sys.argv[4::2])):
     child = os.fork()
     if not child:
         run(out, dies_at)
@@ -70,14 +88,15 @@ def records(out):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs fork")
-def test_a_comparison_killed_anywhere_ends_as_if_it_had_not_been(tmp_path):
+@pytest.mark.parametrize("data", ["tensors", "loader"])
+def test_a_comparison_killed_anywhere_ends_as_if_it_had_not_been(tmp_path, data):
     whole, parts = tmp_path / "whole.jsonl", tmp_path / "parts.jsonl"
     # The callback is called after each epoch of each run, four of which train side by side, and for each finished run.
     # Killed in the first epoch; in the last of 5; once runs are on disk; in a run alone; once that is on disk.
     deaths = [1, 14, 2, 7, 7]
     calls = [str(item) for dies_at in deaths for item in (parts, dies_at)]
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, str(whole), *calls, str(parts), "0"],
+        [sys.executable, "-c", SCRIPT, data, str(whole), *calls, str(parts), "0"],
         cwd=ROOT,
         capture_output=True,
         text=True,

@@ -9,9 +9,8 @@ from torch.optim import SGD, Adagrad, Rprop
 from torch.optim.lr_scheduler import CyclicLR, ExponentialLR, LambdaLR, OneCycleLR
 
 from lrsched import Cutoff, Inverse, InverseLR, PlateauSequence, Setting, compare
-from lrsched.comparison._batches import FunctionBatches
 from lrsched.comparison._profile import examine
-from tests.comparison.helpers import CALL, DATA, FIXED, OPTIONS, adam, hidden, linear, mse, sgd, task
+from tests.comparison.helpers import CALL, FIXED, OPTIONS, adam, hidden, linear, mse, sgd, task
 
 
 def profile(setting, model_fn=hidden, vectorize=True, **changes):
@@ -140,12 +139,11 @@ def test_a_new_optimizer_is_the_one_that_the_setting_would_make(optimizer, optio
     ("setting", "options", "reason"),
     [
         (FIXED["fixed"], {"vectorize": False}, "vectorize=False"),
-        (FIXED["fixed"], {"train": FunctionBatches(lambda: [DATA])}, "train is a function, not a tuple of tensors"),
         (Setting(Rprop), {}, "Rprop is not exactly one of SGD, Adam"),
         (FIXED["fixed"], {"model_fn": lambda: Branching(3, 1)}, "the model cannot be stacked"),
         (FIXED["fixed"], {"metric_fn": lambda model, batch: mse(model, batch).item()}, "metric_fn cannot be stacked"),
     ],
-    ids=["vectorize", "train", "optimizer", "model", "metric"],
+    ids=["vectorize", "optimizer", "model", "metric"],
 )
 def test_obstacles_to_side_by_side(setting, options, reason):
     found = profile(setting, **{"vectorize": "auto", **options})

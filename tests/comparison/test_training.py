@@ -39,11 +39,17 @@ def test_runs_are_trained_seed_by_seed_so_that_an_interruption_leaves_pairs():
     )
 
 
+def once():
+    """Return a function that returns batches at its first call only."""
+    answers = [[DATA], None]
+    return lambda: answers.pop(0)
+
+
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        ({"train": lambda: None}, TypeError, "train or valid function must return an iterable of batches, got None"),
-        ({"valid": lambda: 5}, TypeError, "must return an iterable of batches, got 5"),
+        ({"train": once()}, TypeError, "a train function must return .* got NoneType"),
+        ({"valid": once()}, TypeError, "a valid function must return .* got NoneType"),
         ({"final_fn": lambda model: 3}, TypeError, "final_fn must return a dict, got int"),
     ],
     ids=["train", "valid", "final"],

@@ -1,9 +1,4 @@
-"""Recordings, tested with a stand-in for CUDA graphs that repeats the same operations on the same memory.
-
-The stand-in replaces `record` by a dispatch mode that notes every operation with the tensors it reads and writes. A
-replay repeats these operations without the Python code around them, as a graph does. On a machine with a GPU, the tests
-run with CUDA graphs too.
-"""
+"""Recordings, tested with a stand-in for CUDA graphs and, on a machine with a GPU, with CUDA graphs."""
 
 import gc
 import weakref
@@ -14,69 +9,11 @@ import pytest
 import torch
 from torch import nn
 from torch.optim import SGD, Adam
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 from lrsched import Ensemble
 from lrsched.ensembles import _cuda_graphs
 from lrsched.ensembles._cuda_graphs import CHECK, WARM_UP, Recordings
-
-GPU = torch.cuda.is_available()
-ON_GPU = pytest.mark.skipif(not GPU, reason="needs a GPU")
-
-
-class Tape(TorchDispatchMode):
-    """Notes operations; `replay` repeats them and writes into the memory of their first results."""
-
-    def __init__(self):
-        super().__init__()
-        self.notes = []
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        result = func(*args, **(kwargs or {}))
-        self.notes.append((func, args, kwargs or {}, result))
-        return result
-
-    def replay(self):
-        for func, args, kwargs, result in self.notes:
-            again = func(*args, **kwargs)
-            for old, new in zip(tree_leaves(result), tree_leaves(again), strict=True):
-                if isinstance(old, torch.Tensor) and old.data_ptr() != new.data_ptr():
-                    old.copy_(new)
-
-
-def record(function, device):
-    tape = Tape()
-    with tape:
-        outputs = function()
-
-    @torch.no_grad()
-    def launch():
-        launches.append(len(tape.notes))
-        tape.replay()
-
-    return outputs, launch
-
-
-launches = []
-
-
-@pytest.fixture(autouse=True, params=["tape", pytest.param("cuda", marks=ON_GPU)])
-def device(request, monkeypatch):
-    """Run each test with the stand-in on the CPU, and with CUDA graphs if there is a GPU."""
-    launches.clear()
-    real = _cuda_graphs.record
-    if request.param == "tape":
-        monkeypatch.setattr(_cuda_graphs, "record", record)
-        monkeypatch.setattr(_cuda_graphs, "recordable", lambda leaf: isinstance(leaf, torch.Tensor))
-        return torch.device("cpu")
-
-    def counted(function, device):
-        outputs, launch = real(function, device)
-        return outputs, lambda: (launches.append(1), launch())
-
-    monkeypatch.setattr(_cuda_graphs, "record", counted)
-    return torch.device("cuda")
+from tests.tape import ON_GPU, launches
 
 
 def network(dropout=0.0):
@@ -339,8 +276,8 @@ def test_functions_that_are_new_at_each_call_are_neither_recorded_nor_kept(devic
     assert len(ensemble._recordings._entries) == _cuda_graphs.KEPT
 
 
-def test_calls_without_gpu_tensors_are_passed_on(monkeypatch):
-    monkeypatch.undo()
+def test_calls_without_gpu_tensors_are_passed_on():
+    launches.clear()
     recordings = Recordings()
     for _ in range(2 * WARM_UP):
         for inputs, result in (((2,), 3), ((torch.tensor(2),), 3), ((), 1)):
@@ -360,9 +297,9 @@ def test_calls_without_gpu_tensors_are_passed_on(monkeypatch):
 )
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 def test_replays_are_compared_member_by_member_at_the_tolerance_of_float32(found, expected, match, dtype):
-    assert _cuda_graphs._match(torch.tensor(found, dtype=dtype), torch.tensor(expected, dtype=dtype)) is match
+    assert Recordings()._match(torch.tensor(found, dtype=dtype), torch.tensor(expected, dtype=dtype)) is match
 
 
 def test_a_missing_gradient_matches_no_zeros():
-    assert _cuda_graphs._match(None, None)
-    assert not _cuda_graphs._match(None, torch.zeros(2))
+    assert Recordings()._match(None, None)
+    assert not Recordings()._match(None, torch.zeros(2))

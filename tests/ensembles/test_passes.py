@@ -6,7 +6,8 @@ from torch import nn
 from torch.nn import functional
 
 from lrsched import Ensemble
-from lrsched.ensembles._passes import Skeleton, fast_layout, gradients
+from lrsched.ensembles._equivalence import obstacle
+from lrsched.ensembles._passes import Skeleton, gradients, stackable_calls
 from tests.ensembles.helpers import pairs, square, train_alone
 
 SGD = partial(torch.optim.SGD, lr=1.0, momentum=0.9)
@@ -70,10 +71,27 @@ def test_the_layout_for_cpus_changes_no_results(rows, bias):
     torch.manual_seed(0)
     linear, inputs = nn.Linear(3, 4, bias=bias), torch.randn(rows, 3)
     expected = functional.linear(inputs, linear.weight, linear.bias)
-    with fast_layout(torch.device("cpu")):
+    with stackable_calls(nn.Identity(), torch.device("cpu")):
         assert torch.allclose(linear(inputs), expected, rtol=1e-6, atol=1e-6)
 
 
 def test_a_skeleton_passes_its_model_to_the_function():
     model = nn.Linear(1, 1)
     assert Skeleton(model)(lambda given, batch: (given is model, batch), 3) == (True, 3)
+
+
+@pytest.mark.parametrize("size", [1, (1, 1), [1, 1], (2, 1)], ids=str)
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last], ids=str)
+def test_average_pooling_of_whole_images_can_be_stacked(size, layout):
+    torch.manual_seed(0)
+    pool = nn.AdaptiveAvgPool2d(size)
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), pool, nn.Flatten(), nn.LazyLinear(1))
+    x = torch.randn(5, 3, 6, 6)
+    model(x)
+    model = model.to(memory_format=layout)
+    stackable = size != (2, 1)
+    for device in ("cpu", "cuda"):  # the context for a GPU works on a CPU, too
+        with stackable_calls(model, torch.device(device)):
+            assert torch.equal(pool(x), functional.adaptive_avg_pool2d(x, size))
+    if stackable:
+        assert obstacle(model, SGD, lambda model, batch: model(batch).square().mean(), x) is None

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 import torch.distributed as dist
+from torch.utils.data import DataLoader, TensorDataset
 
 from benchmarks.devices import leave_together, processes
 from lrsched import Setting, compare
@@ -26,12 +27,13 @@ ROOT = Path(__file__).parent.parent.parent
 SETTINGS = {name: Setting(sgd(lr)) for name, lr in {"a": 0.05, "b": 0.1, "c": 0.2}.items()}
 
 
-def trained(out, **options):
-    report = compare(SETTINGS, hidden, mse, DATA, DATA, epochs=2, batch_size=16, out=out, **options)
+def trained(out, loader=False, **options):
+    train = DataLoader(TensorDataset(*DATA), 16, shuffle=True) if loader else DATA
+    report = compare(SETTINGS, hidden, mse, train, DATA, epochs=2, batch_size=16, out=out, **options)
     return [(run.setting, run.seed, run.train_loss, run.val_loss, run.lrs) for run in report.runs]
 
 
-def share(rank, out, seeds, vectorize):
+def share(rank, out, seeds, vectorize, loader):
     dist.init_process_group("gloo", timeout=datetime.timedelta(seconds=60))
     here = set()
 
@@ -39,7 +41,7 @@ def share(rank, out, seeds, vectorize):
         if not run.finished:
             here.add((run.setting, run.seed))
 
-    runs = trained(out, seeds=seeds, vectorize=vectorize, callback=collect)
+    runs = trained(out, loader, seeds=seeds, vectorize=vectorize, callback=collect)
     dist.destroy_process_group()
     return runs, here
 
@@ -61,12 +63,12 @@ def test_the_first_process_shows_the_progress_of_all(tmp_path):
     assert second == []
 
 
-@pytest.mark.parametrize("vectorize", [False, True])
-def test_runs_are_divided_and_every_process_gets_all_of_them(tmp_path, vectorize):
+@pytest.mark.parametrize(("vectorize", "loader"), [(False, False), (True, False), (True, True)])
+def test_runs_are_divided_and_every_process_gets_all_of_them(tmp_path, vectorize, loader):
     out = tmp_path / "runs.jsonl"
-    alone = trained(None, seeds=3, vectorize=vectorize)
-    first = trained(out, seeds=1, vectorize=vectorize)
-    (runs, here), (others, there) = in_two_processes(share, tmp_path, str(out), 3, vectorize)
+    alone = trained(None, loader, seeds=3, vectorize=vectorize)
+    first = trained(out, loader, seeds=1, vectorize=vectorize)
+    (runs, here), (others, there) = in_two_processes(share, tmp_path, str(out), 3, vectorize, loader)
     assert runs == others
     assert [run for run in runs if run[1] == 0] == first  # read, not trained
     assert len(here) == len(there) == 3

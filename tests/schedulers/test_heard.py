@@ -254,6 +254,8 @@ def test_classes_with_named_limits_own_the_rate():
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.filterwarnings("ignore:This instance was constructed with capturable=True")
+@pytest.mark.filterwarnings("ignore:Synchronization debug mode is a prototype")
 def test_looking_at_a_rate_on_a_gpu_waits_for_nothing():
     lr = torch.tensor(0.1, device="cuda")
     parameter = torch.zeros(1, device="cuda", requires_grad=True)

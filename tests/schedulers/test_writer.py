@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from lrsched import CyclicLR, Geometric, ImageLR, Inverse, InverseLR, OneCycleLR, PlateauSequence, SequenceLR
 from lrsched.schedulers import _writer
@@ -86,3 +87,23 @@ def test_base_lrs_must_fit_the_groups():
     with pytest.raises(ValueError, match=r"^base_lrs must have one entry per param group: 1 entries for 2 "):
         scheduler.base_lrs = [1.0]
     assert scheduler.base_lrs == [0.1, 0.2]
+
+
+class NoReading(TorchDispatchMode):
+    """Reading a tensor as a number is an error; on a GPU it would wait for all work before it."""
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        assert func is not torch.ops.aten._local_scalar_dense.default
+        return func(*args, **(kwargs or {}))
+
+
+def test_no_tensor_is_read_after_a_load_although_float32_rounds_the_rate():
+    optimizer = make_optimizer((0.1, 0.3), "float32")
+    scheduler = InverseLR(optimizer)
+    for _ in range(3):
+        advance(scheduler)
+    scheduler.load_state_dict(scheduler.state_dict())
+    optimizer.step()
+    with NoReading():
+        scheduler.step()
+    assert group_lrs(optimizer) == pytest.approx([0.1 / 5, 0.3 / 5], rel=1e-6)

@@ -1,6 +1,7 @@
 import hashlib
 import json
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from torch import nn
 
 from benchmarks.__main__ import main
 from benchmarks.commands import BenchmarkError
+from benchmarks.devices import computing_in
 from benchmarks.replications import dataset_files, images, resnet
 from benchmarks.replications.datasets import Split
 from lrsched import Pixels
@@ -40,6 +42,18 @@ def test_resnet32_is_the_published_one():
         layer.register_forward_hook(lambda layer, inputs, output: sizes.append(tuple(output.shape[1:])))
     assert network(torch.zeros(2, 3, 32, 32)).shape == (2, 10)
     assert sizes[:-1] == [(16, 32, 32)] * 6 + [(32, 16, 16)] * 5 + [(64, 8, 8)] * 5
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_in_bfloat16_every_layer_computes_with_channels_last(training):
+    network, seen = computing_in("bfloat16", partial(images.network, 100))(), []
+    for layer in network.network.modules():
+        layer.register_forward_hook(lambda layer, inputs, output: seen.append(output))
+    assert network.train(training)(torch.randn(2, 3, 32, 32)).dtype == torch.float32
+    assert {output.dtype for output in seen} == {torch.bfloat16}
+    pictures = [output for output in seen if output.ndim == 4]
+    assert len(pictures) > 31 + 31  # convolutions and norms
+    assert all(output.is_contiguous(memory_format=torch.channels_last) for output in pictures)
 
 
 @pytest.mark.parametrize("begins_stage", [False, True])
@@ -77,7 +91,8 @@ def test_shifted_images_are_crops_of_the_padded_ones():
             crop = padded[:, top : top + 3, left : left + 3]
             crops.setdefault(crop.tobytes(), (top, left, False))
             crops.setdefault(crop[:, :, ::-1].tobytes(), (top, left, True))
-    found = [crops[shifted.numpy().tobytes()] for shifted in resnet.shifted(image.expand(4000, 2, 3, 3))]
+    moved = resnet.shifted(image.expand(4000, 2, 3, 3), resnet.random_moves(4000))
+    found = [crops[shifted.numpy().tobytes()] for shifted in moved]
     empty = crops[bytes(18)]
     visible = [place for place in found if place != empty]
     assert {place[0] for place in visible} == {place[1] for place in visible} == {2, 3, 4, 5, 6}

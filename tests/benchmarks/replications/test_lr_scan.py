@@ -54,6 +54,21 @@ def test_the_command_resumes(capsys, tmp_path):
     assert len((tmp_path / "runs.jsonl").read_text().splitlines()) == 2
 
 
+def test_a_trial_and_its_arithmetic_are_in_title_and_record(tmp_path, capsys):
+    command = ["lr_scan", "--dataset", "digits", "--rates", "3", "--marks", "1,2", "--limit", "200"]
+    assert main([*command, "--out", str(tmp_path)]) == 0
+    assert main([*command, "--arithmetic", "bfloat16", "--out", str(tmp_path)]) == 0
+    title = (tmp_path / "table.md").read_text().splitlines()[0]
+    assert title.startswith("# Digits (8x8), reduced size: 200 of 1437 images: 3 rates, 1 … 2 batches of 100")
+    assert title.endswith(", in bfloat16 (reduced from 100 rates, 1 … 128)")
+    exact, rounded = (json.loads(line) for line in (tmp_path / "runs.jsonl").read_text().splitlines())
+    assert (exact["config"].get("arithmetic"), rounded["config"]["arithmetic"]) == (None, "bfloat16")
+    assert rounded["losses"] != exact["losses"]
+    assert json.loads((tmp_path / "info.json").read_text())["batches an epoch"] == 2
+    assert main([*command, "--arithmetic", "tf32"]) == 1
+    assert "error: --arithmetic tf32 needs a GPU" in capsys.readouterr().err
+
+
 def test_marks_must_increase(capsys):
     assert main(["lr_scan", "--dataset", "digits", "--marks", "4,2"]) == 1
     assert "--marks must increase, got 4,2" in capsys.readouterr().err

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+from benchmarks.devices import in_arithmetic
 from benchmarks.replications import cifar10, datasets, mnist
 from benchmarks.replications.datasets import Split
 from benchmarks.replications.metrics import batch_loss, measure
@@ -16,6 +17,14 @@ from lrsched import Ensemble, Setting, compare
 DATA = os.environ.get("LRSCHED_DATA")
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 LOSS = partial(batch_loss, nn.functional.cross_entropy)
+pytestmark = pytest.mark.filterwarnings("ignore:Please use the new API settings to control TF32")
+
+
+@pytest.fixture(autouse=True)
+def as_the_tables():
+    """Compute in float32: convolutions in TF32, a GPU's default, differ too much."""
+    with in_arithmetic("float32", torch.device(DEVICE)):
+        yield
 
 
 def pictures(n, *shape):

@@ -13,6 +13,7 @@ import torch
 
 from benchmarks.__main__ import main
 from benchmarks.replications import digits
+from benchmarks.replications.collected import collect
 
 RESULTS = Path(digits.__file__).parents[1] / "results"
 ROOT = Path(__file__).parents[3]
@@ -54,6 +55,31 @@ def test_the_command_writes_its_files_and_trains_nothing_twice(tmp_path, capsys)
     assert main(command) == 0
     assert "2 of them trained now" in capsys.readouterr().out
     assert [len(run["lrs"]) for run in lines(tmp_path)] == [1, 1, 2, 2]
+
+
+def test_the_arithmetic_is_in_every_record_and_in_the_title(tmp_path):
+    out = ["--out", str(tmp_path / "results")]
+    assert main([*SMOKE, *out]) == 0
+    assert main([*SMOKE, *out, "--arithmetic", "bfloat16"]) == 0
+    assert (
+        (tmp_path / "results" / "table.md")
+        .read_text()
+        .startswith(
+            "# Digits (8x8): learning rates by sequence and strategy, in bfloat16, reduced length: 1 of 50 epochs\n"
+        )
+    )
+    runs = lines(tmp_path / "results")
+    assert [run["note"].rpartition("; ")[2] for run in runs] == ["float32"] * 2 + ["bfloat16"] * 2
+    assert [run["config"]["key"].get("arithmetic") for run in runs] == [None, None, "bfloat16", "bfloat16"]
+    assert ["Bfloat16" in run["config"]["model"] for run in runs] == [False, False, True, True]
+    for exact, rounded in zip(runs[:2], runs[2:], strict=True):
+        assert rounded["val_loss"] != exact["val_loss"]
+        assert rounded["val_loss"] == pytest.approx(exact["val_loss"], rel=0.05)
+    labels = [found.label for found in collect(tmp_path).tables]
+    assert labels == [
+        "Digits (8x8), reduced length: 1 of 50 epochs, stand-in for MNIST",
+        "Digits (8x8), reduced length: 1 of 50 epochs, in bfloat16, stand-in for MNIST",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ._undo import RANDOM
+RANDOM = (torch.Generator, np.random.Generator, np.random.BitGenerator, np.random.RandomState, random.Random)
 
 _MOST = 10_000  # objects that a search visits
 _WIDTH = 1_000  # items of a container that it visits: long ones hold data
@@ -107,3 +107,20 @@ def _of_object(value: Any) -> Iterator[object]:
             if slot is not None and hasattr(slot, "__get__"):
                 with suppress(AttributeError):  # the slot is empty
                     yield slot.__get__(value)
+
+
+def undo_random(source: Any) -> Callable[[], object]:
+    """Return a function that restores a random generator, of torch, numpy or Python, to its present state."""
+    if isinstance(source, (np.random.Generator, np.random.BitGenerator)):
+        bits = bits_of(source)
+        return partial(setattr, bits, "state", bits.state)
+    if isinstance(source, random.Random):
+        return partial(source.setstate, source.getstate())
+    if isinstance(source, np.random.RandomState):
+        return partial(source.set_state, source.get_state(legacy=False))
+    return partial(source.set_state, source.get_state())
+
+
+def bits_of(source: Any) -> Any:
+    """Return the bit generator of a numpy Generator, or the bit generator itself."""
+    return source.bit_generator if isinstance(source, np.random.Generator) else source

@@ -10,7 +10,7 @@ from torch import nn
 from torch.utils.data import ConcatDataset, DataLoader, Dataset, RandomSampler, Subset
 
 from lrsched import snapshot
-from lrsched.finder._owned import owned, used_by
+from lrsched._owned import owned, undo_random, used_by
 from tests.finder.helpers import line
 
 KINDS = {
@@ -18,6 +18,7 @@ KINDS = {
     "numpy": lambda: np.random.default_rng(1),
     "numpy bits": lambda: np.random.PCG64(1),
     "numpy legacy": lambda: np.random.RandomState(1),
+    "numpy legacy with other bits": lambda: np.random.RandomState(np.random.PCG64(1)),
     "python": lambda: random.Random(1),
 }
 
@@ -132,3 +133,12 @@ def uses_a_global(model, batch):
 def test_the_global_generators_that_a_function_names_are_found():
     assert owned(used_by(uses_a_global)).generators == [_GLOBAL]
     assert owned([uses_a_global]).generators == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_generator_is_restored(kind):
+    generator = KINDS[kind]()
+    undo = undo_random(generator)
+    first = draw(generator)
+    undo()
+    assert draw(generator) == first
