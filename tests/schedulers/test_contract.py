@@ -161,7 +161,7 @@ def test_a_metric_is_refused_and_the_error_names_plateau_sequence(case):
 def test_last_epoch_without_initial_lr_is_a_key_error(case):
     optimizer = mixed()
     before = copy.deepcopy(optimizer.state_dict())
-    text = r"param 'initial_lr' is not specified in param_groups\[0\] when resuming scheduler with last_epoch >= 0"
+    text = r"param 'initial_lr' is not specified in param_groups\[0\] when resuming"
     for last_epoch in (0, 10):
         with pytest.raises(KeyError, match=text):
             case.make(optimizer, last_epoch=last_epoch)
