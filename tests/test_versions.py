@@ -23,7 +23,7 @@ def test_the_oldest_row_has_the_oldest_versions_that_are_allowed():
 
 
 def test_every_folder_and_file_of_tests_exists():
-    assert all((ROOT / path).exists() for path in SCRIPT["TESTS"])
+    assert all((ROOT / path).exists() for path in SCRIPT["TESTS"] + SCRIPT["SLOW"])
 
 
 def test_the_page_shows_the_results_on_file():
