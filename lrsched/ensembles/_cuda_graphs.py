@@ -186,8 +186,12 @@ def _hashable(owner: object) -> Hashable:
 
 
 def _structure(tree: TreeSpec) -> Hashable:
-    """Return the structure of a call's inputs as part of a key: torch ≤ 2.6 cannot hash a TreeSpec."""
-    return tree if TreeSpec.__hash__ else str(tree)
+    """Return the structure of a call's inputs for a key: torch ≤ 2.6 cannot hash that of a dict."""
+    try:
+        hash(tree)
+    except TypeError:
+        return str(tree)
+    return tree
 
 
 def _pairs(found: Any, expected: Any) -> list[tuple[Tensor | None, Tensor | None]]:
