@@ -12,8 +12,8 @@ needs_adafactor = pytest.mark.skipif(Adafactor is None, reason="torch ≤ 2.4 ha
 
 # torch ≤ 2.8: SequentialLR calls step(0) at a milestone, which warns, and lets `lr` and `initial_lr` be one tensor.
 OLD_SEQUENTIAL = not hasattr(LRScheduler, "_update_lr")
-ignore_step_of_sequential = (
-    pytest.mark.filterwarnings("ignore:The epoch parameter") if OLD_SEQUENTIAL else pytest.mark.usefixtures()
+ignore_step_of_sequential = pytest.mark.filterwarnings(
+    f"{'ignore' if OLD_SEQUENTIAL else 'error'}:The epoch parameter in `scheduler.step"
 )
 
 
