@@ -15,6 +15,7 @@ from types import FunctionType as _FunctionType
 
 from ._functions import supervised
 from .comparison import (
+    Estimate,
     MetricAverage,
     Per,
     Report,
@@ -123,6 +124,7 @@ __all__ = [
     "CyclicLR",
     "DecayShape",
     "Ensemble",
+    "Estimate",
     "Event",
     "Exponential",
     "ExponentialDecayLR",

@@ -22,13 +22,15 @@ from numpy.typing import ArrayLike
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes as Axes
+    from matplotlib.axis import YAxis
     from matplotlib.figure import Figure
-    from matplotlib.lines import Line2D
+    from matplotlib.lines import Line2D as Line2D
     from matplotlib.text import Annotation
+    from matplotlib.ticker import LogFormatterSciNotation
 
 # Distinct under protanopia, deuteranopia and tritanopia, and readable as text on white (contrast 3.4 or more).
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#BB6699", "#222222")
-DASHES = ("-", (0, (5, 1.5)), (0, (1, 1.2)))  # the second and third are for curves 6 to 15, which reuse the colours
+DASHES = ("-", (0, (5, 1.5)), (0, (1, 1.2)), (0, (6, 1.2, 1, 1.2)), (0, (2, 1.2)))  # each for five curves
 INK = "#333333"
 GREY = "#8C8C8C"
 FORMATS = (".pdf", ".png", ".svg")
@@ -36,7 +38,7 @@ FORMATS = (".pdf", ".png", ".svg")
 _MARKED = 60  # up to this many positions, each gets a dot: a schedule is a list of values, not a line
 _SAMPLED = 20_000  # up to this many positions are all computed; of more, a random one of each of as many stretches
 _COLUMNS = 800  # a line of more than four points for each of these columns is thinned; it looks the same
-_FEW = 1000  # up to this many learning rates of a picture are drawn as one line; more would be a block of ink
+FEW = 1000  # up to this many learning rates are drawn as one line; more, as those of a picture, would be a block of ink
 _STRETCHES = 250
 LEGEND: dict[str, Any] = {
     "fontsize": 8,
@@ -45,6 +47,9 @@ LEGEND: dict[str, Any] = {
     "loc": "center left",
     "bbox_to_anchor": (1.0, 0.5),
 }
+_LABEL_WIDTH = 34  # characters
+_SMALLEST = 4.0  # points
+_LINE_HEIGHT = 1.25  # of text, as a multiple of its size
 _LABEL: dict[str, Any] = {"xycoords": "axes fraction", "va": "center", "annotation_clip": False}
 _LEADER = {"linewidth": 0.5, "relpos": (0, 0.5), "shrinkA": 2, "shrinkB": 3}  # from label to curve
 
@@ -71,12 +76,15 @@ def frame(ax: Axes | None = None, *, title: str = "", xlabel: str = "", ylabel: 
     ax.set_xlabel(xlabel, color=INK, fontsize=9)
     ax.set_ylabel(ylabel, color=INK, fontsize=9)
     if log:
-        from matplotlib.ticker import LogFormatter
+        from matplotlib.ticker import LogFormatterSciNotation
 
         if ax.lines and ax.get_ylim()[0] <= 0:  # of an earlier, linear drawing; labels cannot be placed on log(0)
             ax.set_ylim(bottom=min(ax.dataLim.minposy, ax.get_ylim()[1] / 10), auto=True)
         ax.set_yscale("log", nonpositive="mask")
-        ax.yaxis.set_minor_formatter(LogFormatter())  # prints 1.6, not 1.6 × 10⁰, if the axis spans less than a decade
+        for set_formatter, power_only in ((ax.yaxis.set_major_formatter, True), (ax.yaxis.set_minor_formatter, False)):
+            formatter = LogFormatterSciNotation(labelOnlyBase=power_only)
+            formatter.set_axis(ax.yaxis)
+            set_formatter(partial(_tick_text, formatter=formatter, axis=ax.yaxis))
     return ax
 
 
@@ -150,11 +158,11 @@ def name_ends(ax: Axes, lines: Sequence[Line2D], *, size: float = 8.5) -> None:
     """Write each line's label beside its last visible point, in its colour, and keep the labels from overlapping.
 
     The labels of earlier calls are moved too. If the limits of the axes change later, as those of shared axes do, the
-    labels follow. `size` is in points.
+    labels follow. `size` is in points; if there is no room for all labels, they are smaller.
     """
     named: tuple[list[Line2D], list[Annotation]] = vars(ax).setdefault("_lrsched_named", ([], []))  # of earlier calls
     for line in lines:
-        text, colour = textwrap.fill(str(line.get_label()), 34), line.get_color()
+        text, colour = _wrapped(str(line.get_label())), line.get_color()
         leader = {"arrowstyle": "-", "color": colour, **_LEADER}
         label = ax.annotate(text, (1, 0), (1.04, 0), color=colour, fontsize=size, arrowprops=leader, **_LABEL)
         named[0].append(line)
@@ -163,6 +171,26 @@ def name_ends(ax: Axes, lines: Sequence[Line2D], *, size: float = 8.5) -> None:
     place(ax)
     for change in ("xlim_changed", "ylim_changed"):
         ax.callbacks.connect(change, place)
+
+
+def whole_ticks(ax: Axes) -> None:
+    """Put the ticks of the horizontal axis at whole numbers only."""
+    from matplotlib.ticker import MaxNLocator
+
+    ax.xaxis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 5, 10], integer=True, min_n_ticks=1))
+
+
+def arrange(ax: Axes) -> None:
+    """Give the axes of a figure the places that they have when it is drawn, so that `name_ends` knows their height."""
+    whole = ax.figure.figure
+    engine = whole.get_layout_engine()
+    if engine is not None:
+        engine.execute(whole)
+
+
+def label_room(labels: Iterable[str], size: float = 8.5) -> float:
+    """Return the height in inches of axes in which `name_ends` has room for these labels."""
+    return sum(1 + _wrapped(label).count("\n") for label in labels) * _LINE_HEIGHT * size / 72
 
 
 def events(ax: Axes, positions: ArrayLike, *, colour: str = GREY) -> None:
@@ -247,14 +275,31 @@ def picture(
     left.imshow(pixels, cmap="gray", vmin=0, vmax=1, interpolation="nearest" if len(pixels) < 100 else None)
     left.set_axis_off()
     frame(right, title=title, xlabel=xlabel, ylabel=ylabel)
-    if len(values) <= _FEW:
+    if len(values) <= FEW:
         right.plot(steps, values, color=COLOURS[0], linewidth=0.8, drawstyle="steps-post")
     else:
-        _draw_band(right, steps, values)
+        stretches(right, steps, (values, values, values))
         right.set_xlabel(f"{xlabel} (line: mean of about {(steps[-1] + 1) / _STRETCHES:.0f}, band: their range)")
     right.margins(x=0.01)
     right.ticklabel_format(axis="y", scilimits=(-3, 4), useMathText=True)
     return left, right
+
+
+def stretches(
+    ax: Axes, x: ArrayLike, values: tuple[np.ndarray, np.ndarray, np.ndarray], *, colour: str = COLOURS[0], **style: Any
+) -> None:
+    """Draw the lowest, mean and highest value of each of 250 stretches: a line through the means, within a band.
+
+    `values` are the lowest, mean and highest values at each of the positions `x`; `style` is that of the line.
+    """
+    positions = np.asarray(x)
+    edges = np.linspace(0, positions.size, _STRETCHES + 1).astype(int)
+    starts = edges[:-1]
+    middles = (positions[starts] + positions[edges[1:] - 1]) / 2
+    low, high = np.fmin.reduceat(values[0], starts), np.fmax.reduceat(values[2], starts)
+    means = np.add.reduceat(values[1], starts) / np.diff(edges)
+    ax.fill_between(middles, low, high, color=colour, alpha=0.2, linewidth=0)
+    ax.plot(middles, means, **{"color": colour, "linewidth": 1.2, **style})
 
 
 def png(drawing: Axes | Figure) -> bytes:
@@ -284,6 +329,18 @@ def any_positive(arrays: Mapping[str, np.ndarray]) -> bool:
     return any(bool((values > 0).any()) for values in arrays.values())
 
 
+def _tick_text(x: float, _: object, formatter: LogFormatterSciNotation, axis: YAxis) -> str:
+    """Return the label of a tick on a logarithmic axis: 0.6, or 6 × 10⁻⁵ on an axis with very small or large values."""
+    formatter.set_locs()  # chooses which ticks between powers of ten have labels
+    text = str(formatter(x))
+    low, high = sorted(axis.get_view_interval())
+    return f"{x:g}" if text and low >= 1e-4 and high <= 1e5 else text
+
+
+def _wrapped(label: str) -> str:
+    return textwrap.fill(label, _LABEL_WIDTH)
+
+
 def _draw_lines(ax: Axes, x: np.ndarray, arrays: Mapping[str, np.ndarray], **options: Any) -> list[Line2D]:
     lines: list[Line2D] = []
     for i, (label, values) in enumerate(arrays.items(), start=len(ax.lines)):
@@ -303,26 +360,17 @@ def _outline(values: np.ndarray) -> np.ndarray:
     return np.array(sorted(kept))
 
 
-def _draw_band(ax: Axes, x: np.ndarray, values: np.ndarray) -> None:
-    """Draw the lowest, mean and highest value of each stretch."""
-    edges = np.linspace(0, len(values), _STRETCHES + 1).astype(int)
-    starts = edges[:-1]
-    middles = (x[starts] + x[edges[1:] - 1]) / 2
-    low, high = np.minimum.reduceat(values, starts), np.maximum.reduceat(values, starts)
-    means = np.add.reduceat(values, starts) / np.diff(edges)
-    ax.fill_between(middles, low, high, color=COLOURS[0], alpha=0.2, linewidth=0)
-    ax.plot(middles, means, color=COLOURS[0], linewidth=1.2)
-
-
 def _place_labels(ax: Axes, lines: Sequence[Line2D], labels: Sequence[Annotation], size: float) -> None:
     """Move each label to the height at which its line ends, or as near as the other labels allow."""
     corner = ax.get_xlim()[1], ax.get_ylim()[0]  # reading the limits also updates the transform below
     to_axes = ax.transData + ax.transAxes.inverted()
     ends = [to_axes.transform(_last_visible(line, corner)) for line in lines]
-    row_height = 1.25 * size * ax.figure.dpi / 72 / ax.get_window_extent().height  # as a share of the axes
-    heights = [row_height * (1 + label.get_text().count("\n")) for label in labels]
-    middles = _spread(np.clip([y for _, y in ends], 0, 1), np.array(heights))
+    row_height = _LINE_HEIGHT * size * ax.figure.dpi / 72 / ax.get_window_extent().height  # as a share of the axes
+    heights = row_height * np.array([1 + label.get_text().count("\n") for label in labels])
+    shrunk = max(min(1.0, 1 / heights.sum()), min(1.0, _SMALLEST / size)) if labels else 1.0
+    middles = _spread(np.clip([y for _, y in ends], 0, 1), shrunk * heights)
     for label, end, middle in zip(labels, ends, middles, strict=True):
+        label.set_fontsize(shrunk * size)
         label.xy = tuple(end)  # the leader points here
         label.set_position((1.04, middle))
 

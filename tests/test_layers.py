@@ -21,14 +21,17 @@ SOURCES = {
 
 # A module may import from lower floors only, and from its own wing. Shared files stand on floors of their own.
 FLOORS = {
-    **dict.fromkeys(["_check", "_progress", "plot"], 0),
+    **dict.fromkeys(["_check", "plot"], 0),
     "sequences": 1,
     **dict.fromkeys(["_functions", "_processes"], 2),  # torch enters here
-    **dict.fromkeys(["schedulers", "ensembles"], 3),
+    **dict.fromkeys(["_progress", "schedulers", "ensembles"], 3),
     **dict.fromkeys(["finder", "comparison"], 4),
     "__init__": 5,  # stands for the package itself: `import lrsched`
     "__main__": 6,
 }
+
+# Packages that may be missing, and the one module that imports each, inside functions.
+LAZY = {("matplotlib", "plot"), ("tqdm", "_progress"), ("pandas", "comparison._data_frame")}
 
 
 # ---------------------------------------------------------------- the checker
@@ -100,10 +103,8 @@ def fault(module, target, lazy):
         if inner in WINGS and inner == room(module):
             return None
         return None if FLOORS[inner] < floor else f"floor {floor} must not import floor {FLOORS[inner]}"
-    if top == "matplotlib" and module == "plot":
-        return None if lazy else "matplotlib must be imported inside functions"
-    if top == "tqdm" and module == "_progress":
-        return None if lazy else "tqdm must be imported inside functions"
+    if (top, module) in LAZY:
+        return None if lazy else f"{top} must be imported inside functions"
     allowed = {*sys.stdlib_module_names, "numpy"} | ({"torch"} if floor >= 2 else set())
     if module == "sequences._pictures":
         allowed.add("PIL")
@@ -200,6 +201,8 @@ def test_the_checker_finds_a_planted_circle():
         ("plot", "if not TYPE_CHECKING:\n    import matplotlib", "matplotlib must be imported inside functions"),
         ("plot", "from ._check import number", "plot imports nothing of ours"),
         ("comparison._a", "from tqdm.auto import tqdm", "tqdm does not belong on floor 4"),
+        ("comparison._report", "def f():\n    import pandas", "pandas does not belong on floor 4"),
+        ("comparison._data_frame", "import pandas", "pandas must be imported inside functions"),
         ("__main__", "def f():\n    import tqdm", "tqdm does not belong on floor 6"),
         ("__main__", "__import__('rich')", "rich does not belong on floor 6"),
     ],

@@ -56,9 +56,9 @@ def test_labels_never_overlap_and_keep_the_order_of_the_curves():
     assert all(boxes[below].y1 <= boxes[above].y0 for below, above in pairwise(order))
 
 
-def test_fifteen_curves_all_differ_in_colour_or_dash():
-    styles = {(style["color"], style["linestyle"]) for style in map(plot.line_style, range(15))}
-    assert len(styles) == 15
+def test_twenty_five_curves_all_differ_in_colour_or_dash():
+    styles = {(style["color"], style["linestyle"]) for style in map(plot.line_style, range(25))}
+    assert len(styles) == 25
     assert "marker" not in plot.line_style(5, points=10)  # dots would hide the dashes
 
 
@@ -344,6 +344,32 @@ def test_a_logarithmic_axis_of_less_than_a_decade_has_plain_numbers():
     axes.figure.canvas.draw()
     labels = [label.get_text() for label in axes.get_yticklabels(which="minor")]
     assert {"1.5", "1.6", "1.7"} <= set(labels)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "shown", "hidden"),
+    [
+        (0.41, 0.92, {"0.5", "0.6", "0.9"}, "e"),
+        (0.002, 1.5, {"0.01", "0.1", "1"}, "10^"),
+        (3, 40, {"4", "10", "20"}, "10^"),
+        (2e-6, 0.1, {r"$\mathdefault{10^{-5}}$", r"$\mathdefault{10^{-1}}$"}, "0.1"),
+    ],
+)
+def test_ticks_of_a_logarithmic_axis(low, high, shown, hidden):
+    ax = plot.frame(log=True)
+    ax.plot([0, 1], [low, high])
+    labels = {label.get_text() for minor in (False, True) for label in ax.get_yticklabels(minor=minor)}
+    assert shown <= labels
+    assert not any(hidden in label for label in labels)
+
+
+def test_labels_shrink_if_there_is_no_room_for_them():
+    ax = plot.figure(5, 1.5).add_subplot()
+    plot.schedules(range(2), {f"curve {i}": [0, i] for i in range(16)}, ax=ax)
+    ax.figure.draw_without_rendering()
+    (size,) = {text.get_fontsize() for text in ax.texts}
+    assert 4 <= size < 8.5
+    assert plot.label_room(["a", "a label so long that it takes two lines"]) == pytest.approx(3 * 1.25 * 8.5 / 72)
 
 
 def test_labels_follow_their_lines_if_shared_axes_grow():

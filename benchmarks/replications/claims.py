@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 import textwrap
+from collections.abc import Mapping
 from pathlib import Path
 
 from ..commands import BenchmarkError, option_parser
 from ..files import write
 from ..text_tables import markdown
-from . import study_claims, table_claims
+from . import headline, schedule_page, study_claims, table_claims
 from .collected import BENCHMARKS, STAND_IN, Collected, Table, collect
-from .table_rows import cells, comparison
+from .table_rows import cells, trained, where
 
 RESULTS = Path(__file__).parents[1] / "results"
 ANSWERS = table_claims.TABLES | study_claims.STUDIES
@@ -37,26 +38,13 @@ CLAIMS = {
     "C7": "after training, 1e-3 looks bad 1 or 2 epochs ahead and best 8 ahead",
     "E1": "the bump in a range-test curve goes away with larger batches or more batches per rate",
 }
-BASIS = {
-    "A": "based on one run per setting",
-    "B": "published without numbers",
-    "C": "number of runs not published",
-    "E": "a forum's question",
+PUBLICATIONS = {
+    "A": "Yang & Huang, “Learning Rate Investigation” (2019); one run per setting",
+    "B": "Jang et al., “Aesthetically Pleasing Learning Rates” (2018); published without numbers",
+    "C": "“Diving deep: learning rate” (2020); number of runs not published",
+    "E": "A question from a forum",
 }
-HEADER = ["Claim", "Data", "Statistic", "n", "Mean", "95 % interval", "p", "Verdict"]
-RULES = """\
-`replications/verdicts.py` computes every verdict from the records of the runs; none is written by hand. The settings of
-a table share their seeds, so differences are paired. Intervals are Student's t at 95 %, and p is two-sided. If a
-benchmark has several tables, of other sizes, lengths or hardware, they are never mixed, and one judges: with all
-settings and at least 3 seeds before others; among these full size and length first, then more epochs, then more seeds.
-**Best, fastest, worst:** the claimed setting minus its best rival: reproduced if ahead with p < 0.05, not reproduced if
-behind with p < 0.05, otherwise within noise. Settings that the claim calls tied are not rivals, but must not be ahead
-with p < 0.05. **Thresholds:** the same for the mean against the threshold: passing it needs p < 0.05, which is stricter
-than comparing two numbers. **Nearly any:** at most one is not ahead with p < 0.05. **Alike, about:** reproduced if the
-interval lies within the bounds, not reproduced if it lies entirely outside, otherwise within noise. **Shares of the
-seeds:** reproduced if more than half, for every function; their interval is the exact binomial one. The verdict on a
-claim of several parts is that of its weakest part. With fewer than 3 seeds nothing is judged: the values are shown in
-place of the mean, without interval and p."""
+HEADER = ["Claim", "Data", "Verdict", "Statistic", "n", "Mean", "95 % interval", "p"]
 
 
 def judged(name: str, collected: Collected) -> list[list[str]]:
@@ -73,21 +61,24 @@ def command(name: str) -> str:
 
 
 def claims(collected: Collected) -> str:
-    """Return every claim with its verdict on each dataset, as Markdown."""
-    lines = [HEADER]
-    for name, text in CLAIMS.items():
-        first = f"**{name}** {text} ({BASIS[name[0]]})"
-        for line in judged(name, collected):
-            lines.append([first, *line])
-            first = ""
-    return f"{markdown(lines)}\n\n{RULES}\n"
+    """Return every claim with its verdict on each dataset, a section for each publication, as Markdown."""
+    parts = []
+    for letter, publication in PUBLICATIONS.items():
+        lines = [HEADER]
+        for name in (name for name in CLAIMS if name.startswith(letter)):
+            first = f"**{name}** {CLAIMS[name]}"
+            for data, statistic, n, mean, interval, p, verdict in judged(name, collected):
+                lines.append([first, data, verdict, statistic, n, mean, interval, p])
+                first = ""
+        parts.append(f"### {letter}: {publication}\n\n{markdown(lines)}\n")
+    return "\n".join(parts)
 
 
 def as_text(collected: Collected) -> str:
     """Return every claim with its verdicts for the terminal."""
     lines = []
     for name, text in CLAIMS.items():
-        lines += textwrap.wrap(f"{name}  {text} ({BASIS[name[0]]})", 120, subsequent_indent="    ")
+        lines += textwrap.wrap(f"{name}  {text}", 120, subsequent_indent="    ")
         for data, statistic, n, mean, interval, p, verdict in judged(name, collected):
             figures = f"    {data}: {statistic}; n {n}, mean {mean}, 95 % interval {interval}, p {p}"
             if data != "–":
@@ -96,9 +87,26 @@ def as_text(collected: Collected) -> str:
     return "\n".join(lines)
 
 
+def summary(collected: Collected) -> str:
+    """Return the verdicts and where the published figures lie, as Markdown."""
+    found = {name: judged(name, collected) for name in CLAIMS if "," not in name}
+    parts = [headline.verdicts(found), headline.published(judging(collected))]
+    return "\n\n".join(filter(None, parts)) + "\n"
+
+
+def judging(collected: Collected) -> list[Table]:
+    """Return the tables that a claim is judged from."""
+    labels = {line[0] for name in CLAIMS for line in judged(name, collected)}
+    return [table for table in collected.tables if table.label in labels]
+
+
 def tables(collected: Collected) -> str:
-    """Return every table, published numbers included, and the commands for those that are missing, as Markdown."""
-    parts = [part for table in collected.tables for part in shown(table)]
+    """Return every table that judges claims, links to the others, and the commands for missing ones, as Markdown."""
+    chosen = judging(collected)
+    parts = [part for table in chosen for part in shown(table)]
+    others = [f"[{table.label}]({link(table, 'table.md')})" for table in collected.tables if table not in chosen]
+    if others:
+        parts.append(f"Not shown, because another table judges the same claims: {'; '.join(others)}.")
     left = [name for name in BENCHMARKS if name not in collected.names]
     if left:
         parts.append(f"Not run yet: {', '.join(map(command, left))}.")
@@ -106,14 +114,20 @@ def tables(collected: Collected) -> str:
 
 
 def shown(table: Table) -> list[str]:
-    rows = list(table.rows.values())
-    published = table.benchmark.published
-    compared = comparison(rows, published) if table.full else ""
-    remarks = [*table.benchmark.remarks(rows, table.epochs)[1:], compared]
-    lines = cells(rows, published, compared=bool(compared))
-    drawings = [table.folder / name for name in table.benchmark.drawings if (table.folder / name).exists()]
-    pictures = [f"![{table.label}]({path.relative_to(table.folder.parents[1]).as_posix()})" for path in drawings]
-    return [f"### {table.label}", markdown(lines), *pictures, " ".join(filter(None, remarks))]
+    """Return a table's heading, rows, curves, and what is special about it."""
+    benchmark, rows = table.benchmark, [*table.rows.values()]
+    compared = table.full and bool(where(rows, benchmark.published))
+    drawings = [name for name in benchmark.drawings if (table.folder / name).exists()]
+    pictures = [f"![{table.label}]({link(table, name)})" for name in drawings]
+    shorter = benchmark.shorter_remark if table.epochs < benchmark.published_epochs else ""
+    remarks = [trained(rows), shorter, f"[The accuracy of every seed]({link(table, 'table.md')})."]
+    lines = markdown(cells(rows, benchmark.published, compared=compared))
+    return [f"### {table.label}", lines, *pictures, " ".join(filter(None, remarks))]
+
+
+def link(table: Table, name: str) -> str:
+    """Return the path of one of a table's files, from the page beside the results."""
+    return (table.folder / name).relative_to(table.folder.parents[1]).as_posix()
 
 
 def replaced(page: str, name: str, content: str) -> str:
@@ -121,8 +135,17 @@ def replaced(page: str, name: str, content: str) -> str:
     begin, end = f"<!-- {name}: begin -->\n", f"<!-- {name}: end -->"
     found, count = re.subn(f"{begin}.*?{end}", lambda match: f"{begin}{content}{end}", page, flags=re.DOTALL)
     if count != 1:
-        raise BenchmarkError(f"README.md must have <!-- {name}: begin --> and <!-- {name}: end --> exactly once")
+        raise BenchmarkError(f"the page must have <!-- {name}: begin --> and <!-- {name}: end --> exactly once")
     return found
+
+
+def rewrite(path: Path, blocks: Mapping[str, str]) -> None:
+    """Replace the blocks of a page, if it exists."""
+    if path.exists():
+        page = path.read_text()
+        for name, content in blocks.items():
+            page = replaced(page, name, content)
+        write(path, page)
 
 
 def main(argv: list[str]) -> int:
@@ -132,17 +155,25 @@ def main(argv: list[str]) -> int:
         type=Path,
         default=RESULTS,
         metavar="DIR",
-        help="folder with a folder of results per benchmark; claims.md is written into it, and the tables and "
-        "claims into the README.md beside it, if there is one (default: %(default)s)",
+        help="folder with a folder of results per benchmark; claims.md is written into it, tables and claims into "
+        "../README.md, and the tables of rules into ../../docs/which_schedule.md, if there are such pages "
+        "(default: %(default)s)",
     )
     options = parser.parse_args(argv)
     if not options.results.is_dir():
         raise BenchmarkError(f"there is no folder {options.results}")
     collected = collect(options.results)
     print(as_text(collected))
-    write(options.results / "claims.md", f"# Verdicts on the published claims\n\n{claims(collected)}")
-    readme = options.results.parent / "README.md"
-    if readme.exists():
-        page = replaced(readme.read_text(), "tables", tables(collected))
-        write(readme, replaced(page, "claims", claims(collected)))
+    title = (
+        "# Verdicts on the published claims\n\n[How a verdict is reached](../README.md#how-a-verdict-is-reached)\n\n"
+    )
+    write(options.results / "claims.md", title + claims(collected))
+    results = options.results.resolve()
+    blocks = {"summary": summary(collected), "tables": tables(collected), "claims": claims(collected)}
+    rewrite(results.parent / "README.md", blocks)
+    advice = results.parents[1] / "docs" / "which_schedule.md"
+    tables_drawn = schedule_page.drawn(collected)
+    if advice.exists() and tables_drawn:
+        rewrite(advice, schedule_page.blocks(collected, results))
+        write(advice.with_suffix(".png"), schedule_page.picture(tables_drawn))
     return 0

@@ -9,12 +9,14 @@ from typing import Any
 
 import numpy as np
 
+from lrsched import Estimate
+
 from ..files import Records, write
 from ..text_tables import markdown, show
 from . import sweep_claims as claims
 from .function_plots import function_picture, long_picture
 from .function_tasks import FUNCTIONS, UNIT
-from .stats import FEWEST, listed, mean_interval
+from .stats import FEWEST
 from .sweep_claims import Record
 
 TITLE = "Which learning rates simple functions need"
@@ -65,7 +67,7 @@ def figures(records: list[Record]) -> list[list[str]]:
         ("C4", claims.c4(records), "deepest dip before 8 epochs", lambda seed: max(seed["dips"][m] for m in (1, 2, 4))),
     ):
         for function, seeds in by_function(found).items():
-            text = mean_interval([float(value(seed)) for seed in seeds]).text(3)
+            text = Estimate.of([float(value(seed)) for seed in seeds]).text(3)
             lines.append([name, function, str(len(seeds)), holding(seeds), label, text])
     for function, seeds in by_function(claims.c7(records)).items():
         ratios = " ".join(f"{median(seed['ratios'][m] for seed in seeds):.3f}" for m in claims.MARKS)
@@ -104,8 +106,8 @@ def factors(values: list[float]) -> str:
     if not values:
         return ""
     if len(values) < FEWEST:
-        return listed(values, 2)
-    mean = mean_interval([float(value) for value in np.log(values)])
+        return Estimate.of(values).text(2)
+    mean = Estimate.of([float(value) for value in np.log(values)])
     low, high = np.exp(mean.mean - mean.half), np.exp(mean.mean + mean.half)
     return f"{np.exp(mean.mean):.2f} ({low:.2f} … {high:.2f})"
 

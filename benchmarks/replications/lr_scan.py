@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from lrsched import Sweep, lr_sweep
+from lrsched import Estimate, Sweep, lr_sweep
 from lrsched.plot import figure
 
 from .. import machine
@@ -38,7 +38,7 @@ from ..devices import synchronize, usable
 from ..files import Records, write
 from ..text_tables import markdown, show
 from .scan_tasks import BATCH, TASKS, Batches, Task, loss_fn, make_optimizer
-from .stats import FEWEST, mean_interval
+from .stats import FEWEST
 from .sweep_claims import c6
 
 MARKS = (1, 2, 4, 8, 16, 32, 64, 128)
@@ -182,15 +182,15 @@ def best_rate(scans: list[dict[str, Any]], mark: int) -> str:
 
 def verdict(seeds: list[dict[str, Any]]) -> list[str]:
     """Return the figures behind C6 as sentences."""
-    regret = mean_interval([seed["regret"] for seed in seeds])
+    regret = Estimate.of([seed["regret"] for seed in seeds])
     line = f"C6: the rate that is best 16 batches ahead has {regret.text(3)} × the lowest loss at the last mark"
     both = [seed for seed in seeds if seed["holds"] is not None]
     if both:
-        line += f", after training {mean_interval([seed['regret_after'] for seed in both]).text(3)} ×"
+        line += f", after training {Estimate.of([seed['regret_after'] for seed in both]).text(3)} ×"
     shown = "mean ± half of the 95 % interval" if len(seeds) >= FEWEST else "each seed's value"
     lines = [f"{line} (n = {len(seeds)}, {shown})."]
     if both:
-        shift = mean_interval([seed["shift"] for seed in both])
+        shift = Estimate.of([seed["shift"] for seed in both])
         overlap = f"the sweet spots overlap for {sum(seed['overlap'] for seed in both)} of {len(both)} seeds"
         holds = f"C6 holds for {sum(seed['holds'] for seed in both)} of {len(both)}"
         lines.append(f"Training shifts the best rate by {shift.text(2)} decades; {overlap}. {holds}.")

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from lrsched import Curve, range_test
+from lrsched import Curve, Estimate, range_test
 from lrsched.plot import figure, save
 
 from .. import machine
@@ -22,7 +22,7 @@ from ..commands import BenchmarkError, add_out, add_seeds, option_parser
 from ..files import prepare, write_figures
 from ..small_tasks import DIGITS, Batches
 from ..text_tables import show
-from .stats import FEWEST, Mean, differences, mean_interval, p_value
+from .stats import FEWEST, differences
 from .verdicts import REPRODUCED, Judgement, against, weakest
 
 ARMS = {  # batch size, options of range_test
@@ -60,7 +60,7 @@ def gone(bumps: Mapping[str, Sequence[float]], arm: str) -> Judgement:
     return against(f"bump: {arm} − half of {BASE}", differences(bumps[arm], half), above=False)
 
 
-def smaller(mean: Mean, base: Mean, p: float) -> str:
+def smaller(mean: Estimate, base: Estimate, p: float) -> str:
     return "as before" if p >= 0.05 else "smaller" if mean.mean < base.mean else "larger"
 
 
@@ -71,11 +71,11 @@ def e1(bumps: Mapping[str, Sequence[float]]) -> Judgement:
 
 def cells(bumps: Mapping[str, Sequence[float]], curves: Mapping[tuple[str, int], Curve]) -> list[list[str]]:
     """Return the table, a line for each arm."""
-    base = mean_interval(bumps[BASE])
+    base = Estimate.of(bumps[BASE])
     lines = [["Range test with", "n", "bump", "relative to batch 4", "p (paired)", "suggestions", "verdict"]]
     for arm, values in bumps.items():
-        mean = mean_interval(values)
-        p = p_value(differences(values, bumps[BASE]))
+        mean = Estimate.of(values)
+        p = Estimate.of(differences(values, bumps[BASE])).p_value()
         verdict = "gone" if gone(bumps, arm).verdict == REPRODUCED else smaller(mean, base, p)
         tests = ["", ""] if arm == BASE else [f"{p:.1g}", verdict]
         found = sum(curves[arm, seed].suggestion is not None for seed in range(mean.n))

@@ -11,7 +11,6 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from tqdm import tqdm
 
 import lrsched
 from lrsched import Run
@@ -45,7 +44,9 @@ def execute(benchmark: Benchmark, options: argparse.Namespace, argv: list[str]) 
         prepare(options.out)
         data = benchmark.data(options.data).few(options.limit)
         benchmark = replace(benchmark, title=f"{size(data.title)}: {benchmark.title}")
-        progress = Progress(len(settings) * options.seeds, options.epochs, quiet=rank > 0)
+        progress = Progress(len(settings) * options.seeds)
+        if rank == 0:
+            print(f"{benchmark.title}: {progress.runs} runs of {options.epochs} epochs.")
         code = 0
         try:
             train(benchmark, settings, data, device, options, progress)
@@ -73,62 +74,47 @@ def train(
     train_split, valid_split = data.train.to(device), data.valid.to(device)
     batches = benchmark.batches and benchmark.batches(train_split, benchmark.batch_size)
     key = {"benchmark": benchmark.name, "data": data.title, "loss": benchmark.loss.__name__, **arithmetic(device)}
-    if not progress.quiet:
-        print(f"{benchmark.title}: {progress.runs} runs of {options.epochs} epochs.")
-    with progress:
-        try:
-            lrsched.compare(
-                {name: lrsched.Setting(row.optimizer, row.scheduler, row.per) for name, row in settings.items()},
-                benchmark.network,
-                partial(batch_loss, benchmark.loss),
-                batches or train_split,
-                valid_split,
-                epochs=options.epochs,
-                batch_size=benchmark.batch_size,
-                seeds=options.seeds,
-                metric_fn=partial(measure, benchmark.loss),
-                metric_average="batches",  # as published: MNIST's smaller last batch counts like the others
-                final_fn=partial(unlearned, valid_split, benchmark.batch_size),
-                stop=benchmark.stop,
-                device=device,
-                vectorize=False if options.plain else "auto",
-                out=options.out / "runs.jsonl",
-                key=key,
-                note=machine.note(device),
-                callback=progress.see,
-            )
-        except OSError as error:
-            raise BenchmarkError(str(error)) from error
+    try:
+        lrsched.compare(
+            {name: lrsched.Setting(row.optimizer, row.scheduler, row.per) for name, row in settings.items()},
+            benchmark.network,
+            partial(batch_loss, benchmark.loss),
+            batches or train_split,
+            valid_split,
+            epochs=options.epochs,
+            batch_size=benchmark.batch_size,
+            seeds=options.seeds,
+            metric_fn=partial(measure, benchmark.loss),
+            metric_average="batches",  # as published: MNIST's smaller last batch counts like the others
+            final_fn=partial(unlearned, valid_split, benchmark.batch_size),
+            stop=benchmark.stop,
+            device=device,
+            vectorize=False if options.plain else "auto",
+            out=options.out / "runs.jsonl",
+            key=key,
+            note=machine.note(device),
+            callback=progress.see,
+            progress=True,
+        )
+    except OSError as error:
+        raise BenchmarkError(str(error)) from error
 
 
 class Progress:
-    """A progress bar of epochs, and the finished runs by setting and seed."""
+    """The finished runs by setting and seed, and how many of them were trained now."""
 
-    def __init__(self, runs: int, epochs: int, quiet: bool = False) -> None:
-        self.runs, self.epochs, self.quiet = runs, epochs, quiet
+    def __init__(self, runs: int) -> None:
+        self.runs = runs
         self.finished: dict[tuple[str, int], Run] = {}
-        self._seen: dict[tuple[str, int], int] = {}
         self._trained: set[tuple[str, int]] = set()
 
-    def __enter__(self) -> None:
-        self.bar = tqdm(total=self.runs * self.epochs, unit="epoch", mininterval=0.5, disable=self.quiet)
-
-    def __exit__(self, *_: object) -> None:
-        self.bar.close()
-
     def see(self, run: Run) -> None:
-        """Record the progress of a run after one of its epochs or at its end."""
+        """Record a run after one of its epochs or at its end."""
         pair = run.setting, run.seed
-        epochs = self.epochs if run.finished else len(run.val_loss)  # an early stop counts as all epochs
         if run.finished:
             self.finished[pair] = run
         else:
             self._trained.add(pair)
-            self.bar.set_description(f"{run.setting} seed {run.seed}", refresh=False)
-        if run.metric:
-            self.bar.set_postfix(accuracy=f"{run.metric[-1]:.4f}", refresh=False)
-        self.bar.update(epochs - self._seen.get(pair, 0))
-        self._seen[pair] = epochs
 
     @property
     def trained(self) -> int:

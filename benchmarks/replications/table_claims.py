@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from lrsched import Estimate
+
 from . import settings
 from .benchmark import WRITTEN
 from .collected import STAND_IN, Answer, Collected, Found, Table
-from .stats import differences, mean_interval
+from .stats import differences
 from .verdicts import REPRODUCED, Judgement, Values, against, alike, best, missing, nearly_all, qualified, weakest
 
 Judge = Callable[[Table], Judgement]
@@ -59,7 +61,7 @@ def improves(table: Table) -> Judgement:
 
 
 def highest(values: Values, names: Sequence[str]) -> str:
-    return max(names, key=lambda name: mean_interval(values[name]).mean)
+    return max(names, key=lambda name: Estimate.of(values[name]).mean)
 
 
 def seq3_and_seq4_alike(table: Table) -> Judgement:

@@ -8,13 +8,13 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from lrsched import Report, Run
+from lrsched import Estimate, Report, Run
 from lrsched.plot import INK, figure
 
 from .. import machine
 from .metrics import Columns
 from .settings import Setting
-from .stats import FEWEST, Mean, mean_interval
+from .stats import FEWEST
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,8 @@ class Row:
     runs: list[Run]
     accuracies: list[float]
     convergences: list[int]
-    accuracy: Mean
-    convergence: Mean
+    accuracy: Estimate
+    convergence: Estimate
 
     @property
     def stuck(self) -> int:
@@ -60,7 +60,7 @@ def summary(name: str, setting: Setting | Heading, runs: list[Run], columns: Col
     """Return the row of a setting; `epochs` is the planned number of epochs of its runs."""
     accuracies = [columns.accuracy(run.metrics["accuracy"]) for run in runs]
     convergences = [columns.convergence(run.metrics["accuracy"], epochs) for run in runs]
-    return Row(name, setting, runs, accuracies, convergences, mean_interval(accuracies), mean_interval(convergences))
+    return Row(name, setting, runs, accuracies, convergences, Estimate.of(accuracies), Estimate.of(convergences))
 
 
 def cells(rows: list[Row], published: Mapping[str, Published], compared: bool = False) -> list[list[str]]:
@@ -70,7 +70,7 @@ def cells(rows: list[Row], published: Mapping[str, Published], compared: bool = 
     """
     lines = [["Method", "", "Accuracy", "Convergence", "n", "Stuck"]]
     if published:
-        lines[0] += ["Published", "within", "conv.", "within"] if compared else ["Published", "conv."]
+        lines[0] += ["Published", "lies in", "conv.", "lies in"] if compared else ["Published", "conv."]
     previous = ""
     for row in rows:
         method = "" if row.setting.method == previous else row.setting.method
@@ -91,7 +91,7 @@ def _published(row: Row, theirs: Published | None, compared: bool) -> list[str]:
     return [accuracy, within(row.accuracy, theirs.accuracy), convergence, within(row.convergence, theirs.convergence)]
 
 
-def within(ours: Mean, theirs: float) -> str:
+def within(ours: Estimate, theirs: float) -> str:
     """Return "mean" if their one run lies in our mean's interval, "run" if in that of one more run, otherwise "no"."""
     if math.isnan(ours.half):
         return "–"
@@ -100,22 +100,14 @@ def within(ours: Mean, theirs: float) -> str:
     return "run" if abs(theirs - ours.mean) <= ours.half * math.sqrt(ours.n + 1) else "no"
 
 
-def comparison(rows: list[Row], published: Mapping[str, Published]) -> str:
-    """Return the sentences that explain the columns "within" and count their entries; "" if there is no interval."""
+def where(rows: list[Row], published: Mapping[str, Published]) -> dict[str, Counter[str]]:
+    """Return how often `within` says what, for accuracies and for convergences; nothing if there is no interval."""
     pairs = [(row, published[row.name]) for row in rows if row.name in published and row.accuracy.n >= FEWEST]
     if not pairs:
-        return ""
+        return {}
     accuracy = Counter(within(row.accuracy, theirs.accuracy) for row, theirs in pairs)
     convergence = Counter(within(row.convergence, theirs.convergence) for row, theirs in pairs)
-    counts = [
-        f"{what} {n['mean']}, {n['run']}, {n['no']}"
-        for what, n in (("accuracy", accuracy), ("convergence", convergence))
-    ]
-    return (
-        "Within: the published figure, from one run, lies in the 95 % interval of our mean (mean), only in the "
-        "wider 95 % interval of one more run, ± half × √(n + 1) (run), or outside both (no). "
-        f"Rows with mean, run, no: {'; '.join(counts)}."
-    )
+    return {"accuracy": accuracy, "convergence": convergence}
 
 
 def length(epochs: int, published: int) -> str:
@@ -127,19 +119,24 @@ def notes(rows: list[Row]) -> list[str]:
     """Return the paragraphs below a table: the best settings, what the numbers mean, time, hardware, stuck runs."""
     best = max(rows, key=lambda row: row.accuracy.mean)
     fastest = min(rows, key=lambda row: row.convergence.mean)
-    runs = [run for row in rows for run in row.runs]
-    hardware = "; ".join(sorted({machine.hardware_of(run.note) for run in runs}))
     lines = [
         f"Best mean accuracy here: {best.name} ({best.accuracy.text(4)}). "
         f"Fastest mean convergence: {fastest.name} ({fastest.convergence.text(1)}).",
         f"{meaning(rows)} All settings of a seed share their initial weights and batch order. Stuck: runs that ended "
         "with a class of which fewer than one image in ten was recognised.",
-        f"{len(runs)} runs, {sum(run.seconds for run in runs):.0f} s of training. Hardware: {hardware}.",
+        trained(rows),
     ]
     stuck = [f"{row.name} ({row.stuck} of {len(row.runs)}): {row.each()}" for row in rows if row.stuck]
     if stuck:
         lines.append(f"Accuracy of every seed of the settings with stuck runs (*): {'; '.join(stuck)}.")
     return lines
+
+
+def trained(rows: list[Row]) -> str:
+    """Return the sentences on the number of runs, the time they took, and the hardware."""
+    runs = [run for row in rows for run in row.runs]
+    hardware = "; ".join(sorted({machine.hardware_of(run.note) for run in runs}))
+    return f"{len(runs)} runs, {sum(run.seconds for run in runs):.0f} s of training. Hardware: {hardware}."
 
 
 def meaning(rows: list[Row]) -> str:
@@ -160,7 +157,7 @@ def curves(rows: list[Row], title: str) -> bytes:
     panels = picture.subplots(2, len(methods), sharex=True, sharey="row", squeeze=False)
     for axes, method in zip(panels.T, methods, strict=True):
         chosen = [row for row in rows if row.setting.method == method]
-        Report([run for row in chosen for run in row.runs]).plot(tuple(axes), title=method)
+        Report([run for row in chosen for run in row.runs]).plot(axes=tuple(axes), title=method)
     for ax in panels[:, 1:].flat:
         ax.set_ylabel("")
     picture.suptitle(f"{title}; mean over seeds, each seed thin", x=0.01, ha="left", color=INK, fontsize=11)

@@ -10,7 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 
-from .stats import FEWEST, Mean, differences, listed, mean_interval, p_value, share_interval
+from lrsched import Estimate
+
+from .stats import FEWEST, differences, share_interval
 
 REPRODUCED, NOISE, NOT = "reproduced", "within noise", "not reproduced"
 ORDER = [REPRODUCED, NOISE, NOT]  # from strongest to weakest
@@ -22,7 +24,7 @@ class Judgement:
     """A statistic in words, its mean over n seeds, the p of its test (NaN if there is none), and the verdict."""
 
     statistic: str
-    value: Mean
+    value: Estimate
     p: float
     verdict: str
     decimals: int = 4
@@ -34,7 +36,7 @@ class Judgement:
         p = "–" if math.isnan(self.p) else "< 0.0001" if self.p < 1e-4 else f"{self.p:.2g}"
         mean = "–" if math.isnan(value.mean) else f"{value.mean:.{places}f}"
         if value.n < FEWEST:
-            mean = listed(value.values, places)
+            mean = value.text(places)
         return [self.statistic, str(value.n), mean, interval, p, self.verdict]
 
 
@@ -46,7 +48,8 @@ def against(
     Reproduced if it is, with p < 0.05; not reproduced if it lies on the other side with p < 0.05; otherwise within
     noise.
     """
-    value, p = mean_interval(values), p_value(values, bound)
+    value = Estimate.of(values)
+    p = value.p_value(bound)
     right = value.mean > bound if above else value.mean < bound
     verdict = NOISE if p >= 0.05 else REPRODUCED if right else NOT
     return Judgement(statistic, value, p, judged(verdict, values), decimals)
@@ -66,7 +69,7 @@ def best(
         return against(statistic, differences(values[claimed], values[rival]), above=not lowest, decimals=decimals)
 
     rivals = {name: series for name, series in values.items() if name != claimed and name not in tied}
-    rival = (min if lowest else max)(rivals, key=lambda name: mean_interval(rivals[name]).mean)
+    rival = (min if lowest else max)(rivals, key=lambda name: Estimate.of(rivals[name]).mean)
     return weakest([part(rival), *(no_worse(part(name)) for name in tied)])
 
 
@@ -83,13 +86,13 @@ def alike(pairs: Values, bound: float = 0.005) -> Judgement:
     """
 
     def judge(statistic: str, values: Sequence[float]) -> Judgement:
-        value = mean_interval(values)
+        value = Estimate.of(values)
         inside = -bound < value.low and value.high < bound
         outside = value.high < -bound or value.low > bound
         verdict = judged(REPRODUCED if inside else NOT if outside else NOISE, values)
-        return Judgement(statistic, value, p_value(values), verdict)
+        return Judgement(statistic, value, value.p_value(), verdict)
 
-    furthest_first = sorted(pairs, key=lambda name: -abs(mean_interval(pairs[name]).mean))
+    furthest_first = sorted(pairs, key=lambda name: -abs(Estimate.of(pairs[name]).mean))
     return weakest([judge(name, pairs[name]) for name in furthest_first])
 
 
@@ -126,7 +129,7 @@ def judged(verdict: str, values: Sequence[float]) -> str:
 
 def missing(count: int, of: int) -> Judgement:
     """Return the judgement of a claim for which some runs are missing."""
-    return Judgement("–", mean_interval([]), math.nan, f"not judged ({count} of {of} missing)")
+    return Judgement("–", Estimate.of([]), math.nan, f"not judged ({count} of {of} missing)")
 
 
 def qualified(judgement: Judgement, remark: str) -> Judgement:

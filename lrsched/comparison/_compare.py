@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from .._check import integer
+from .._check import flag, integer
 from .._functions import LossFn, as_loss_fn
 from .._processes import rank
 from ..ensembles._ensemble import Vectorize
@@ -28,6 +28,7 @@ from ._checkpoint import Checkpoint
 from ._plan import Plan
 from ._profile import examine
 from ._report import Report
+from ._run_progress import progress_shown
 from ._runs import Pair, Run, RunFile, sole_use
 from ._setting import Setting
 from ._task import FinalFn, MetricAverage, MetricFn, StopFn, Task
@@ -54,6 +55,7 @@ def compare(
     key: object = None,
     note: str = "",
     callback: RunCallback | None = None,
+    progress: bool = False,
 ) -> Report:
     """Train one model with every setting and every seed, and report how the settings differ.
 
@@ -98,6 +100,8 @@ def compare(
         key: an addition to the configuration, any value that JSON can hold.
         note: a text stored with each run, such as the name of the machine.
         callback: callback(run), called after each epoch of a run, and when a run is finished or was read from `out`.
+        progress: whether to show the epochs of all runs, and the last loss: a bar if tqdm is installed, otherwise lines
+            on stderr. Of several processes, only rank 0 shows it.
 
     If torch.distributed is initialised, every process must call `compare`. The processes divide the runs among them,
     and all return the same report.
@@ -124,16 +128,17 @@ def compare(
     check_options(metric_average, vectorize, key, note)
     epochs, batch_size = integer("epochs", epochs, low=1), integer("batch_size", batch_size, low=1)
     pairs = [(name, seed) for seed in checked_seeds(seeds) for name in settings]
-    path = checked_path(out)
+    path, progress = checked_path(out), flag("progress", progress)
     train_batches, valid_batches = as_batches("train", train, batch_size), as_batches("valid", valid, batch_size)
-    with torch.random.fork_rng(_gpus(device)):
+    shown = progress_shown(progress, len(pairs), epochs, callback or _ignore)
+    with torch.random.fork_rng(_gpus(device)), shown as seen:
         torch.manual_seed(pairs[0][1])
         model = checked_model(model_fn)
         place = checked_device(device, model)
         data = train_batches.to(place), valid_batches.to(place)
         functions = model_fn, as_loss_fn(loss_fn), metric_fn, metric_average, final_fn, stop
         task = Task(*functions, *data, batch_size, epochs, place, note)
-        file = _run(task, settings, model.to(place), vectorize, pairs, path, key, callback or _ignore)
+        file = _run(task, settings, model.to(place), vectorize, pairs, path, key, seen)
     order = {name: i for i, name in enumerate(settings)}
     return Report([file.runs[pair] for pair in sorted(pairs, key=lambda pair: (order[pair[0]], pair[1]))])
 

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
+from ..schedulers._groups import read
 from ._json_lines import plain
 from ._runs import Run
 from ._setting import Setting
@@ -25,14 +26,16 @@ class Member:
         self.task = task
         self.run = Run(name, seed, note=task.note)
         self.losses: list[float] = []  # the validation losses, NaN and infinity included
+        self.rates: list[float] = []  # the learning rate at each batch of this epoch
 
     @property
     def done(self) -> bool:
         return len(self.losses) >= self.task.epochs or self.run.stopped is not None
 
     def end_batch(self) -> None:
-        """Step a scheduler that steps after each batch."""
+        """If the scheduler steps after each batch, record the learning rate of this batch, and step it."""
         if self.scheduler is not None and self.per_batch:
+            self.rates.append(read(self.optimizer)[0])
             self.scheduler.step()
 
     def end_epoch(self, train_loss: float, measured: dict[str, float]) -> None:
@@ -43,6 +46,9 @@ class Member:
         elif self.scheduler is not None and not self.per_batch:
             self.scheduler.step()
         run = self.run
+        if self.per_batch:
+            run.batch_lrs.append(self.rates if len(set(self.rates)) > 1 else self.rates[:1])
+            self.rates = []
         run.train_loss.append(plain(train_loss))
         run.val_loss.append(plain(val_loss))
         for name, value in measured.items():

@@ -1,25 +1,32 @@
-"""The report of a comparison: a table of means, intervals and paired differences, and a drawing."""
+"""The report of a comparison: tables, statistics, a picture, a DataFrame."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, get_args
 
-import numpy as np
-
+from .._check import choice
+from ..schedulers._rules import Mode
+from ._data_frame import data_frame
 from ._drawing import draw_comparison
-from ._runs import Run, Series
-from ._statistics import interval, p_value
+from ._runs import Run
+from ._series import LOSSES, by_epoch, heading, last_value, names_of, rates_by_batch
+from ._statistics import Estimate
+from ._summary import best_setting, summary
+from ._table import Table
 
-FEWEST = 3  # with fewer values, a table shows the values instead of their mean and interval
+if TYPE_CHECKING:
+    from ..plot import Axes
+    from ._data_frame import DataFrame
 
-Value = Callable[[Run], float | None]
+Value = Callable[[Run], float | None]  # value(run) -> a number, or None if it is not finite
+Metric = str | Value | None
 BySeed = dict[int, float]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Report:
     """The finished runs of a comparison, by setting and seed.
 
@@ -28,14 +35,29 @@ class Report:
     Args:
         runs: the runs; tables and drawings show their settings in this order.
 
+    The methods take a `metric`; tables and statistics use its value after a run's last epoch:
+        None: the validation loss.
+        a name: "val_loss", "train_loss", or a metric of the runs; `metrics` lists them.
+        a function: metric(run) -> a number, or None if it is not finite; for statistics only.
+
+    Statistics are Student's, with one value per seed. `difference`, `p_value` and `wins` pair the values by seed.
+
     >>> from lrsched import Report, Run
     >>> fixed = [Run("fixed", seed, val_loss=[loss]) for seed, loss in enumerate([0.52, 0.50, 0.54])]
     >>> decay = [Run("decay", seed, val_loss=[loss]) for seed, loss in enumerate([0.41, 0.40, 0.42])]
-    >>> print(Report(fixed + decay).table(baseline="fixed"))
+    >>> report = Report(fixed + decay)
+    >>> report
+    Report(6 runs: 2 settings, seeds 0 to 2, 1 epoch; best validation loss: 'decay', 0.410 ± 0.025)
+    >>> print(report.table(baseline="fixed"))
     | Setting | n   | validation loss | validation loss − fixed | p      |
     | ------- | --- | --------------- | ----------------------- | ------ |
     | fixed   | 3   | 0.520 ± 0.050   |                         |        |
     | decay   | 3   | 0.410 ± 0.025   | -0.110 ± 0.025          | 0.0027 |
+    >>> difference = report.difference("decay", "fixed")
+    >>> round(difference.mean, 3), round(difference.half, 3), difference.n
+    (-0.11, 0.025, 3)
+    >>> report.wins("decay", "fixed")
+    3
     """
 
     runs: list[Run]
@@ -45,109 +67,213 @@ class Report:
         """The names of the settings."""
         return list(dict.fromkeys(run.setting for run in self.runs))
 
-    def table(self, baseline: str | None = None, *, value: Value | None = None, name: str = "value") -> str:
+    @property
+    def metrics(self) -> list[str]:
+        """The names that `metric` may have: the two losses, then the metrics of the runs."""
+        return names_of(self.runs)
+
+    @property
+    def best(self) -> str | None:
+        """The setting with the lowest mean validation loss, among those with the fewest diverged runs; None if none."""
+        return best_setting(self.runs)
+
+    def values(self, setting: str, metric: Metric = None) -> BySeed:
+        """Return a setting's values by seed, NaN if a value is not finite. Runs that lack the metric are left out.
+
+        Raises ValueError if there is no such setting or metric.
+        """
+        _require("setting", setting, self.settings)
+        runs = [run for run in self.runs if run.setting == setting]
+        if callable(metric):
+            found = {run.seed: metric(run) for run in runs}
+            return {seed: math.nan if number is None else float(number) for seed, number in found.items()}
+        name = "val_loss" if metric is None else metric
+        _require("metric", name, self.metrics)
+        values = {run.seed: last_value(run, name) for run in runs}
+        return {seed: value for seed, value in values.items() if value is not None}
+
+    def interval(self, setting: str, metric: Metric = None) -> Estimate:
+        """Return the mean of a setting's finite values with its 95 % interval.
+
+        Raises ValueError if there is no such setting or metric.
+        """
+        return _finite_estimate([*self.values(setting, metric).values()])
+
+    def difference(self, a: str, b: str, metric: Metric = None) -> Estimate:
+        """Return the mean of the differences a − b, paired by seed, with its 95 % interval.
+
+        Seeds for which one of the two values is missing or not finite are left out. Raises ValueError if there is no
+        such setting or metric.
+        """
+        return _finite_estimate([one - other for one, other in self._pairs(a, b, metric)])
+
+    def p_value(self, a: str, b: str, metric: Metric = None) -> float:
+        """Return the two-sided p of Student's paired test that a and b have the same mean; NaN below 3 pairs.
+
+        Raises ValueError if there is no such setting or metric.
+        """
+        return self.difference(a, b, metric).p_value()
+
+    def wins(self, a: str, b: str, metric: Metric = None, *, mode: Mode | None = None) -> int:
+        """Return the number of seeds for which setting a is better than b. A finite value beats one that is not.
+
+        Args:
+            a, b: the names of two settings.
+            metric: what to compare, None for the validation loss.
+            mode: "min" if lower is better, "max" if higher is better. None is "min" for the losses; for other metrics,
+                you must say which.
+
+        Raises TypeError or ValueError if there is no such setting or metric, or if `mode` is missing or invalid.
+        """
+        pairs = self._pairs(a, b, metric)
+        if mode is None:
+            if metric not in (None, *LOSSES):
+                raise ValueError(f'mode must be "min" or "max" for the metric {metric!r}, got None')
+            mode = "min"
+        sign = 1 if choice("mode", mode, get_args(Mode)) == "min" else -1
+        ranks = [[sign * value if math.isfinite(value) else math.inf for value in pair] for pair in pairs]
+        return sum(one < other for one, other in ranks)
+
+    def table(
+        self,
+        baseline: str | None = None,
+        *,
+        metric: str | None = None,
+        value: Value | None = None,
+        name: str = "value",
+    ) -> str:
         """Return a Markdown table with one row per setting: mean ± half-width of the 95 % interval over seeds.
 
-        Intervals and p are Student's. The columns are the validation loss and the first metric, both after the last
-        epoch. Values that are not finite are left out of the mean and counted as diverged. If fewer than 3 values
-        remain, the table shows these values instead of their mean and interval.
+        The columns are the validation loss and the first metric, both after the last epoch. Values that are not finite
+        are left out of the mean and counted as diverged. If fewer than 3 values remain, the table shows these values
+        instead of their mean and interval.
 
         Args:
             baseline: the name of a setting. Adds a column with the difference of the last column from this setting,
                 paired by seed, and its two-sided p if there are at least 3 pairs.
-            value: value(run) -> a number to show in place of loss and metric, or None if the run has none.
+            metric: the name of the only metric to show; one of `metrics`.
+            value: value(run) -> the only number to show, or None if the run has none.
             name: the heading of the `value` column.
 
-        Raises ValueError if no setting is called `baseline`.
+        Raises ValueError if there is no such setting or metric, or if both `metric` and `value` are given.
         """
-        if baseline is not None and baseline not in self.settings:
-            raise ValueError(f"baseline must be one of {', '.join(map(repr, self.settings))}, got {baseline!r}")
-        shown = self._columns() if value is None else {name: value}
-        columns = {heading: self._by_seed(function) for heading, function in shown.items()}
-        last, compared = [*columns.items()][-1]
-        lines = [[setting, *_cells(setting, columns)] for setting in self.settings]
-        header = ["Setting", "n", *columns]
-        if baseline is not None:
-            header += [f"{last} − {baseline}", "p"]
-            for setting, line in zip(self.settings, lines, strict=True):
-                line += ["", ""] if setting == baseline else _difference(compared[setting], compared[baseline])
-        return _markdown(header, lines)
+        return self._table(baseline, metric, value, name).markdown()
 
-    def plot(self, axes: tuple[Any, Any] | None = None, *, title: str = "") -> tuple[Any, Any]:
-        """Draw validation loss and learning rate by epoch: each setting's mean, and a thin line for each seed.
+    def to_latex(
+        self,
+        baseline: str | None = None,
+        *,
+        metric: str | None = None,
+        value: Value | None = None,
+        name: str = "value",
+    ) -> str:
+        r"""Return the table of `table`, with the same arguments and figures, as a LaTeX tabular.
+
+        It needs `\usepackage{booktabs}`. Names are escaped.
+        """
+        return self._table(baseline, metric, value, name).latex()
+
+    def to_pandas(self) -> DataFrame:
+        """Return a pandas DataFrame with one row per run and epoch.
+
+        Columns: `setting`, `seed`, `epoch` (from 1), `lr` (the first param group's learning rate at the start of the
+        epoch; those of further groups are `lr_1`, `lr_2`, …), `val_loss`, `train_loss`, and each metric under its name,
+        or `metrics.<name>` if another column has that name. Values that were not finite are NaN. The learning rates of
+        a scheduler that steps after each batch are in `Run.batch_lrs`.
+
+        Raises ImportError if pandas is missing.
+        """
+        return data_frame(self.runs)
+
+    def plot(
+        self, metric: str | None = None, axes: tuple[Axes, Axes] | None = None, *, title: str = ""
+    ) -> tuple[Axes, Axes]:
+        """Draw the validation loss or another metric, and the learning rates, by epoch.
+
+        Each setting has a line for the mean of its runs at each epoch, a band for the 95 % interval of that mean if
+        there are at least 3 runs, and a thin line for each run. The axes fit the runs, so a band may extend beyond
+        them. Below is every learning rate of the first param group, also of schedulers that step after each batch.
 
         Args:
-            axes: the axes for losses and learning rates, or None for new ones.
+            metric: one of `metrics`; None for the validation loss. Only losses have a logarithmic axis.
+            axes: the axes for values and learning rates, or None for new ones.
             title: a title above the drawing.
 
-        Returns both axes. Raises ImportError if matplotlib is missing.
+        Returns both axes. Raises ValueError if there is no such metric or nothing to draw, and ImportError if
+        matplotlib is missing.
         """
-        losses, lrs = {}, {}
+        name = "val_loss" if metric is None else metric
+        _require("metric", name, self.metrics)
+        values, rates = {}, {}
         for setting in self.settings:
             runs = [run for run in self.runs if run.setting == setting]
-            losses[setting] = _by_epoch([run.val_loss for run in runs])
-            lrs[setting] = _by_epoch([[groups[0] for groups in run.lrs] for run in runs])
-        return draw_comparison(losses, lrs, axes=axes, title=title)
+            values[setting], rates[setting] = by_epoch(runs, name), rates_by_batch(runs)
+        return draw_comparison(values, rates, axes=axes, title=title, ylabel=heading(name), log=name in LOSSES)
 
-    def _columns(self) -> dict[str, Value]:
-        """Return the columns by heading: the last validation loss, and the last value of the first metric."""
-        columns: dict[str, Value] = {"validation loss": lambda run: run.val_loss[-1]}
-        if self.runs[0].metrics:
-            columns[next(iter(self.runs[0].metrics))] = lambda run: run.metric[-1]
-        return columns
+    def __repr__(self) -> str:
+        return f"Report({summary(self.runs)})"
 
-    def _by_seed(self, value: Value) -> dict[str, BySeed]:
-        """Return the value of each setting and seed, with NaN for None."""
-        found: dict[str, BySeed] = {setting: {} for setting in self.settings}
-        for run in self.runs:
-            number = value(run)
-            found[run.setting][run.seed] = math.nan if number is None else float(number)
-        return found
+    def _repr_markdown_(self) -> str:
+        return self._table().rendered_markdown()
+
+    def _repr_html_(self) -> str:
+        return self._table().html(summary(self.runs))
+
+    def _table(
+        self, baseline: str | None = None, metric: str | None = None, value: Value | None = None, name: str = "value"
+    ) -> Table:
+        if baseline is not None:
+            _require("baseline", baseline, self.settings)
+        columns = self._columns(metric, value, name)
+        last, compared = columns[-1]
+        header = ["Setting", "n", *(title for title, _ in columns)]
+        lines = []
+        for setting in self.settings:
+            found = [[*self.values(setting, shown).values()] for _, shown in columns]
+            lines.append([setting, str(len(found[-1])), *map(_cell, found)])
+        if baseline is not None:
+            header += [f"{last} − {baseline}", "p"]
+            for line in lines:
+                line += ["", ""] if line[0] == baseline else self._difference(line[0], baseline, compared)
+        return Table(header, lines)
+
+    def _columns(self, metric: str | None, value: Value | None, name: str) -> list[tuple[str, str | Value]]:
+        """Return the heading of each column and what it shows."""
+        if value is not None:
+            if metric is not None:
+                raise ValueError(f"metric and value must not both be given, got metric={metric!r} and a value")
+            return [(name, value)]
+        if metric is not None:
+            _require("metric", metric, self.metrics)
+            return [(heading(metric), metric)]
+        first = [each for each in self.metrics if each not in LOSSES][:1]
+        return [(heading(each), each) for each in ("val_loss", *first)]
+
+    def _difference(self, setting: str, baseline: str, metric: Metric) -> list[str]:
+        """Return the cells of the paired difference and its p."""
+        found = self.difference(setting, baseline, metric)
+        p = found.p_value()
+        return [found.text(sign="+") if found.n else "", "" if math.isnan(p) else f"{p:.2g}"]
+
+    def _pairs(self, a: str, b: str, metric: Metric) -> list[tuple[float, float]]:
+        """Return the values of two settings for the seeds that both have."""
+        first, second = self.values(a, metric), self.values(b, metric)
+        return [(value, second[seed]) for seed, value in first.items() if seed in second]
 
 
-def _by_epoch(series: list[Series]) -> np.ndarray:
-    """Return one row per run, with NaN for None and after the run's end."""
-    values = np.full((len(series), max(map(len, series))), np.nan)
-    for row, entries in zip(values, series, strict=True):
-        row[: len(entries)] = entries
-    return values
+def _require(argument: str, name: object, known: list[str]) -> None:
+    if not isinstance(name, str) or name not in known:
+        kind = ValueError if isinstance(name, str) else TypeError
+        raise kind(f"{argument} must be one of {', '.join(map(repr, known))}, got {name!r}")
 
 
-def _cells(setting: str, columns: dict[str, dict[str, BySeed]]) -> list[str]:
-    """Return the number of runs of a setting and its cell in each column."""
-    values = [[*by_setting[setting].values()] for by_setting in columns.values()]
-    return [str(len(values[-1])), *map(_summary, values)]
+def _finite_estimate(values: list[float]) -> Estimate:
+    return Estimate.of([value for value in values if math.isfinite(value)])
 
 
-def _summary(values: list[float]) -> str:
-    finite = [value for value in values if math.isfinite(value)]
-    diverged = len(values) - len(finite)
-    text = _text(finite)
+def _cell(values: list[float]) -> str:
+    """Return a mean with its interval, and the number of runs that diverged."""
+    estimate = _finite_estimate(values)
+    diverged = len(values) - estimate.n
+    text = estimate.text() if estimate.n else ""
     return f"{text} ({diverged} diverged)".strip() if diverged else text
-
-
-def _difference(values: BySeed, baseline: BySeed) -> list[str]:
-    """Return the cells of the paired difference and its p."""
-    pairs = [value - baseline[seed] for seed, value in values.items() if seed in baseline]
-    finite = [pair for pair in pairs if math.isfinite(pair)]
-    return [_text(finite, sign="+"), f"{p_value(finite):.2g}" if len(finite) >= FEWEST else ""]
-
-
-def _text(values: list[float], sign: str = "") -> str:
-    """Return mean ± half-width, with two digits of the half-width, or the values themselves if they are too few."""
-    if len(values) < FEWEST:
-        return ", ".join(f"{value:{sign}.4g}" for value in values)
-    mean, half = interval(values)
-    if half == 0:
-        return f"{mean:{sign}.4g} ± 0"
-    decimals = max(0, 1 - math.floor(math.log10(half)))
-    return f"{mean:{sign}.{decimals}f} ± {half:.{decimals}f}"
-
-
-def _markdown(header: list[str], lines: list[list[str]]) -> str:
-    widths = [max(3, *map(len, column)) for column in zip(header, *lines, strict=True)]
-    rule = ["-" * width for width in widths]
-    return "\n".join(
-        f"| {' | '.join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))} |"
-        for line in [header, rule, *lines]
-    )

@@ -23,7 +23,7 @@ Pair = tuple[str, int]  # the setting and the seed of a run
 Series = list[float | None]  # one value per epoch
 
 
-@dataclass
+@dataclass(repr=False)
 class Run:
     """The record of one run, which is a setting trained with a seed.
 
@@ -34,6 +34,8 @@ class Run:
         val_loss: the validation loss.
         metrics: name → values; reports compare the first metric.
         lrs: the learning rate of each param group at the start of the epoch.
+        batch_lrs: if the scheduler steps after each batch, the first param group's learning rate at each batch of the
+            epoch, or a single number if it did not change. Otherwise empty, as it is in records of earlier versions.
 
     How the run went:
         events: the events of a `PlateauSequence`, as plain Python values.
@@ -50,6 +52,8 @@ class Run:
     >>> run = Run("fixed", seed=0, val_loss=[0.5, 0.25], metrics={"accuracy": [0.8, 0.9]})
     >>> run.metric
     [0.8, 0.9]
+    >>> run
+    Run('fixed', seed=0, 2 epochs, val_loss 0.25, accuracy 0.9)
     """
 
     setting: str
@@ -68,11 +72,32 @@ class Run:
     note: str = ""
     config: dict[str, Any] = field(default_factory=dict)
     finished: bool = False
+    batch_lrs: list[list[float]] = field(default_factory=list)
 
     @property
     def metric(self) -> Series:
         """The values of the first metric; an empty list if there are no metrics."""
         return next(iter(self.metrics.values()), [])
+
+    def __repr__(self) -> str:
+        """Return a short description with the last validation loss and first metric."""
+        parts = [repr(self.setting), f"seed={self.seed}", counted(len(self.val_loss), "epoch"), *last_values(self)]
+        return f"Run({', '.join(parts)})"
+
+
+def counted(n: int, noun: str) -> str:
+    """Return "1 epoch" or "2 epochs"."""
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+
+
+def last_values(run: Run) -> list[str]:
+    """Return the last validation loss and the last value of the first metric, each with its name."""
+    measured = {"val_loss": run.val_loss, **dict([*run.metrics.items()][:1])}
+    return [f"{name} {_shown(series[-1])}" for name, series in measured.items() if series]
+
+
+def _shown(value: float | None) -> str:
+    return "not finite" if value is None else f"{value:.4g}"
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 
 from .._check import choice
 from ._descent import RULES, Descent, descent
-from ._drawings import draw_range_test
+from ._drawings import draw_range_test, notebook_png
 from ._json import json_text, json_values
 from ._smoothing import MIN_POINTS, Array, Points, usable_points
 
@@ -73,7 +73,14 @@ class Curve:
         object.__setattr__(self, "stop_reason", stop_reason)
 
     def __repr__(self) -> str:
-        return f"Curve({len(self.lrs)} points, {self.stop_reason}, suggestion={self.suggestion})"
+        head = f"Curve({len(self.lrs)} rates, {self.stop_reason}, suggestion="
+        if self.suggestion is None or self.range is None:
+            return f"{head}None, reason={self.reason!r})"
+        doubt = f", doubtful: {self.warning.partition(':')[0]}" if self.warning else ""
+        return f"{head}{self.suggestion:.3g}, range=({self.range[0]:.3g}, {self.range[1]:.3g}){doubt})"
+
+    def _repr_png_(self) -> bytes | None:
+        return notebook_png(self.plot)
 
     def __len__(self) -> int:
         return len(self.lrs)
@@ -143,11 +150,13 @@ class Curve:
     def plot(self, ax: Any = None) -> Any:
         """Draw the losses, the smoothed line, the suggestions and the range, and return the matplotlib axes.
 
-        `ax` is the axes to draw into; None makes new ones.
+        The title says why there is no suggestion, or why it is doubtful. `ax` is the axes to draw into; None makes new
+        ones.
         """
         lrs, smoothed = self.smoothed
+        title = self.reason or self.warning or ""
         return draw_range_test(
-            self.lrs, self.all_losses, lrs, smoothed, self.suggestions, self.range, ax=ax, title=self.reason or ""
+            self.lrs, self.all_losses, lrs, smoothed, self.suggestions, self.range, ax=ax, title=title
         )
 
     def to_json(self) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import statistics
 
 BEND_TO_NOISE = 1.4826 / math.sqrt(6.0)  # median absolute second difference → standard deviation, for normal noise
 ROUNDING = 1e-5  # relative to the loss; a smaller change may be float32 rounding
@@ -32,12 +31,14 @@ class Divergence:
 
     def _exceeds_new_limit(self) -> bool:
         """Recompute the limit and apply it. This is needed only if the loss is above the last limit."""
+        from statistics import median  # imports decimal and fractions, which the rest of the package does not need
+
         if len(self._losses) < 10:
             return False
         losses = self._losses  # plain Python is faster than numpy for so few numbers
-        head = statistics.median(losses[:10])
+        head = median(losses[:10])
         best = min(sorted(losses[k : k + 5])[2] for k in range(len(losses) - 4))
         bends = [abs(a - 2.0 * b + c) for a, b, c in zip(losses, losses[1:], losses[2:], strict=False)]
-        noise = BEND_TO_NOISE * statistics.median(bends)
+        noise = BEND_TO_NOISE * median(bends)
         self._limit = head + max(head - best, 8.0 * noise, ROUNDING * abs(head))
         return sum(loss > self._limit for loss in losses[-5:]) >= 3

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +12,14 @@ from .. import plot
 
 if TYPE_CHECKING:
     from ..plot import Axes
+
+
+def notebook_png(draw: Callable[[], Axes]) -> bytes | None:
+    """Return what draw() draws, for a notebook; None, so that it shows the repr, if matplotlib is missing."""
+    try:
+        return plot.png(draw())
+    except ImportError:
+        return None
 
 
 def draw_range_test(

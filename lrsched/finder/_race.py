@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from collections.abc import Sequence as Items
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,10 +12,11 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 
+from .._check import flag
 from .._functions import Callback, LossFn, MakeOptimizer, as_loss_fn, made_optimizer, modes_kept, module_of
 from ..ensembles._ensemble import Vectorize
 from ..ensembles._equivalence import obstacle, unprofitable
-from ..schedulers._groups import read, write
+from ..schedulers._groups import read
 from ..schedulers._rates import Rates
 from ..sequences._sequence import Sequence
 from ._group_rates import ratios_to_first
@@ -31,10 +31,12 @@ from ._race_arguments import (
     checked_own_rate,
     checked_race_lrs,
 )
-from ._race_heats import Heats, Judge, Leaver, Passes, Plan, offloaded
-from ._race_members import Members, Places, Recipe
+from ._race_handover import handed_over, retreats
+from ._race_heats import Heats, Judge, Passes, Plan
+from ._race_members import Members
 from ._race_ranks import Ranks
-from ._race_result import Race, Retreat
+from ._race_recipe import Places, Recipe
+from ._race_result import Race
 from ._race_spread import spread
 from ._race_verdict import rises_later, verdict
 from ._snapshot import Saved
@@ -61,6 +63,7 @@ def race(
     chunk: int | None = None,
     extra: Items[object] = (),
     callback: Callback | None = None,
+    progress: bool = False,
 ) -> Race:
     """Start a training at several learning rates, drop the worse ones early, and return the winner to continue with.
 
@@ -121,6 +124,8 @@ def race(
         extra: random generators to advance as in one training, and other objects to restore if an exception is raised,
             as for `snapshot`.
         callback: callback(k, lr, loss), called after each rung at step k for each member that was in it; NaN if lost.
+        progress: whether to show progress: a bar if tqdm is installed, otherwise lines on stderr. Of several
+            processes, only rank 0 shows it.
 
     With `torch.distributed`, every rank must make the same call with the same batches. The members are divided among
     the ranks, and all ranks get the winner; `model` may be in DistributedDataParallel.
@@ -157,6 +162,7 @@ def race(
     given, most = None if lrs is None else checked_race_lrs(lrs), checked_chunk(chunk, vectorize)
     check_sequence(sequence)
     check_kinds(model, make_optimizer, batches, eval_batches, extra, callback)
+    progress = flag("progress", progress)
     loss_fn = as_loss_fn(loss_fn)
     bare = model.module if isinstance(model, DistributedDataParallel) else model
     optimizer = made_optimizer(make_optimizer, bare)
@@ -167,7 +173,7 @@ def race(
         if eval_batches is not None and hasattr(eval_batches, "__next__"):
             eval_batches = list(eval_batches)  # each rung iterates it
         rising = [rises_later(sequence, mark, steps) for mark in marks] if lrs is None else None
-        plan = Plan(rates, by_position, marks, stay, chosen, eval_batches, callback, rising)
+        plan = Plan(rates, by_position, marks, stay, chosen, eval_batches, callback, rising, progress)
         recipe, passes = _recipe(bare, make_optimizer, loss_fn, optimizer, extra), Passes(batches, marks[-1])
         with torch.enable_grad(), modes_kept(bare):
             _in_train_mode(bare)
@@ -175,7 +181,7 @@ def race(
             losses = heats.run()
         saved.check_frozen()
         text = verdict(rates, losses, heats.winner, sequence, marks, steps, heats.untrained, heats.present)
-        optimizer = _handed_over(heats)
+        optimizer = handed_over(heats)
     except BaseException:
         saved.close()
         raise
@@ -194,7 +200,7 @@ def _result(heats: Heats, losses: np.ndarray, text: str, why_not: str, optimizer
         f"{text}; one after another: {why_not}" if why_not else text,
         optimizer=optimizer,
         batches=heats.passes.current,
-        retreats=_retreats(heats, optimizer),
+        retreats=retreats(heats, optimizer),
     )
 
 
@@ -261,45 +267,3 @@ def _in_train_mode(model: nn.Module) -> None:
 
 def _on_cpu(model: nn.Module) -> bool:
     return next(model.parameters()).device.type == "cpu"
-
-
-def _handed_over(heats: Heats) -> Optimizer:
-    """Give the model the winner's weights and buffers, and return its optimizer."""
-    winner, places, members = heats.winner, heats.recipe.places, heats.members
-    if heats.ranks.size == 1:
-        places.put(members.state(0).tensors)
-        optimizer = members.optimizer(0)
-    else:
-        mine = heats.mine.index(winner) if winner in heats.mine else 0
-        standing = heats.ranks.from_owner(winner, lambda: offloaded(members.state(mine), copied=True))
-        places.put(standing.tensors)
-        optimizer = heats.recipe.optimizer()
-        optimizer.load_state_dict(standing.optimizer)
-    _set_rates(optimizer, heats.plan.rates[winner], heats.plan.marks[-1])
-    return optimizer
-
-
-def _set_rates(optimizer: Optimizer, rates: Rates, position: int) -> None:
-    """Set the rates at a position, and the base rates, from which any scheduler continues."""
-    write(optimizer, rates.at(position))
-    for group, base in zip(optimizer.param_groups, rates.bases, strict=True):
-        group["initial_lr"] = base
-
-
-def _retreats(heats: Heats, optimizer: Optimizer) -> list[Retreat]:
-    """Return the members that can be gone back to, in ascending order of their learning rates."""
-    lrs, places, ranks = heats.plan.lrs, heats.recipe.places, heats.ranks
-    lower = [leaver for leaver in heats.leavers if lrs[leaver.member] < lrs[heats.winner]]
-
-    def restore(leaver: Leaver, rates: Rates) -> None:
-        standing = ranks.from_owner(leaver.member, lambda: leaver.standing)
-        assert standing is not None
-        places.put(standing.tensors)
-        optimizer.load_state_dict(standing.optimizer)
-        _set_rates(optimizer, rates, leaver.mark)
-        leaver.rewind()
-
-    return [
-        Retreat(lrs[leaver.member], leaver.mark, partial(restore, leaver, heats.plan.rates[leaver.member]))
-        for leaver in sorted(lower, key=lambda leaver: lrs[leaver.member])
-    ]

@@ -26,7 +26,8 @@ def draw_race(
     """Draw the losses of a race over its learning rates, one line per rung; return the axes. `Race.plot` calls this.
 
     `losses` has shape (members, rungs), NaN once a member is out; `labels` are the rungs' steps, such as "16". A cross
-    marks a member at the rung after which it left. The vertical axis leaves out losses far above the others.
+    marks a member at the rung after which it left. The vertical axis leaves out losses far above the others, unless
+    they are those of the lowest rate, which are about the untrained model's.
     """
     order = np.argsort(np.asarray(lrs, dtype=float))
     rates, heights = np.asarray(lrs, dtype=float)[order], np.asarray(losses, dtype=float)[order]
@@ -46,7 +47,7 @@ def draw_race(
         ax.plot(*zip(*leavers, strict=True), "x", **style)
     finite = heights[np.isfinite(heights)]
     if finite.size:
-        low, high = finite.min(), _highest_shown(finite)
+        low, high = finite.min(), _highest_shown(finite, heights[0])
         ax.set_ylim(low - 0.07 * (high - low) - 1e-12, high + 0.1 * (high - low) + 1e-12)
     ax.set_xlim(rates[0] / 1.6, rates[-1] * 1.6)
     ax.axvline(winner, color=plot.INK, linewidth=1.8, zorder=1, label=f"winner {winner:.2g}")
@@ -54,7 +55,8 @@ def draw_race(
     return ax
 
 
-def _highest_shown(losses: np.ndarray) -> float:
-    """Return the highest loss to show: at most three times the spread of the lower half above the median."""
+def _highest_shown(losses: np.ndarray, lowest_rates: np.ndarray) -> float:
+    """Return the highest loss to show: that of the lowest rate, or three spreads of the lower half above the median."""
     low, middle, high = losses.min(), np.median(losses), losses.max()
-    return float(high if middle == low else min(high, middle + 3.0 * (middle - low)))
+    limit = np.nanmax(lowest_rates, initial=middle + 3.0 * (middle - low))
+    return float(high if middle == low else min(high, limit))

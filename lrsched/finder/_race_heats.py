@@ -14,10 +14,12 @@ from torch import Tensor
 from torch.utils._pytree import tree_map
 
 from .._functions import Callback
+from .._progress import Advance, progress_bar
 from ..schedulers._rates import Rates
 from ._race_choice import best, careful
-from ._race_members import Members, Recipe, Standing
+from ._race_members import Members
 from ._race_ranks import Ranks
+from ._race_recipe import Recipe, Standing
 
 Judge = Literal["average", "valid", "train"]  # what a race judges its members by
 Array = NDArray[np.float64]
@@ -85,6 +87,7 @@ class Plan:
         judge, eval_batches: what to judge by.
         callback: called after each rung for each member, or None.
         rising: for the default rates, after which marks the sequence still rises; None for given rates.
+        progress: whether to show progress.
     """
 
     lrs: list[float]
@@ -95,6 +98,12 @@ class Plan:
     eval_batches: Iterable[Any] | None
     callback: Callback | None
     rising: list[bool] | None
+    progress: bool = False
+
+    def work(self, position: int) -> int:
+        """Return how many steps all members together have taken at a position, unless some are lost."""
+        spans = zip([len(self.lrs), *self.keep], [0, *self.marks], self.marks, strict=False)
+        return sum(min(count, len(self.lrs)) * max(0, min(position, end) - begin) for count, begin, end in spans)
 
 
 @dataclass
@@ -122,6 +131,7 @@ class Heats:
     present: dict[int, float] = field(default_factory=dict)  # with judge="average", the last losses of the weights
     leavers: list[Leaver] = field(default_factory=list)
     racing: list[int] = field(init=False)
+    _advance: Advance | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         self.racing = list(range(len(self.plan.lrs)))
@@ -139,13 +149,15 @@ class Heats:
         if batches is not None and plan.judge != "train":
             self.untrained = self.ranks.each(lambda: self.recipe.untrained_loss(batches))[0]
         begin = 0
-        for rung, (mark, stay) in enumerate(zip(plan.marks, plan.keep, strict=True)):
-            judged = self._judged(begin, mark)
-            for member in self.racing:
-                losses[member, rung] = judged[member]
-            self._report(mark, judged)
-            self._drop(mark, judged, stay)
-            begin = mark
+        with progress_bar(plan.progress, "race", plan.work(plan.marks[-1])) as advance:
+            self._advance = advance
+            for rung, (mark, stay) in enumerate(zip(plan.marks, plan.keep, strict=True)):
+                judged = self._judged(begin, mark)
+                for member in self.racing:
+                    losses[member, rung] = judged[member]
+                self._report(mark, judged)
+                self._drop(mark, judged, stay)
+                begin = mark
         return losses
 
     def _judged(self, begin: int, end: int) -> dict[int, float]:
@@ -183,6 +195,8 @@ class Heats:
             total = total + found
             if k >= half:
                 seen = seen + found
+            if self._advance is not None:
+                self._advance(f"step {k + 1}, rates left: {len(self.racing)}", self.plan.work(k + 1))
         judged = self._eval_losses(self.plan.judge == "average") if self.plan.judge != "train" else seen / (end - half)
         judged = torch.where(torch.isfinite(total) & torch.isfinite(judged), judged, torch.nan)
         present: list[float] = []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -14,6 +13,7 @@ from torch.optim import Optimizer
 
 from .._check import choice, integer, items, number
 from ..ensembles._ensemble import Method
+from ._drawings import notebook_png
 from ._json import json_text, json_values
 from ._race_drawing import draw_race
 from ._sweep_result import checked_lrs
@@ -58,7 +58,7 @@ class Race:
     >>> from lrsched import Race
     >>> start = Race([0.1, 1.0], [4, 8], [[0.5, 0.3], [0.9, math.nan]], lr=0.1, position=8)
     >>> start
-    Race(2 rates, lr=0.1, position=8)
+    Race(2 rates from 0.1 to 1, one after another, lr=0.1, position=8)
     """
 
     optimizer: Optimizer | None
@@ -95,7 +95,11 @@ class Race:
         self._retreats = [*retreats]  # in ascending order of their rates
 
     def __repr__(self) -> str:
-        return f"Race({len(self.lrs)} rates, lr={self.lr:g}, position={self.position})"
+        tried = f"{len(self.lrs)} rates from {min(self.lrs):.3g} to {max(self.lrs):.3g}"
+        return f"Race({tried}, {self.method}, lr={self.lr:.3g}, position={self.position})"
+
+    def _repr_png_(self) -> bytes | None:
+        return notebook_png(self.plot)
 
     def retreat(self) -> None:
         """Go back to the next lower learning rate, at the last mark at which it was in the race.
@@ -123,16 +127,6 @@ class Race:
         ones.
         """
         return draw_race(self.lrs, self.losses, [f"{mark}" for mark in self.marks], self.lr, ax=ax)
-
-    def _repr_png_(self) -> bytes | None:
-        """Return the picture for notebooks; None, so that they show the repr, if matplotlib is missing."""
-        try:
-            drawing = self.plot()
-        except ImportError:
-            return None
-        written = io.BytesIO()
-        drawing.figure.savefig(written, format="png")
-        return written.getvalue()
 
     def to_json(self) -> str:
         """Return the race, without model and optimizer, as JSON text, with null for NaN; `from_json` reads it back."""

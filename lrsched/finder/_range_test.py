@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -15,8 +15,8 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 
-from .._check import choice, flag, integer
-from .._functions import Callback, LossFn, as_loss_fn, described, module_of
+from .._check import flag, integer
+from .._functions import Callback, LossFn, as_loss_fn, module_of
 from .._processes import Sync, agree
 from .._progress import progress_bar
 from ..schedulers._groups import write
@@ -25,6 +25,7 @@ from ._curve import Curve, StopReason
 from ._divergence import Divergence
 from ._group_rates import GroupLrs, rates_of_groups
 from ._optimizers import as_one, listed
+from ._range_test_arguments import check_kinds, check_trainable
 from ._smoothing import Array
 from ._snapshot import Saved
 from ._sources import Passes, close, endless
@@ -110,7 +111,8 @@ def range_test(
     Other:
         extra: other objects to restore, as for `snapshot`. Loaders passed as `batches` or `valid` are always restored.
         callback: callback(k, lr, loss), called after each point.
-        progress: whether to show progress: a bar if tqdm is installed, otherwise lines on stderr.
+        progress: whether to show progress: a bar if tqdm is installed, otherwise lines on stderr. Of several
+            processes, only rank 0 shows it.
 
     Raises:
         TypeError, ValueError: if an argument is invalid, before anything is changed.
@@ -130,7 +132,7 @@ def range_test(
     ('diverged', True, 0.1)
 
     """
-    _check(loss_fn, batches, train_step, accumulate, scaler, sync, callback, valid)
+    check_kinds(loss_fn, batches, train_step, accumulate, scaler, sync, callback, valid)
     loss_fn = None if loss_fn is None else as_loss_fn(loss_fn)
     together, valid_batches = as_one(optimizer), integer("valid_batches", valid_batches, low=1)
     training = TrainingSteps(
@@ -146,7 +148,7 @@ def range_test(
         valid=None if valid is None else Passes(valid, valid_batches),
     )
     repeats, progress = integer("repeats", repeats, low=1), flag("progress", progress)
-    _check_trainable(together.param_groups)
+    check_trainable(together.param_groups)
     rates = rates_of_groups(together, start_lr, end_lr, steps, scale, group_lrs)
     implied = [*module_of(loss_fn), *module_of(train_step), *([] if scaler is None else [scaler])]
     functions = loss_fn, train_step
@@ -234,7 +236,7 @@ def _curve(results: list[Repeat], rates: Array) -> Curve:
         results = [result for result in results if result.stop_reason != unfinished] or results[:1]
     shortest = min(results, key=lambda result: len(result.losses), default=Repeat())
     n = len(shortest.losses)
-    every = np.array([result.losses[:n] for result in results or [shortest]])
+    every = [result.losses[:n] for result in results or [shortest]]
     median = np.median(every, axis=0) if len(every) > 1 else every[0]
     return Curve(rates[:n, 0], median, every, rates[:n], shortest.stop_reason)
 
@@ -260,42 +262,3 @@ def _agreement(model: nn.Module, sync: Sync | Literal["auto"] | None, group: Any
             return None
         sync, group = "mean", wrapped.process_group if group is None else group
     return partial(agree, how=sync, group=group) if sync else None
-
-
-def _check(
-    loss_fn: object,
-    batches: object,
-    train_step: object,
-    accumulate: object,
-    scaler: object,
-    sync: object,
-    callback: object,
-    valid: object,
-) -> None:
-    """Raise TypeError or ValueError unless these arguments fit together."""
-    if (loss_fn is None) == (train_step is None):
-        raise TypeError("pass either loss_fn(model, batch) or, with loss_fn=None, train_step(batch)")
-    for name, value in (("loss_fn", loss_fn), ("train_step", train_step), ("callback", callback)):
-        if not (value is None or callable(value)):
-            raise TypeError(f"{name} must be callable, got {described(value)}")
-    if train_step is not None and accumulate != 1:
-        raise ValueError(f"accumulate must be 1 with train_step, which does the whole step itself, got {accumulate}")
-    if not (hasattr(batches, "__iter__") or hasattr(batches, "__getitem__")):
-        raise TypeError(f"batches must be an iterable of batches, got {described(batches)}")
-    if not (scaler is None or all(hasattr(scaler, name) for name in ("scale", "step", "update", "get_scale"))):
-        raise TypeError(f"scaler must be a gradient scaler such as torch.amp.GradScaler, got {described(scaler)}")
-    if sync is not None:
-        choice("sync", sync, ("auto", *get_args(Sync)))
-    if valid is not None and (hasattr(valid, "__next__") or not hasattr(valid, "__iter__")):
-        raise TypeError(
-            f"valid must be iterable more than once, such as a list or a DataLoader, got {described(valid)}"
-        )
-    if valid is not None and loss_fn is None:
-        raise TypeError("valid needs loss_fn: with train_step, the validation loss cannot be computed")
-
-
-def _check_trainable(groups: list[dict[str, Any]]) -> None:
-    if not any(parameter.requires_grad for group in groups for parameter in group["params"]):
-        raise ValueError(
-            "model has no trainable parameters: all of the optimizer's parameters have requires_grad=False"
-        )

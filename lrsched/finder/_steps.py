@@ -175,7 +175,7 @@ class TrainingSteps:
     def _gradients(self, window: Window) -> float:
         """Compute the gradients of the batches of one step, and return their mean loss."""
         assert self.loss_fn is not None  # it may only be None with train_step
-        self.optimizer.zero_grad()
+        self._updates.zero_grad()
         if len(window) == 1 and self.scaler is None:
             total = attached_backward(self.model, self.loss_fn, window[0]).item()
         else:

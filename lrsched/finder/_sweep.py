@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from .._check import integer, number, refuse
+from .._check import flag, integer, number, refuse
 from .._functions import Callback, LossFn, MakeOptimizer, as_loss_fn, made_optimizer, module_of
 from ..ensembles._ensemble import Vectorize, check_vectorize
 from ._group_rates import ratios_to_first
@@ -35,6 +35,7 @@ def lr_sweep(
     chunk: int | None = None,
     extra: Sequence[object] = (),
     callback: Callback | None = None,
+    progress: bool = False,
 ) -> Sweep:
     """Train from the same state with every learning rate, restore everything, and return the losses as a Sweep.
 
@@ -78,6 +79,8 @@ def lr_sweep(
         extra: other objects to restore, as for `snapshot`. Loaders passed as `batches` or `eval_batches` are always
             restored.
         callback: callback(k, lr, loss), called after each learning rate with its loss at the last mark.
+        progress: whether to show progress: a bar if tqdm is installed, otherwise lines on stderr. Of several
+            processes, only rank 0 shows it.
 
     Raises:
         TypeError, ValueError: if an argument is invalid, before anything is changed.
@@ -101,6 +104,7 @@ def lr_sweep(
     factor = None if stop_above is None else number("stop_above", stop_above, above=0.0)
     chunk = len(rates) + 1 if chunk is None else integer("chunk", chunk, low=1)
     check_vectorize(vectorize)
+    progress = flag("progress", progress)
     _check(model, make_optimizer, loss_fn, batches, eval_batches, callback)
     loss_fn = as_loss_fn(loss_fn)
     optimizer = made_optimizer(make_optimizer, model)
@@ -112,7 +116,7 @@ def lr_sweep(
         training = Replayed(batches, marks[-1])
         evaluation = None if eval_batches is None else Replayed(eval_batches)
         _check_batches(training, evaluation, marks[-1])
-        trials = Trials(model, optimizer, make_optimizer, loss_fn, ratios, training, evaluation, marks, saved)
+        trials = Trials(model, optimizer, make_optimizer, loss_fn, ratios, training, evaluation, marks, saved, progress)
         with torch.enable_grad():
             trials.choose_method(vectorize)
             if factor is None:

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .._check import choice, integer, items, number
 from ..ensembles._ensemble import Method
-from ._drawings import draw_sweep
+from ._drawings import draw_sweep, notebook_png
 from ._json import json_text, json_values
 
 
@@ -35,7 +35,7 @@ class Sweep:
     >>> from lrsched import Sweep
     >>> sweep = Sweep([0.01, 0.1, 1.0], [1, 8], [[1.0, 0.9], [0.9, 0.4], [1.2, math.nan]])
     >>> sweep.suggestion, sweep
-    (0.1, Sweep(3 rates, 1 … 8 steps, suggestion=0.1))
+    (0.1, Sweep(3 rates from 0.01 to 1, 8 steps, one after another, suggestion=0.1))
     """
 
     lrs: NDArray[np.float64]
@@ -68,8 +68,13 @@ class Sweep:
         object.__setattr__(self, "reason", reason)
 
     def __repr__(self) -> str:
-        steps = f"{self.steps[0]} … {self.steps[-1]} steps"
-        return f"Sweep({len(self.lrs)} rates, {steps}, suggestion={self.suggestion})"
+        tried = f"{len(self.lrs)} rates from {min(self.lrs):.3g} to {max(self.lrs):.3g}, {self.steps[-1]} steps"
+        if self.suggestion is None:
+            return f"Sweep({tried}, {self.method}, suggestion=None, no losses at the last mark)"
+        return f"Sweep({tried}, {self.method}, suggestion={self.suggestion:.3g})"
+
+    def _repr_png_(self) -> bytes | None:
+        return notebook_png(self.plot)
 
     @property
     def suggestion(self) -> float | None:
@@ -92,7 +97,10 @@ class Sweep:
 
         `ax` is the axes to draw into; None makes new ones.
         """
-        return draw_sweep(self.lrs, self.losses, [f"{mark}" for mark in self.steps], self.suggestion, ax=ax)
+        title = "no losses at the last mark" if self.suggestion is None else ""
+        return draw_sweep(
+            self.lrs, self.losses, [f"{mark}" for mark in self.steps], self.suggestion, ax=ax, title=title
+        )
 
     def to_json(self) -> str:
         """Return the sweep and its suggestion as JSON text, with null for NaN; `from_json` reads the sweep back."""

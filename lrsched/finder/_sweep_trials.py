@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import numpy as np
@@ -15,6 +15,7 @@ from torch.optim import Optimizer
 
 from .._check import first_line
 from .._functions import Callback, LossFn, MakeOptimizer, modes_kept
+from .._progress import Advance, progress_bar
 from ..ensembles._ensemble import Ensemble, Vectorize
 from ..ensembles._equivalence import obstacle, unprofitable
 from ..schedulers._groups import write
@@ -40,6 +41,7 @@ class Trials:
         eval_batches: the batches to measure the loss on, or None for the mean training loss so far.
         marks: the numbers of steps after which to measure the loss, increasing.
         saved: restores the state that every trial starts from.
+        progress: whether to show progress.
         reason: why the learning rates are tried one after another; "" while they are tried side by side.
     """
 
@@ -52,7 +54,10 @@ class Trials:
     eval_batches: Replayed | None
     marks: list[int]
     saved: Saved
+    progress: bool = False
     reason: str = ""
+    _advance: Advance | None = field(default=None, init=False)
+    _finished: int = field(default=0, init=False)  # learning rates
 
     def choose_method(self, vectorize: Vectorize) -> None:
         """Find out whether to try the learning rates side by side; if not, set the reason."""
@@ -68,13 +73,22 @@ class Trials:
     def losses(self, rates: list[float], chunk: int, callback: Callback | None) -> Array:
         """Return the losses, shape (rates, marks), trying `chunk` learning rates at a time if side by side."""
         rows: list[Array] = []
-        for start in range(0, len(rates), chunk):
-            for row in self._rows(rates[start : start + chunk]):
-                k = len(rows)
-                rows.append(row)
-                if callback is not None:
-                    callback(k, rates[k], float(row[-1]))
+        with progress_bar(self.progress, "lr sweep", len(rates) * self.marks[-1]) as advance:
+            self._advance = advance
+            for start in range(0, len(rates), chunk):
+                for row in self._rows(rates[start : start + chunk]):
+                    k = len(rows)
+                    rows.append(row)
+                    self._finished = len(rows)
+                    self._show(0, "lr {:.2g}, loss {:.4g}", rates[k], row[-1])
+                    if callback is not None:
+                        callback(k, rates[k], float(row[-1]))
         return np.array(rows)
+
+    def _show(self, steps: int, text: str, *values: float) -> None:
+        """Show the progress: the steps of unfinished learning rates, summed over these, and text.format(*values)."""
+        if self._advance is not None:
+            self._advance(text.format(*values), self._finished * self.marks[-1] + steps)
 
     def masked_losses(self, rates: list[float], factor: float, chunk: int, callback: Callback | None) -> Array:
         """Return the losses, masked where they exceed `factor` times the loss of the untrained model."""
@@ -125,6 +139,7 @@ class Trials:
 
         for step, batch in enumerate(self.batches, start=1):
             total = total + ensemble.step(self.loss_fn, batch, lrs[members]).double()
+            self._show(step * len(rates), "rates side by side: {}", len(members))
             if step not in self.marks:
                 continue
             shown = total / step if self.eval_batches is None else self._eval_loss(member_losses)
@@ -149,6 +164,7 @@ class Trials:
         for step, loss in enumerate(training.points(), start=1):
             total += loss
             shown = total / step
+            self._show(step, "lr {:.2g}, loss {:.4g}", rate, shown)
             if step in self.marks and self.eval_batches is not None and math.isfinite(total):
                 shown = self._eval_loss(self._model_loss)
             if not (math.isfinite(total) and math.isfinite(shown)):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from torch.optim import Optimizer
 
 from ..sequences import (
@@ -16,10 +18,12 @@ from ..sequences import (
     StepDecay,
     TimeDecay,
 )
-from ..sequences._pictures import Picture
 from ._options import groups_of
 from ._rates import PerGroup, Rates
 from ._sequence_lr import SequenceLR
+
+if TYPE_CHECKING:
+    from ..sequences._pictures import Picture
 
 
 class InverseLR(SequenceLR):

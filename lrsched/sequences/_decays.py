@@ -13,7 +13,7 @@ from ._sequence import Sequence, printed
 class Inverse(Sequence):
     """Decay as 1/n: f(k) = 1/(k + 1). The literature's n is k + 1.
 
-    `PlateauSequence(optimizer, Inverse(), on="cutoff")` divides the base lr by 2, 3, 4, … as the loss stalls.
+    `PlateauSequence(optimizer, Inverse())` divides the base lr by 2, 3, 4, … when the loss stalls or rises.
 
     Source: Robbins & Monro (1951), section 4; sequence 1 of Yang & Huang (2019).
 

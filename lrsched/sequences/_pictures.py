@@ -1,4 +1,6 @@
-"""Reads pictures: files, PIL images and arrays, upright, as strips of rows. Only this file uses Pillow.
+"""Reads pictures: files, PIL images and arrays, upright, as strips of rows.
+
+Only this file uses Pillow. It is imported when a picture is read, because Pillow takes a while to import.
 
 Pillow decodes a file as a whole. Strips keep everything that follows (conversion, rotation, hashing) small.
 """
@@ -10,19 +12,18 @@ import stat
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import IO
 
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from .._check import first_line, refuse
+from ._rows import Rows, white
 
 File = str | os.PathLike[str] | IO[bytes]
 Picture = File | Image.Image | np.ndarray
 
 _STRIP = 2**18  # pixels, so that a strip fits into a processor's cache
-_WHITE = {"uint8": 255.0, "uint16": 65535.0}  # 65535 = 257·255
 # The transposition that turns a picture upright, by its EXIF orientation. ROTATE_270 is a quarter turn clockwise.
 _UPRIGHT: dict[object, Image.Transpose] = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -49,23 +50,6 @@ _REMEDIES = {
         "or convert the picture to JPEG"
     ),
 }
-
-
-@dataclass(frozen=True)
-class Rows:
-    """The rows of a picture, top down, in strips of shape (at least 1, width, 1 or 3).
-
-    A strip is a contiguous array of uint8, uint16, or floats in [0, 1]. It may share memory with the user's array.
-    """
-
-    height: int
-    width: int
-    strips: Iterator[np.ndarray]
-
-
-def white(pixels: np.ndarray) -> float:
-    """Return the value of white in an array of pixels."""
-    return _WHITE.get(pixels.dtype.name, 1.0)
 
 
 @contextmanager

@@ -5,13 +5,16 @@ from __future__ import annotations
 import hashlib
 import math
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 
 import numpy as np
 
 from .._check import choice, integer, number
-from ._pictures import Picture, Rows, opened, white
+from ._rows import Rows, white
 from ._sequence import Sequence
+
+if TYPE_CHECKING:
+    from ._pictures import Picture
 
 Order = Literal["raster", "serpentine"]
 Channels = Literal["rgb", "gray"]
@@ -63,6 +66,8 @@ class Pixels(Sequence):
     _original: tuple[int, int] = field(compare=False)  # h, w
 
     def __init__(self, image: Picture, steps: int, order: Order = "raster", channels: Channels = "rgb") -> None:
+        from ._pictures import opened
+
         steps = integer("steps", steps, low=1)
         number("steps", steps, high=1e15)
         order = choice("order", order, get_args(Order))

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from lrsched import Inverse, PlateauSequence, Report, Setting, compare
+from lrsched import Cosine, Inverse, PlateauSequence, Report, SequenceLR, Setting, compare
 from lrsched.comparison._runs import sole_use
 from tests.comparison.helpers import CALL, DATA, FIXED, OPTIONS, TWO_SETTINGS, X, hidden, linear, mse, sgd, worst
 
@@ -34,6 +34,19 @@ def test_settings_of_a_seed_share_weights_and_batches():
     assert (fixed.train_loss[0], fixed.val_loss[0]) == (falls.train_loss[0], falls.val_loss[0])  # the lr is still equal
     assert fixed.val_loss[1] != falls.val_loss[1]
     assert fixed.val_loss[0] != other.val_loss[0]
+
+
+@pytest.mark.parametrize("vectorize", [False, True])
+def test_every_rate_of_a_scheduler_that_steps_by_the_batch_is_recorded_and_read_again(tmp_path, vectorize):
+    settings = {"cosine": Setting(sgd(), lambda opt: SequenceLR(opt, Cosine(5)), per="batch"), **FIXED}
+    options = {**OPTIONS, "epochs": 3, "vectorize": vectorize, "out": tmp_path / "runs.jsonl"}
+    report = compare(settings, hidden, mse, DATA, DATA, **options)
+    rates = [0.1 * Cosine(5)(k) for k in range(6)]  # 3 batches an epoch; after step 5, the rate does not change
+    for run in report.runs[:2]:
+        assert run.batch_lrs == [rates[:3], rates[3:], rates[5:]]
+        assert [first for (first,) in run.lrs] == [first for first, *_ in run.batch_lrs]
+    assert [run.batch_lrs for run in report.runs[2:]] == [[], []]
+    assert compare(settings, hidden, mse, DATA, DATA, **options).runs == report.runs
 
 
 def test_seeds_may_be_a_list():

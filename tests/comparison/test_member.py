@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from torch.optim.lr_scheduler import ExponentialLR, ReduceLROnPlateau
+from torch.optim.lr_scheduler import ExponentialLR, ReduceLROnPlateau, StepLR
 
 from lrsched import Inverse, PlateauSequence, Setting
 from lrsched.comparison._member import Member
@@ -43,6 +43,31 @@ def test_the_scheduler_steps_once_per_batch_or_epoch(scheduler, per, lrs):
     after_batch = one.optimizer.param_groups[0]["lr"]
     one.end_epoch(0.5, {"loss": 0.25})
     assert [after_batch, one.optimizer.param_groups[0]["lr"]] == lrs
+
+
+def test_the_rate_of_every_batch_is_recorded_unless_it_did_not_change():
+    one = member(lambda opt: StepLR(opt, 3, 0.5), "batch")
+    for _ in range(2):
+        for _ in range(4):
+            one.optimizer.step()
+            one.end_batch()
+        one.end_epoch(1.0, {"loss": 0.5})
+    for _ in range(1):
+        one.optimizer.step()
+        one.end_batch()
+    one.end_epoch(1.0, {"loss": 0.5})
+    assert one.run.batch_lrs == [[0.1, 0.1, 0.1, 0.05], [0.05, 0.05, 0.025, 0.025], [0.025]]
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "per"), [(None, "batch"), (lambda opt: ExponentialLR(opt, 0.5), "epoch")], ids=["none", "per epoch"]
+)
+def test_a_rate_that_changes_between_epochs_only_is_not_recorded_by_the_batch(scheduler, per):
+    one = member(scheduler, per)
+    one.optimizer.step()
+    one.end_batch()
+    one.end_epoch(1.0, {"loss": 0.5})
+    assert one.run.batch_lrs == []
 
 
 def test_an_epoch_is_recorded_with_none_for_what_is_not_finite():

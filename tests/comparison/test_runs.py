@@ -27,8 +27,31 @@ def test_the_metric_is_the_first_one():
     assert Run("a", 0).metric == []
 
 
+@pytest.mark.parametrize(
+    ("one", "text"),
+    [
+        (run("a", 3, 0.25, 0.125), "Run('a', seed=3, 2 epochs, val_loss 0.125, accuracy 0.5)"),
+        (Run("a", 0, val_loss=[None]), "Run('a', seed=0, 1 epoch, val_loss not finite)"),
+        (Run("two\nlines", 0), "Run('two\\nlines', seed=0, 0 epochs)"),
+    ],
+    ids=["finished", "diverged", "empty"],
+)
+def test_a_run_is_printed_in_one_line(one, text):
+    assert repr(one) == text
+
+
+def test_records_of_earlier_versions_are_read(tmp_path):
+    kept, path = run("a", 3, 0.1), tmp_path / "runs.jsonl"
+    RunFile(path, CONFIGS).add([kept])
+    record = json.loads(path.read_text())
+    assert record.pop("batch_lrs") == []
+    path.write_text(json.dumps(record) + "\n")
+    assert read(path) == {("a", 3): kept}
+
+
 def test_runs_are_read_as_they_were_written(tmp_path):
     kept = run("a", 3, 0.1, 0.30000000000000004)
+    kept.batch_lrs = [[0.01, 0.02], [0.03]]
     kept.events = [{"epoch": 1, "reason": "because", "old_lrs": [0.1], "new_lrs": [0.05]}]
     file = RunFile(tmp_path / "new" / "runs.jsonl", CONFIGS)
     file.add([kept])

@@ -58,6 +58,50 @@ def test_a_scaler_steps_all_optimizers():
     assert len(steps) == 10
 
 
+def own_class(model, calls):
+    class Counting(torch.optim.SGD):
+        def zero_grad(self, set_to_none=True):
+            calls.append(1)
+            super().zero_grad(set_to_none)
+
+    return Counting(model.parameters(), lr=0.1)
+
+
+def own_attribute(model, calls):
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    original = optimizer.zero_grad
+    optimizer.zero_grad = lambda: (calls.append(1), original())
+    return optimizer
+
+
+@pytest.mark.parametrize("make", [own_class, own_attribute])
+def test_a_zero_grad_that_is_not_torchs_is_called_before_each_step(make):
+    model, calls = nn.Linear(3, 1), []
+    range_test(model, make(model, calls), square, BATCHES, steps=5, end_lr=1e-2)
+    assert len(calls) == 5
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_gradients_are_cleared_before_each_step_even_if_the_loss_does_not_reach_them(count):
+    model, used = nn.ModuleList([nn.Linear(3, 1), nn.Linear(3, 1)]), []
+    optimizers = [torch.optim.SGD(model.parameters(), lr=0.1)]
+    if count == 2:
+        optimizers = [torch.optim.SGD(layer.parameters(), lr=0.1) for layer in model]
+
+    def loss_fn(model, batch):  # trains the layers in turn
+        assert all(p.grad is None for p in model.parameters())
+        used.append(model[len(used) % 2])
+        return square(used[-1], batch)
+
+    for parameter in model.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    records = [Record(model, optimizer) for optimizer in optimizers]
+    range_test(model, optimizers, loss_fn, BATCHES, steps=4, end_lr=1e-2)
+    assert len(used) == 4
+    for record in records:
+        record.verify()
+
+
 def test_a_snapshot_restores_several_optimizers():
     model, optimizers = parts()
     records = [Record(model, optimizer) for optimizer in optimizers]

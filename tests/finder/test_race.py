@@ -1,6 +1,5 @@
-"""A race is the beginning of a training: exact hand-over, the way back, and everything restored if it fails."""
+"""A race is the beginning of a training, bit for bit, and everything is restored if it fails."""
 
-import copy
 import math
 import random
 from functools import partial
@@ -12,7 +11,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from lrsched import Constant, Race, SequenceLR, race
+from lrsched import Constant, race
 
 from .race_cases import (
     BATCHES,
@@ -36,7 +35,7 @@ by_optimizer = pytest.mark.parametrize("make_optimizer", OPTIMIZERS.values(), id
 by_method = pytest.mark.parametrize("vectorize", [False, True], ids=["one after another", "side by side"])
 
 
-# ---------------------------------------------------------------- the hand-over
+# ---------------------------------------------------------------- the beginning of a training
 
 
 @by_optimizer
@@ -70,50 +69,6 @@ def test_side_by_side_it_is_that_but_for_rounding(make_optimizer):
         assert state.keys() == own.keys()
         for name, value in own.items():
             assert torch.allclose(state[name], value, rtol=1e-9, atol=1e-11)
-
-
-@by_method
-@by_optimizer
-def test_after_the_hand_over_model_and_optimizer_train_as_copies_of_them_would(make_optimizer, vectorize):
-    model, copied = net(), net(seed=1)
-    start = start_race(model, make_optimizer, batches=BATCHES, vectorize=vectorize)
-    copied.load_state_dict(model.state_dict())
-    optimizer = make_optimizer(list(copied.parameters()))
-    optimizer.load_state_dict(copy.deepcopy(start.optimizer.state_dict()))
-    again = Race(start.lrs, start.marks, start.losses, start.lr, start.position, optimizer=optimizer)
-    rng = torch.get_rng_state()
-    rest = BATCHES[start.position :]
-    found = continued(start, model, rest)
-    torch.set_rng_state(rng)
-    assert identical(found, continued(again, copied, rest))
-
-
-@pytest.mark.parametrize("scheduled", ["ours", "torch's", "by hand"])
-@by_method
-def test_the_rate_is_that_of_the_sequence_at_every_later_step(vectorize, scheduled):
-    def make_optimizer(params):
-        return torch.optim.SGD([{"params": params[:2], "lr": 0.1}, {"params": params[2:], "lr": 0.3}], momentum=0.9)
-
-    model = net()
-    start = start_race(model, make_optimizer, batches=BATCHES, lrs=[0.07, 0.01], vectorize=vectorize)
-    optimizer, ratio = start.optimizer, 0.3 / 0.1
-    k = start.position
-    assert [group["lr"] for group in optimizer.param_groups] == [start.lr * SEQUENCE(k), start.lr * ratio * SEQUENCE(k)]
-    if scheduled == "ours":
-        scheduler = SequenceLR(optimizer, SEQUENCE, last_epoch=k - 1)
-    elif scheduled == "torch's":
-        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, SEQUENCE, last_epoch=k - 1)
-    for _ in range(k, STEPS):
-        if scheduled == "by hand":
-            for group in optimizer.param_groups:
-                group["lr"] = group["initial_lr"] * SEQUENCE(k)
-        rates = [group["lr"] for group in optimizer.param_groups]
-        assert rates == [start.lr * SEQUENCE(k), start.lr * ratio * SEQUENCE(k)]
-        loss_fn(model, BATCHES[k]).backward()
-        optimizer.step()
-        if scheduled != "by hand":
-            scheduler.step()
-        k += 1
 
 
 def test_the_position_in_a_shuffled_loader_is_handed_over():
@@ -449,42 +404,6 @@ def test_a_model_that_cannot_be_stacked_is_raced_one_after_another():
     assert "the model cannot be stacked" in start.reason
     torch.manual_seed(3)
     assert identical(model.state_dict(), alone(plain, SGD, start.lr, BATCHES, steps=8)[0])
-
-
-# ---------------------------------------------------------------- the way back
-
-
-@by_method
-def test_retreat_goes_back_to_each_lower_rate_where_it_left(vectorize):
-    lrs = [0.01, 0.003, 0.1, 0.03, 0.3]
-    model = net()
-    torch.manual_seed(3)
-    start = start_race(model, SGD, batches=BATCHES, lrs=lrs, vectorize=vectorize)
-    optimizer, before = start.optimizer, start.lr
-    lower = sorted((lr for lr in lrs if lr < before), reverse=True)
-    assert lower
-    for lr in lower:
-        start.retreat()
-        left = np.isfinite(start.losses[lrs.index(lr)]).nonzero()[0][-1]
-        assert (start.lr, start.position, start.optimizer) == (lr, start.marks[left], optimizer)
-        rng = torch.get_rng_state()
-        plain = net()
-        torch.manual_seed(3)
-        expected, state, expected_rng = alone(plain, SGD, lr, BATCHES, steps=start.position)
-        assert torch.equal(rng, expected_rng)
-        own = optimizer.state_dict()
-        for name, value in model.state_dict().items():
-            assert torch.allclose(value, expected[name], rtol=1e-9, atol=1e-12)
-        if not vectorize:
-            assert identical(model.state_dict(), expected)
-            assert identical(own["state"], state["state"])
-        assert own["param_groups"][0]["lr"] == lr * SEQUENCE(start.position)
-        assert own["param_groups"][0]["initial_lr"] == lr
-        torch.set_rng_state(rng)
-        continued(start, model, BATCHES[start.position :], steps=start.position + 3)  # what it stores stays as it was
-    with pytest.raises(RuntimeError, match=r"no rate below 0.003 is left; race again with lower lrs"):
-        start.retreat()
-    assert start.reason.endswith("went back to 0.003 at step 2")
 
 
 # ---------------------------------------------------------------- restored at an exception

@@ -36,6 +36,11 @@ def test_a_loss_that_towers_above_the_others_does_not_flatten_them():
     assert np.isfinite(ax.get_ylim()).all()
 
 
+def test_the_losses_of_the_lowest_rate_are_shown_even_if_they_are_high():
+    losses = [[0.05, 0.02], [0.06, 0.03], [0.9, NAN], [7.0, NAN]]
+    assert 0.9 < draw_race([0.1, 0.3, 0.001, 1.0], losses, ["4", "8"], 0.1).get_ylim()[1] < 2
+
+
 @pytest.mark.parametrize("losses", [[[0.5]], [[NAN]]], ids=["one loss", "no loss"])
 def test_a_race_of_one_can_be_drawn(losses):
     ax = Race([0.1], [4], losses, 0.1, 4).plot()

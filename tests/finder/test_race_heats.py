@@ -11,8 +11,8 @@ from torch.utils._pytree import tree_leaves
 from lrsched import Constant, Warmup, race
 from lrsched.finder._race_choice import best, careful
 from lrsched.finder._race_heats import Heats, Passes, Plan, offloaded
-from lrsched.finder._race_members import Standing
 from lrsched.finder._race_ranks import Ranks
+from lrsched.finder._race_recipe import Standing
 
 from .race_cases import BATCHES, OPTIMIZERS, SEQUENCE, STEPS, VALID, loss_fn, net
 

@@ -1,4 +1,4 @@
-"""Members that share a model: whose tensors it uses, and what they hold."""
+"""Members that share a model: what they hold, and that they train as they would alone."""
 
 from functools import partial
 
@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from lrsched.finder._race_members import Members, Places, Recipe
+from lrsched.finder._race_members import Members
+from lrsched.finder._race_recipe import Places, Recipe
 
 from .race_cases import BATCHES, VALID, identical, loss_fn, net
 
@@ -21,43 +22,6 @@ def step(members, count, batches):
     for batch in batches:
         losses = members.step(batch, torch.linspace(0.01, 0.1, count, dtype=torch.float64)[:, None].numpy())
     return losses
-
-
-# ---------------------------------------------------------------- places
-
-
-def test_copies_share_memory_where_the_originals_do():
-    class Tied(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.weight = nn.Parameter(torch.arange(6.0))
-            self.register_buffer("view", self.weight.data[2:4])
-
-    tied = Tied()
-    places = Places([tied], torch.optim.SGD(tied.parameters(), lr=0.1))
-    copied = places.copies()
-    copied[0][2] = 100.0
-    assert copied[1].tolist() == [100.0, 3.0]
-    assert tied.view.tolist() == [2.0, 3.0]
-
-
-def test_frozen_parameters_are_shared_unless_the_optimizer_has_them():
-    model = net()
-    model[0].requires_grad_(False)
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    assert len(Places([model], SGD(trained)).parameters) == 4
-    assert len(Places([model], SGD(list(model.parameters()))).parameters) == 5
-
-
-def test_the_model_uses_other_tensors_and_then_its_own_again():
-    model = net()
-    places = Places([model], SGD(list(model.parameters())))
-    own, values = places.read(), [torch.full_like(tensor, 3) for tensor in places.read()]
-    places.point_to(values)
-    assert model[0].weight.data_ptr() == values[0].data_ptr()
-    places.put(values)
-    assert [tensor.data_ptr() for tensor in places.read()] == [tensor.data_ptr() for tensor in own]
-    assert all((value == 3).all() for value in model.state_dict().values())
 
 
 def test_a_buffer_that_forward_replaces_belongs_to_its_member():
@@ -80,9 +44,6 @@ def test_a_buffer_that_forward_replaces_belongs_to_its_member():
     first, second = (members.state(i).tensors[-1].item() for i in range(2))
     assert first != second
     assert own.item() == 0.0
-
-
-# ---------------------------------------------------------------- members
 
 
 @pytest.mark.parametrize("chunk", [0, 2, 3], ids=["one after another", "chunks of 2", "side by side"])

@@ -1,4 +1,4 @@
-"""Race as data: its print, its JSON, and which arguments it refuses."""
+"""Race as data: its JSON, and which arguments it refuses."""
 
 import json
 import math
@@ -11,10 +11,6 @@ from lrsched import Race
 
 NAN = math.nan
 RACE = Race([0.1, 1.0, 10.0], [4, 8], [[0.5, 0.3], [0.9, 0.8], [NAN, NAN]], 0.1, 8, "side by side", "0.1 won")
-
-
-def test_a_race_prints_in_one_line():
-    assert repr(RACE) == "Race(3 rates, lr=0.1, position=8)"
 
 
 def test_json_brings_a_race_back():
@@ -67,8 +63,3 @@ def test_wrong_arguments_are_errors(options, message):
 
 def test_a_race_without_its_model_pickles():
     assert pickle.loads(pickle.dumps(RACE)).to_json() == RACE.to_json()
-
-
-def test_a_notebook_shows_the_picture():
-    pytest.importorskip("matplotlib")
-    assert RACE._repr_png_().startswith(b"\x89PNG")

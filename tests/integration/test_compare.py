@@ -1,6 +1,8 @@
 """A comparison whose runs are divided between two processes, and the command of the tables under torchrun."""
 
+import contextlib
 import datetime
+import io
 import json
 import os
 import subprocess
@@ -40,6 +42,23 @@ def share(rank, out, seeds, vectorize):
     runs = trained(out, seeds=seeds, vectorize=vectorize, callback=collect)
     dist.destroy_process_group()
     return runs, here
+
+
+def progress_shown(rank):
+    dist.init_process_group("gloo", timeout=datetime.timedelta(seconds=60))
+    sys.modules["tqdm"] = None
+    err = io.StringIO()
+    with contextlib.redirect_stderr(err):
+        trained(None, seeds=2, progress=True)
+    dist.destroy_process_group()
+    return err.getvalue().splitlines()
+
+
+def test_the_first_process_shows_the_progress_of_all(tmp_path):
+    first, second = in_two_processes(progress_shown, tmp_path)
+    assert first[-1].startswith("compare, epochs: 12/12, 6/6 runs, ")
+    assert len(first) > 2
+    assert second == []
 
 
 @pytest.mark.parametrize("vectorize", [False, True])

@@ -2,10 +2,9 @@ import pytest
 
 from benchmarks.replications import metrics, table_rows
 from benchmarks.replications.settings import SETTINGS
-from benchmarks.replications.stats import mean_interval
 from benchmarks.replications.table_rows import curves
 from benchmarks.text_tables import markdown, show
-from lrsched import Run
+from lrsched import Estimate, Run
 
 
 def run(name, seed, *accuracies, unlearned=0):
@@ -48,9 +47,8 @@ def test_a_compared_table_says_where_the_published_figures_lie():
     published = {"sgd": table_rows.Published(0.8, 5), "adam": table_rows.Published(0.5, 7)}
     _, *lines = table_rows.cells(rows(), published, compared=True)
     assert [line[6:] for line in lines] == [["0.8", "mean", "5", "no"], ["0.5", "–", "7", "–"], [""] * 4]
-    sentence = table_rows.comparison(rows(), published)
-    assert sentence.endswith("Rows with mean, run, no: accuracy 1, 0, 0; convergence 0, 0, 1.")
-    assert table_rows.comparison(rows()[1:], published) == ""
+    assert table_rows.where(rows(), published) == {"accuracy": {"mean": 1}, "convergence": {"no": 1}}
+    assert table_rows.where(rows()[1:], published) == {}
 
 
 @pytest.mark.parametrize(
@@ -59,7 +57,7 @@ def test_a_compared_table_says_where_the_published_figures_lie():
 )
 def test_one_more_run_may_lie_further_out_than_the_mean(theirs, where):
     # s = 0.01, t(0.975, 2) = 4.3027: t·s/√3 = 0.02484, t·s·√(4/3) = 0.04968
-    assert table_rows.within(mean_interval([0.89, 0.90, 0.91]), theirs) == where
+    assert table_rows.within(Estimate.of([0.89, 0.90, 0.91]), theirs) == where
 
 
 def test_the_notes_list_every_seed_of_a_setting_with_stuck_runs():

@@ -36,7 +36,7 @@ def train(splits, tmp_path):
     def train(setting, seed=0, epochs=1):
         benchmark = replace(digits.BENCHMARK, settings={"it": setting})
         options = argparse.Namespace(epochs=epochs, seeds=seed + 1, plain=True, out=tmp_path)
-        progress = table.Progress(1, epochs, quiet=True)
+        progress = table.Progress(1)
         table.train(benchmark, benchmark.settings, splits, torch.device("cpu"), options, progress)
         return progress.finished["it", seed]
 
