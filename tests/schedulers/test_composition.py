@@ -16,7 +16,7 @@ from torch.optim.swa_utils import SWALR
 from lrsched import InverseLR
 from tests.helpers import group_lrs, make_optimizer
 from tests.schedulers.cases import BASES, CASES, every_stepwise_kind, mixed, quietly, started
-from tests.versions import OLD_SEQUENTIAL, ignore_step_of_sequential, needs_milestone_at_zero
+from tests.versions import OLD_SEQUENTIAL, ignore_step_of_sequential, needs_milestone_at_zero, needs_recursive_undo
 
 pytestmark = ignore_step_of_sequential
 
@@ -112,6 +112,7 @@ def test_a_sequence_inside_a_chain(case):
 
 
 @every_stepwise_kind
+@needs_recursive_undo
 def test_a_sequence_of_sequences_is_the_same_as_with_lambda_lr(case):
     """The inner SequentialLR of torch is off by one, and warns about the order of calls when it is made."""
 
