@@ -191,7 +191,8 @@ class Parts:
         epochs = self.options.epochs or chosen
         found = self._runs(folder, name, rows, seeds, epochs)
         units, seconds = len(rows) * seeds, self._per_epoch(name, found)
-        words = ["--seeds", seeds, "--epochs", epochs or images.FULL, "--settings", ",".join(rows), *words]
+        few = ["--settings", ",".join(rows)] if self.trial else []
+        words = ["--seeds", seeds, "--epochs", epochs or images.FULL, *words, *few]
         return Part(
             name,
             purpose,

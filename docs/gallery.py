@@ -58,7 +58,7 @@ SECTIONS = {
         "OneCycle": (
             "OneCycle(110)",
             "fastai's `fit_one_cycle`; short training at a high rate. `OneCycleLR` also cycles the momentum, as in the "
-            "publication. Step it by the batch.",
+            "publication. Step it after each batch.",
         ),
         "WarmupStableDecay": (
             'WarmupStableDecay(10, 70, 30, shape="sqrt")',
@@ -76,10 +76,10 @@ SECTIONS = {
         "InverseSqrt": (
             "Warmup(10).then(InverseSqrt(10))",
             "The original Transformer (Vaswani et al. 2017), as drawn, with 4,000 instead of 10. T5 (Raffel et al. "
-            "2020) holds its rate for 10,000 steps: `Constant().then(InverseSqrt(10_000), at=10_000)`. It needs no "
-            "number of steps.",
+            "2020) holds its rate for 10,000 steps: `Constant().then(InverseSqrt(10_000), at=10_000)`. It does not "
+            "need the number of steps.",
         ),
-        "InverseTime": ("InverseTime(0.05)", "Older Keras code: `SGD(lr, decay=d)` is `InverseTime(d)`, by the batch."),
+        "InverseTime": ("InverseTime(0.05)", "Older Keras code: `SGD(lr, decay=d)` is `InverseTime(d)`, by batch."),
         "Geometric": (
             "Geometric(0.95)",
             "torch's ExponentialLR. EfficientNet (Tan & Le 2019) multiplies by 0.97 every 2.4 epochs: "
@@ -134,9 +134,9 @@ COMBINATORS = {
     "then": ("Warmup(20).then(Constant(), at=20).then(Linear(40), at=70)", "One schedule after another."),
     "*": (
         "Cosine(40).repeated(40) * Geometric(0.6).every(40)",
-        "Restarts that get lower and lower; a warm-up over a decay.",
+        "Restarts that get lower and lower; a warm-up times a decay.",
     ),
-    "scaled": ("0.5 * Cosine(100)", "A smaller share for one of several param groups."),
+    "scaled": ("0.5 * Cosine(100)", "A smaller rate for one of several param groups."),
     "clipped": ("Cosine(100).clipped(low=0.2)", "A floor, or a ceiling."),
     "repeated": ("Linear(30).repeated(30)", "Cycles of any shape."),
     "delayed": ("Cosine(60).delayed(40)", "A flat start before a decay."),

@@ -47,7 +47,10 @@ def test_finding_a_rate(read, capsys):
 
 def test_comparing(read, tmp_path, capsys):
     names = read("compare.md")
-    assert "| validation loss − fixed" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "| validation loss − fixed" in printed
+    assert printed.endswith("\nside by side\n")
+    assert [(run.seed, len(run.val_loss)) for run in names["loaded"].runs] == [(0, 3), (1, 3)] * 3
     assert len(names["report"].runs) == len((tmp_path / "runs.jsonl").read_text().splitlines()) == 15
 
 

@@ -48,7 +48,13 @@ def is_full(data: str) -> bool:
 def published(tables: Iterable[Table]) -> str:
     """Return a table of how many published figures lie in our intervals, as Markdown; "" if there is no interval."""
     lines = [
-        ["Table", "Published figure", "in the 95 % interval of our mean", "only in that of one more run", "in neither"]
+        [
+            "Table",
+            "Published figure",
+            "in the 95 % interval of our mean",
+            "only in the interval for one more run",
+            "in neither",
+        ]
     ]
     for table in tables:
         found = where([*table.rows.values()], table.benchmark.published) if table.full else {}

@@ -167,7 +167,7 @@ class SourceBatches:
         return found
 
     def _empty(self) -> str:
-        again = "; it had batches before: it must make new ones at each pass" if self._had_batches else ""
+        again = "; it had batches before, but must make new ones at each pass" if self._had_batches else ""
         return f"{self._name} must have at least one batch, got none{again}"
 
 

@@ -70,13 +70,13 @@ def compare(
         model_fn: model_fn() -> module, called with torch seeded by the run's seed; a new module at each call.
         loss_fn: loss_fn(model, batch) -> scalar tensor, the mean over the batch; a loss module of torch counts as
             `supervised(criterion)`.
-        train: one of three. A tuple of tensors with the same number of rows, (inputs, targets), shuffled each epoch.
-            A DataLoader or another iterable of batches, gone through once an epoch; not an iterator, which can only be
-            used once. Or a function that returns an iterable of batches, called once an epoch. A batch is a tensor, or
-            a nest of tuples, lists, mappings and dataclasses of tensors; it is moved to the device.
+        train: one of three. A tuple of tensors with the same number of rows, such as (inputs, targets), shuffled each
+            epoch. A DataLoader or another iterable of batches, iterated once per epoch; not an iterator, which can only
+            be used once. Or a function that returns an iterable of batches, called once per epoch. A batch is a tensor,
+            or a nest of tuples, lists, mappings and dataclasses of tensors; it is moved to the device.
         valid: the same, not shuffled, and with the same random numbers at each pass.
 
-    What is random in `train` depends only on the run's seed and the epoch: the order, and all that a dataset, its
+    Everything random in `train` depends only on the run's seed and the epoch: the order, and whatever a dataset, its
     workers or a function draw from the global random generators of torch, numpy and Python, or from generators that
     they own. The states of these generators are restored. Runs that are trained side by side share the batches of
     their seed, which are made once; a loader with workers starts them anew for each seed and epoch. If the batches of
@@ -85,7 +85,7 @@ def compare(
     How long, and how often:
         epochs: the number of epochs, an integer ≥ 1.
         batch_size: rows per batch of a tuple of tensors, an integer ≥ 1; not used for other data.
-        seeds: the number of seeds, which then count from 0, or a list of different seeds ≥ 0.
+        seeds: the number n of seeds, for seeds 0 … n − 1, or a list of different seeds ≥ 0.
         stop: stop(validation losses so far) -> whether to end the run now; called after each epoch.
 
     What is measured:
@@ -97,8 +97,8 @@ def compare(
 
     How runs are trained:
         device: the device to train on; None for the device of the model that `model_fn` returns.
-        vectorize: True trains runs side by side as one ensemble, False one after another, "auto" side by side if that
-            is faster. `Run.method` and `Run.reason` say what was done.
+        vectorize: True trains runs side by side as one ensemble, False trains them one after another, "auto" side by
+            side if that is faster. `Run.method` and `Run.reason` say which, and why.
         record: whether forward and backward passes on a GPU are recorded as CUDA graphs, if that gives the same
             numbers; `Run.reason` says whether they were. Pass False if `loss_fn` or `metric_fn` depends on anything
             besides the model and the batch. Checks at the start and once in 1,000 steps find most such functions.
@@ -107,7 +107,7 @@ def compare(
         out: a JSON-lines file for finished runs. Runs in it that have the same configuration are not trained again.
             Runs in training are saved beside it, at most every 10 seconds, and resumed, unless their scheduler's state
             holds anything but plain values. The configuration identifies functions by name only, and datasets by class
-            and length, unless they are tensors in memory: if you change what one does, pass a new `key`.
+            and length, unless they are tensors in memory: if you change what one of them does, pass a new `key`.
         key: an addition to the configuration, any value that JSON can hold.
         note: a text stored with each run, such as the name of the machine.
         callback: callback(run), called after each epoch of a run, and when a run is finished or was read from `out`.

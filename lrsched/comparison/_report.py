@@ -75,7 +75,7 @@ class Report:
 
     @property
     def best(self) -> str | None:
-        """The setting with the lowest mean validation loss, among those with the fewest diverged runs; None if none."""
+        """The setting with the lowest mean validation loss among those with the fewest diverged runs, or None."""
         return best_setting(self.runs)
 
     def values(self, setting: str, metric: Metric = None) -> BySeed:
@@ -108,7 +108,7 @@ class Report:
         return _finite_estimate([one - other for one, other in self._pairs(a, b, metric)])
 
     def p_value(self, a: str, b: str, metric: Metric = None) -> float:
-        """Return the two-sided p of Student's paired test that a and b have the same mean; NaN below 3 pairs.
+        """Return the two-sided p of Student's paired t-test of a and b; NaN for fewer than 3 pairs.
 
         Raises ValueError if there is no such setting or metric.
         """
@@ -192,7 +192,8 @@ class Report:
 
         Each setting has a line for the mean of its runs at each epoch, a band for the 95 % interval of that mean if
         there are at least 3 runs, and a thin line for each run. The axes fit the runs, so a band may extend beyond
-        them. Below is every learning rate of the first param group, also of schedulers that step after each batch.
+        them. Below is every learning rate of the first param group, including those within an epoch if the scheduler
+        steps after each batch.
 
         Args:
             metric: one of `metrics`; None for the validation loss. Only losses have a logarithmic axis.

@@ -60,7 +60,7 @@ class Estimate:
         return (self.high - self.low) / 2
 
     def p_value(self, expected: float = 0.0) -> float:
-        """Return the two-sided p of Student's test that the mean is `expected`.
+        """Return the two-sided p of Student's t-test of the hypothesis that the mean is `expected`.
 
         NaN for fewer than 3 values, or if one is not finite.
         """

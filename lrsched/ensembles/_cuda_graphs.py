@@ -98,7 +98,8 @@ class Recordings:
         if self._problem or not leaves or not all(recordable(leaf) for leaf in leaves):
             return function(*inputs)
         call = _Call(function, recorded or function, inputs, leaves, tree)
-        entry = self._entry((*key, _hashable(owner), tree, *((leaf.shape, leaf.dtype) for leaf in leaves)), owner)
+        shapes = ((leaf.shape, leaf.dtype) for leaf in leaves)
+        entry = self._entry((*key, _hashable(owner), _structure(tree), *shapes), owner)
         since_warm_up = entry.calls - WARM_UP - 1
         if since_warm_up < 0:
             return self._ordinary(call)
@@ -236,6 +237,15 @@ def _hashable(owner: object) -> Hashable:
     except TypeError:
         return id(owner)
     return owner
+
+
+def _structure(tree: TreeSpec) -> Hashable:
+    """Return the structure of a call's inputs for a key: torch ≤ 2.6 cannot hash that of a dict."""
+    try:
+        hash(tree)
+    except TypeError:
+        return str(tree)
+    return tree
 
 
 def _pairs(found: Any, expected: Any) -> list[tuple[Tensor | None, Tensor | None]]:

@@ -77,20 +77,22 @@ def race(
         for batch in islice(batches, steps - start.position):
             ...  # your training loop, with scheduler.step() after each optimizer.step()
 
-    By default six members take 1.28 times the optimizer steps of one training. If members train one after another, the
-    result is bit for bit that of training at the winner's rate from the start. Side by side, it differs by rounding.
+    With the default six members, race and the rest of the training take 1.28 times the optimizer steps of one training.
+    If members train one after another, the result is bit for bit that of training at the winner's rate from the start.
+    Side by side, it differs by rounding.
 
-    A race is at best as good as a schedule whose rate was tuned, and the length must be known: the best rate depends
-    on `steps`. The winner was best after an eighth of the steps, which is a guess about the end. The first rungs may
-    lie in the warm-up; the last one should not. If the loss diverges later, `start.retreat()` goes back to the next
-    lower rate.
+    Expect a race to do no better than a schedule whose rate was tuned. You must know the length of the training, since
+    the best rate depends on it. The winner is the best after an eighth of the steps, which may not be the best at the
+    end. The first rungs may lie in the warm-up; the last one should not. If the loss diverges later, `start.retreat()`
+    goes back to the next lower rate.
 
     On 24 tiny tasks of 500 steps, races without `lrs` led to 1.14 times the test loss of a schedule tuned over ten
     rates, and at equal steps to 1.27 times (geometric means). At equal steps they were worst at fine-tuning with a best
     rate far below the optimizer's own (up to 6.8 times) and with 91 validation samples (2.6 times); see docs/race.md.
 
     What to train:
-        model: the module, trained in train mode if it is in eval mode as a whole; otherwise each part in its own mode.
+        model: the module. If it is in eval mode, it is put in train mode. If it is in train mode, parts of it that are
+            in eval mode stay in eval mode.
         make_optimizer: make_optimizer(params) -> a new optimizer. Its first param group takes the learning rates; the
             other groups keep their ratio to it.
         loss_fn: loss_fn(model, batch) -> scalar tensor, or a loss module of torch such as `nn.CrossEntropyLoss()`.
@@ -104,14 +106,15 @@ def race(
 
     How to choose:
         rungs: increasing shares of `steps`, in (0, 1], after which members leave.
-        keep: how many members stay after each rung, decreasing to 1: those with the lowest losses. With lrs=None, a
-            loss within 5 % of the best member's gain on the untrained loss is as good, and the lowest such rate is the
-            best; while the sequence rises, it stays with the next lower rates. Before the last rung, while no loss has
-            fallen by 1 %, the highest rates stay, as the others may never get going.
-        judge: "average" for the loss on `eval_batches` of the mean of the weights since half-way from the last rung,
-            which imitates a decayed rate; "valid" for the loss on `eval_batches` of the weights; "train" for the
-            mean training loss since half-way from the last rung. With "average" and lrs=None, the last rung takes the
-            higher loss of the mean and of the last weights.
+        keep: how many members stay after each rung, decreasing to 1: those with the lowest losses. With lrs=None,
+            there are more rules. Losses count as equal to the lowest one within a margin: 5 % of how far the lowest
+            loss lies below the untrained one. The lowest rate among these is the best; while the sequence rises, it
+            stays together with the next lower rates. Before the last rung, if no loss has fallen by 1 %, the highest
+            rates whose loss has not risen by 1 % stay, as the others may never start to learn.
+        judge: "average" is the loss on `eval_batches` of averaged weights: their mean over the second half of the steps
+            since the last rung, which imitates a decayed rate. "valid" is the loss on `eval_batches` of the last
+            weights. "train" is the mean training loss over that second half. With "average" and lrs=None, the last rung
+            takes the higher of the losses of the averaged and of the last weights.
         eval_batches: validation batches, evaluated in eval mode at each rung; None only with judge="train".
 
     How to train:
@@ -122,7 +125,8 @@ def race(
     Other:
         extra: random generators to advance as in one training, and other objects to restore if an exception is raised,
             as for `snapshot`.
-        callback: callback(k, lr, loss), called after each rung at step k for each member that was in it; NaN if lost.
+        callback: callback(k, lr, loss), called after each rung at step k for each member that was in it; NaN if
+            its training diverged.
         progress: whether to show progress: a bar if tqdm is installed, otherwise lines on stderr. Of several
             processes, only rank 0 shows it.
 

@@ -73,12 +73,12 @@ def range_test(
     far.
 
     What to train:
-        model: the module. If it is in eval mode, it is put in train mode; parts in eval mode of a model in train mode
-            stay so.
+        model: the module. If it is in eval mode, it is put in train mode. If it is in train mode, parts of it that are
+            in eval mode stay in eval mode.
         optimizer: its optimizer, or a list of the optimizers of its parts, which are stepped one after the other. If
             they need a closure, they get one. A scheduler may be attached; it is not stepped.
-        loss_fn: loss_fn(model, batch) -> scalar tensor; or a loss module of torch, used as
-            `supervised(criterion)`; None with `train_step`.
+        loss_fn: loss_fn(model, batch) -> scalar tensor, or a loss module of torch, used as `supervised(criterion)`.
+            None if you pass `train_step`.
         batches: an iterable of batches of any kind. When it ends, it starts over; if it is an iterator, the test ends.
 
     Learning rates:
@@ -95,7 +95,7 @@ def range_test(
         accumulate: batches per optimizer step, an integer ≥ 1. Their gradients are averaged; an incomplete last group
             of batches is dropped.
         train_step: train_step(batch) -> loss, to do the whole step yourself, instead of `loss_fn`.
-        scaler: a gradient scaler, for mixed precision. Steps that it skips give no point.
+        scaler: a gradient scaler, for mixed precision. Steps that it skips are left out.
 
     Which loss:
         repeats: how many times to run the test, an integer ≥ 1. Model, optimizer and scaler start afresh each time,

@@ -47,17 +47,17 @@ def lr_sweep(
     Use it to compare learning rates after some training, not only at the start as a range test does:
     `sweep = lr_sweep(...)`, then look at `sweep.plot()` and `sweep.suggestion`.
 
-    The suggestion is the best rate for a run of max(steps) steps, which is too high for a longer run with SGD. On four
-    small tasks, from 2 % of a run to all of it, the best rate fell by a factor of 1.8, 3, 18 and 60; from 25 %,
-    by 1.8 to 6. With Adam, on one task, it rose by a factor of 1.8. To choose a rate for a whole run, use `race`.
+    The suggestion is the best rate for a run of max(steps) steps. With SGD, that is too high for a longer run: on four
+    small tasks, the best rate for 2 % of a run was 1.8, 3, 18 and 60 times that for the whole run, and the best rate
+    for 25 % was 1.8 to 6 times it. With Adam, on one task, the best rate rose with the length, by a factor of 1.8. To
+    choose a rate for a whole run, use `race`.
 
     What to train:
-        model: the module. If it is in eval mode, it is put in train mode; parts in eval mode of a model in train mode
-            stay so.
+        model: the module. If it is in eval mode, it is put in train mode. If it is in train mode, parts of it that are
+            in eval mode stay in eval mode.
         make_optimizer: make_optimizer(params) -> a new optimizer. Its first param group takes the learning rates in
             `lrs`; the other groups keep their ratio to it.
-        loss_fn: loss_fn(model, batch) -> scalar tensor; or a loss module of torch, used as
-            `supervised(criterion)`.
+        loss_fn: loss_fn(model, batch) -> scalar tensor, or a loss module of torch, used as `supervised(criterion)`.
         batches: an iterable of batches. When it ends, it starts over. It is iterated again for each rate (or each chunk
             of them), with the same random state, and must then give the same batches. Only batches from an iterator
             stay in memory.

@@ -140,6 +140,15 @@ def _write_each(optimizer: Optimizer, rates: list[float], marks: Marks | None = 
     return new
 
 
+def assign(optimizer: Optimizer, lrs: list[float | Tensor]) -> None:
+    """Put any learning rates into the groups, as torch's schedulers do: fill a tensor lr in place, replace another."""
+    for group, lr in zip(optimizer.param_groups, lrs, strict=True):
+        if isinstance(group["lr"], Tensor):
+            group["lr"].fill_(lr.squeeze() if isinstance(lr, Tensor) else lr)
+        else:
+            group["lr"] = lr
+
+
 def set_lr(optimizer: Optimizer, lr: float | Items[float]) -> None:
     """Set the learning rate of the first param group; the others keep their ratio to it.
 

@@ -16,7 +16,7 @@ from torch.optim import Optimizer
 from .._check import flag, integer
 from ..sequences._sequence import Sequence
 from ._counting import _StepCounter
-from ._groups import read, scaled_to_present, typed, write
+from ._groups import assign, read, scaled_to_present, typed, write
 from ._options import base_values
 from ._rates import PerGroup, Rates
 from ._tracking import track_steps
@@ -98,13 +98,23 @@ class SequenceLR(_Writer, _StepCounter):
         if len(self.optimizer.param_groups) != self._rates.count:
             self._adopt(max(self.last_epoch, 0))
         if self._users_get_lr:
-            super()._update_lr(epoch)
-            self._last_lr = read(self.optimizer)
+            self._follow_users(epoch)
             return
         k = self.last_epoch + 1 if epoch is None else epoch
         self._rescale(started=epoch is None and k == 0)
         self._write(self._rates.at(k))
         self.last_epoch = k
+
+    def _follow_users(self, epoch: int | None) -> None:
+        """Write what a user's `get_lr` returns, as torch's own `_update_lr` does, which torch ≤ 2.8 does not have."""
+        self.last_epoch = self.last_epoch + 1 if epoch is None else epoch
+        self._get_lr_called_within_step = True
+        try:
+            lrs = self.get_lr() if epoch is None else self._get_closed_form_lr()
+        finally:
+            self._get_lr_called_within_step = False
+        assign(self.optimizer, lrs)
+        self._last_lr = read(self.optimizer)
 
     def _rescale(self, started: bool) -> None:
         """Start from the optimizer's present rates, or else make the rates absolute."""

@@ -385,7 +385,7 @@ def test_sources_without_batches_are_refused():
     used = iter([(torch.ones(1),)])
     data = as_batches("train", lambda: used, None)
     assert len([*data.shuffled(generator(0))]) == 1
-    with pytest.raises(ValueError, match="train must have at least one batch, got none; it had batches before: "):
+    with pytest.raises(ValueError, match="train must have at least one batch, got none; it had batches before, but "):
         [*data.shuffled(generator(0))]
 
 

@@ -9,10 +9,11 @@ import pytest
 import torch
 from torch import nn
 from torch.optim import SGD, Adam
+from torch.utils._pytree import tree_flatten
 
 from lrsched import Ensemble
 from lrsched.ensembles import _cuda_graphs
-from lrsched.ensembles._cuda_graphs import CHECK, WARM_UP, Recordings
+from lrsched.ensembles._cuda_graphs import CHECK, WARM_UP, Recordings, _structure
 from tests.tape import ON_GPU, launches
 
 
@@ -303,3 +304,19 @@ def test_replays_are_compared_member_by_member_at_the_tolerance_of_float32(found
 def test_a_missing_gradient_matches_no_zeros():
     assert Recordings()._match(None, None)
     assert not Recordings()._match(None, torch.zeros(2))
+
+
+class Unhashable:
+    """The structure of a dict in torch ≤ 2.6."""
+
+    __hash__ = None
+
+    def __str__(self):
+        return "TreeSpec(dict, ['a'], [*])"
+
+
+def test_the_structure_of_a_call_is_part_of_its_key():
+    flat, same, nested = (tree_flatten(inputs)[1] for inputs in ({"a": 1}, {"a": 2}, {"a": (1, 2)}))
+    assert _structure(flat) == _structure(same) != _structure(nested)
+    assert len({_structure(flat), _structure(same), _structure(nested)}) == 2
+    assert _structure(Unhashable()) == "TreeSpec(dict, ['a'], [*])"

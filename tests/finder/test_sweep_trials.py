@@ -11,6 +11,7 @@ from torch.nn.utils import parametrizations
 from lrsched import lr_sweep
 from tests.ensembles.helpers import expected, pairs, small, square
 from tests.finder.helpers import Record
+from tests.versions import Adafactor, needs_adafactor
 
 LRS = [0.03, 1e-4, 0.3]  # in no order
 MARKS = (1, 2, 5)
@@ -163,7 +164,7 @@ def frozen_half(params):
     [
         (Mine, "make_optimizer: Mine is not exactly one of SGD, Adam, AdamW"),
         (torch.optim.LBFGS, "LBFGS is not exactly"),
-        (torch.optim.Adafactor, "Adafactor is not exactly"),
+        pytest.param(Adafactor, "Adafactor is not exactly", id="Adafactor", marks=needs_adafactor),
         (torch.optim.ASGD, "ASGD is not exactly"),
         (torch.optim.Rprop, "Rprop is not exactly"),
         (hooked, "has been replaced or has hooks"),

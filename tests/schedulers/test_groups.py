@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from lrsched import CyclicLR, GeometricLR, ImageLR, Inverse, InverseLR, OneCycleLR, Sequence, SequenceLR
+from lrsched.schedulers._groups import assign
 from tests.helpers import group_lrs, make_optimizer
 from tests.schedulers.cases import BASES, CASES, PICTURE, every_kind, every_stepwise_kind, mixed, started, step
 
@@ -355,3 +356,18 @@ def test_lists_that_are_returned_are_copies():
     assert scheduler.min_lr == [0.01] * len(BASES)
     assert scheduler.sequence == [Inverse()] * len(BASES)
     assert scheduler.base_lrs == list(BASES)
+
+
+# ---- a user's own rates
+
+
+def test_assigned_rates_fill_tensors_and_replace_anything_else():
+    optimizer = make_optimizer((torch.tensor(0.5), torch.tensor([0.5]), 0.5, 0.5), "asis")
+    first, second = (group["lr"] for group in optimizer.param_groups[:2])
+    third = torch.tensor(0.125)
+    assign(optimizer, [0.25, torch.tensor([0.75]), third, 2])
+    lrs = [group["lr"] for group in optimizer.param_groups]
+    assert (lrs[0] is first, lrs[1] is second, lrs[2] is third) == (True, True, True)
+    assert [float(lr) for lr in lrs] == [0.25, 0.75, 0.125, 2.0]
+    with pytest.raises(ValueError, match="argument 2 is shorter"):
+        assign(optimizer, [0.25])
