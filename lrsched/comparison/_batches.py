@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from itertools import zip_longest
@@ -182,6 +183,7 @@ def as_batches(name: str, data: object, batch_size: int | None) -> Batches:
     if isinstance(data, tuple):
         return TensorBatches(*_checked_tensors(name, data, batch_size))
     if is_function(data):
+        _check_call(name, data)
         return SourceBatches(name, data)
     if hasattr(data, "__next__"):
         raise TypeError(
@@ -205,6 +207,17 @@ def is_function(source: object) -> TypeGuard[Callable[[], Iterable[Any]]]:
     return callable(source) and not isinstance(source, Iterable)
 
 
+def _check_call(name: str, function: Callable[..., object]) -> None:
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):  # some built-in functions have none
+        return
+    try:
+        signature.bind()
+    except TypeError as error:
+        raise TypeError(f"a {name} function is called without arguments, got {described(function)}: {error}") from error
+
+
 def _checked_tensors(name: str, data: tuple[Any, ...], batch_size: int | None) -> tuple[tuple[Tensor, ...], int]:
     if not data or not all(isinstance(part, Tensor) for part in data):
         got = f"a tuple of {', '.join(type(part).__name__ for part in data)}" if data else "an empty tuple"
@@ -218,12 +231,20 @@ def _checked_tensors(name: str, data: tuple[Any, ...], batch_size: int | None) -
 
 
 def _check_sampler(name: str, data: object) -> None:
-    sampler = getattr(data, "sampler", None)
-    if isinstance(sampler, DistributedSampler) and sampler.num_replicas > 1:
-        raise ValueError(
-            f"{name} must have all batches in every process, got a loader with a DistributedSampler for "
-            f"{sampler.num_replicas} processes: processes divide the runs, not the data"
-        )
+    for sampler in _samplers(data):
+        if isinstance(sampler, DistributedSampler) and sampler.num_replicas > 1:
+            raise ValueError(
+                f"{name} must have all batches in every process, got a loader with a DistributedSampler for "
+                f"{sampler.num_replicas} processes: processes divide the runs, not the data"
+            )
+
+
+def _samplers(loader: object) -> list[Any]:
+    """Return the samplers of a loader, the one inside a batch sampler included; None for those that it lacks."""
+    batch_sampler = getattr(loader, "batch_sampler", None)
+    inside = getattr(batch_sampler, "sampler", None)
+    own = getattr(loader, "sampler", None)
+    return [own, batch_sampler] if inside is own else [own, batch_sampler, inside]
 
 
 def _number(generator: torch.Generator) -> int:
@@ -258,7 +279,7 @@ def _new_workers(found: Iterable[Any]) -> Iterator[None]:
 @contextmanager
 def _epoch_set(found: Iterable[Any], number: int) -> Iterator[None]:
     """Within the block, give the number of a pass to whatever shuffles by `set_epoch`, such as a DistributedSampler."""
-    parts = [found, *(getattr(found, name, None) for name in ("sampler", "batch_sampler", "dataset"))]
+    parts = [found, *_samplers(found), getattr(found, "dataset", None)]
     counting: list[Any] = [part for part in parts if hasattr(part, "set_epoch") and hasattr(part, "epoch")]
     epochs = [part.epoch for part in counting]
     for part in counting:

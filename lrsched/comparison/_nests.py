@@ -6,6 +6,7 @@ A nest is a tensor, or a tuple, list, mapping or dataclass of nests. Anything el
 from __future__ import annotations
 
 import copy
+from collections import UserDict
 from collections.abc import Callable, Hashable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from functools import partial
@@ -55,7 +56,10 @@ def _is_sequence(nest: object) -> bool:
 
 def _refilled(mapping: MutableMapping[Any, Any], items: dict[Any, Any]) -> MutableMapping[Any, Any]:
     """Return a copy of a mapping of a special kind, such as a tokenizer's BatchEncoding, with other values."""
-    other = copy.copy(mapping)
+    if isinstance(mapping, (dict, UserDict)):
+        other: MutableMapping[Any, Any] = copy.copy(mapping)
+    else:  # a shallow copy may share the items
+        other = copy.deepcopy(mapping, {id(tensor): tensor for tensor in tensors(mapping)})
     for key, item in items.items():
         other[key] = item
     return other

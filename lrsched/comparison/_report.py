@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, get_args
 
-from .._check import choice
+from .._check import choice, refuse
 from ..schedulers._rules import Mode
 from ._data_frame import data_frame
 from ._drawing import draw_comparison
@@ -86,8 +86,7 @@ class Report:
         _require("setting", setting, self.settings)
         runs = [run for run in self.runs if run.setting == setting]
         if callable(metric):
-            found = {run.seed: metric(run) for run in runs}
-            return {seed: math.nan if number is None else float(number) for seed, number in found.items()}
+            return {run.seed: _number(metric, run) for run in runs}
         name = "val_loss" if metric is None else metric
         _require("metric", name, self.metrics)
         values = {run.seed: last_value(run, name) for run in runs}
@@ -244,6 +243,8 @@ class Report:
         if value is not None:
             if metric is not None:
                 raise ValueError(f"metric and value must not both be given, got metric={metric!r} and a value")
+            if not callable(value):
+                refuse("value", "a function of a run, or None", value)
             return [(name, value)]
         if metric is not None:
             _require("metric", metric, self.metrics)
@@ -266,7 +267,17 @@ class Report:
 def _require(argument: str, name: object, known: list[str]) -> None:
     if not isinstance(name, str) or name not in known:
         kind = ValueError if isinstance(name, str) else TypeError
-        raise kind(f"{argument} must be one of {', '.join(map(repr, known))}, got {name!r}")
+        listed = f"one of {', '.join(map(repr, known))}" if known else "the name of a setting, but there are no runs"
+        raise kind(f"{argument} must be {listed}, got {name!r}")
+
+
+def _number(value: Value, run: Run) -> float:
+    """Return value(run), NaN for None. Raises TypeError if it is not a number."""
+    found = value(run)
+    try:
+        return math.nan if found is None else float(found)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"metric(run) or value(run) must be a number or None, got {found!r} for {run!r}") from error
 
 
 def _finite_estimate(values: list[float]) -> Estimate:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from .._functions import LossFn, described, scalar
 from ._batches import Batches
 from ._json_lines import plain
+from ._series import LOSSES
 
 FinalFn = Callable[[Any], Mapping[str, Any]]  # final_fn(model) -> values to record about the trained model
 MetricFn = Callable[[Any, Any], Any]  # metric_fn(model, batch) -> a number or a dict of numbers
@@ -72,7 +73,12 @@ class Task:
     def check_functions(self, model: nn.Module) -> None:
         """Call `loss_fn` and `metric_fn` once and check what they return."""
         scalar(self.loss_fn(model, self.train.first(self.first_seed)))
-        self.measure(model.eval(), self.valid.first_in_order())
+        for name in self.measure(model.eval(), self.valid.first_in_order()):
+            if name in LOSSES:
+                raise ValueError(
+                    f"metric_fn must not return a metric named {name!r}, which reports use for a loss: choose another "
+                    'name, or "loss" to replace the validation loss'
+                )
 
     def measure(self, model: Any, batch: Any) -> dict[str, Tensor]:
         """Return the loss of a validation batch, named "loss", and its metrics."""

@@ -6,7 +6,7 @@ import weakref
 import numpy as np
 import pytest
 import torch
-from torch.utils.data import DataLoader, Dataset, DistributedSampler, IterableDataset, TensorDataset
+from torch.utils.data import BatchSampler, DataLoader, Dataset, DistributedSampler, IterableDataset, TensorDataset
 
 from lrsched.comparison._batches import SourceBatches, TensorBatches, UnequalBatchesError, as_batches
 
@@ -313,6 +313,11 @@ def test_passes_that_would_share_an_iterator_are_not_mixed():
             ValueError,
             "train must have all batches in every process, got a loader with a DistributedSampler for 2 processes",
         ),
+        (
+            DataLoader([1, 2], batch_sampler=BatchSampler(DistributedSampler([1, 2], 2, 0), 1, False)),
+            ValueError,
+            "train must have all batches in every process, got a loader with a DistributedSampler for 2 processes",
+        ),
     ],
     ids=[
         "tensor",
@@ -329,6 +334,7 @@ def test_passes_that_would_share_an_iterator_are_not_mixed():
         "iterator",
         "generator",
         "distributed",
+        "distributed inside",
     ],
 )
 def test_invalid_data_are_refused(data, error, message):
@@ -345,6 +351,32 @@ def test_tensors_need_a_batch_size():
 def test_a_function_that_returns_no_iterable_is_refused():
     with pytest.raises(TypeError, match="a valid function must return an iterable of batches, got int"):
         as_batches("valid", lambda: 5, 4).first_in_order()
+
+
+def test_a_function_that_needs_arguments_is_refused():
+    with pytest.raises(TypeError, match=r"a train function is called without arguments, got .*: missing .* 'epoch'"):
+        as_batches("train", lambda epoch: [], None)
+    as_batches("train", lambda epoch=0: [], None)
+
+
+def test_random_numbers_of_numpy_follow_the_seed_even_if_only_later_batches_draw_them():
+    def late():
+        yield np.zeros(1)
+        yield np.random.rand(1)  # noqa: NPY002
+
+    data, state = as_batches("train", late, None), np.random.get_state(legacy=False)  # noqa: NPY002
+    first, again = ([*data.shuffled(generator(3))] for _ in range(2))
+    np.testing.assert_equal(first, again)
+    np.testing.assert_equal(np.random.get_state(legacy=False), state)  # noqa: NPY002
+
+
+def test_a_sampler_inside_a_batch_sampler_gets_the_number_of_the_pass():
+    sampler = DistributedSampler(range(20), num_replicas=1, rank=0)
+    data = as_batches("train", DataLoader(torch.arange(20), batch_sampler=BatchSampler(sampler, 20, False)), None)
+    shuffler = generator(0)
+    first, second = ([batch.tolist() for batch in data.shuffled(shuffler)] for _ in range(2))
+    assert first != second
+    assert sampler.epoch == 0
 
 
 def test_sources_without_batches_are_refused():

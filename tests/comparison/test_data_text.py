@@ -4,7 +4,15 @@ from functools import partial
 
 import pytest
 import torch
-from torch.utils.data import BatchSampler, DataLoader, Dataset, IterableDataset, SequentialSampler, TensorDataset
+from torch.utils.data import (
+    BatchSampler,
+    DataLoader,
+    Dataset,
+    IterableDataset,
+    SequentialSampler,
+    Subset,
+    TensorDataset,
+)
 
 from lrsched.comparison._data_text import source_text, tensors_text
 
@@ -58,10 +66,11 @@ def function():
         (DataLoader(Plain(), 2, shuffle=True, drop_last=True), "DataLoader of Plain of 6 samples, batch_size 2, "
          "RandomSampler, drop_last True"),
         (DataLoader(Stream(), 4), "DataLoader of Stream, batch_size 4, _InfiniteConstantSampler, drop_last False"),
-        (DataLoader(Plain(), None), "DataLoader of Plain of 6 samples, batches by SequentialSampler"),
+        (DataLoader(Plain(), None), "DataLoader of Plain of 6 samples, batches by SequentialSampler of 6 batches"),
         (
             DataLoader(Plain(), batch_sampler=BatchSampler(SequentialSampler(X), 4, False)),
-            "DataLoader of Plain of 6 samples, batches by BatchSampler",
+            "DataLoader of Plain of 6 samples, batches by BatchSampler of 2 batches of SequentialSampler, "
+            "batch_size 4, drop_last False",
         ),
         (
             DataLoader(TensorDataset(X, Y), 4),
@@ -91,3 +100,11 @@ def test_lists_of_batches_are_described_by_their_contents():
     assert source_text(one).startswith("list of 2 batches, sha256 ")
     assert source_text(one) == source_text([{"x": X.clone()}, {"x": X}])
     assert source_text(one) != source_text(other)
+    assert source_text([Y[:3], Y[3:]]) != source_text([Y[:2], Y[2:]])
+    assert source_text([Y]) != source_text([Y.view(torch.int32)])
+
+
+def test_a_subset_is_described_by_its_indices():
+    first, again, other = (DataLoader(Subset(Plain(), rows), 2) for rows in ([0, 1], range(2), [1, 2]))
+    assert source_text(first) == source_text(again) != source_text(other)
+    assert " of Plain of 6 samples, batch_size 2" in source_text(first)

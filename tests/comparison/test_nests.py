@@ -2,6 +2,7 @@
 
 import copy
 from collections import OrderedDict, UserDict
+from collections.abc import MutableMapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import NamedTuple
@@ -160,3 +161,34 @@ def test_a_function_of_tensors_restores_the_batch_and_is_equal_for_batches_of_on
     assert torch.equal(restored.x, 2 * X)
     assert restored.name == "n"
     assert batch[0] is X
+
+
+class Wrapper(MutableMapping):
+    """A mapping whose shallow copies share its items."""
+
+    def __init__(self, items):
+        self.items_ = items
+
+    def __getitem__(self, key):
+        return self.items_[key]
+
+    def __setitem__(self, key, value):
+        self.items_[key] = value
+
+    def __delitem__(self, key):
+        del self.items_[key]
+
+    def __iter__(self):
+        return iter(self.items_)
+
+    def __len__(self):
+        return len(self.items_)
+
+
+def test_a_mapping_of_another_class_is_not_changed_by_mapping_over_it():
+    x = torch.ones(2)
+    batch = Wrapper({"x": x, "id": 7})
+    function, leaves = on_tensors(lambda model, batch: batch["x"].sum(), batch)
+    assert type(stacked([batch, batch])) is Wrapper
+    assert batch["x"] is x
+    assert function(None, leaves) == 2

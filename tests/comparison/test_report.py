@@ -292,3 +292,13 @@ def test_a_report_without_runs_has_empty_tables():
     assert len(report.table().splitlines()) == 2
     assert "no runs" in report._repr_html_()
     assert repr(report) == "Report(no runs)"
+
+
+def test_bad_values_and_reports_without_runs_are_refused():
+    report = Report(runs("a", [0.5], [0.5]))
+    with pytest.raises(TypeError, match=r"value must be a function of a run, or None, got 3 \(int\)"):
+        report.table(value=3)
+    with pytest.raises(TypeError, match=r"must be a number or None, got 'high' for Run\('a', seed=0"):
+        report.interval("a", lambda run: "high")
+    with pytest.raises(ValueError, match="baseline must be the name of a setting, but there are no runs, got 'a'"):
+        Report([]).table("a")

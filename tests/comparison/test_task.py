@@ -88,6 +88,12 @@ def test_metrics_that_differ_between_batches_are_refused():
         compare(**ARGUMENTS, **OPTIONS, **metric_fn, vectorize=False)
 
 
+@pytest.mark.parametrize("name", ["val_loss", "train_loss"])
+def test_a_metric_that_is_named_like_a_loss_is_refused(name):
+    with pytest.raises(ValueError, match=f"metric_fn must not return a metric named '{name}', .* choose another name"):
+        compare(**ARGUMENTS, **OPTIONS, metric_fn=lambda model, batch: {name: 1.0})
+
+
 @pytest.mark.parametrize("vectorize", [False, True])
 def test_final_fn_sees_the_trained_model_in_eval_mode(vectorize):
     def final_fn(model):
