@@ -156,6 +156,17 @@ def scalar(loss: object) -> Tensor:
     return loss.reshape(())
 
 
+def put_in_train_mode(model: nn.Module) -> None:
+    """Put a model that is in eval mode as a whole, as validation or from_pretrained() leave it, in train mode."""
+    if not uncompiled(model).training:  # in torch ≤ 2.4, the wrapper of a compiled model always claims train mode
+        model.train()
+
+
+def uncompiled(model: nn.Module) -> nn.Module:
+    """Return the model that torch.compile has wrapped, or the model itself."""
+    return getattr(model, "_orig_mod", model)
+
+
 @contextmanager
 def modes_kept(*models: nn.Module) -> Iterator[None]:
     """Restore the mode, train or eval, of every module of the models when the block ends."""

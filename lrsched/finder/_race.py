@@ -13,7 +13,16 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 
 from .._check import flag
-from .._functions import Callback, LossFn, MakeOptimizer, as_loss_fn, made_optimizer, modes_kept, module_of
+from .._functions import (
+    Callback,
+    LossFn,
+    MakeOptimizer,
+    as_loss_fn,
+    made_optimizer,
+    modes_kept,
+    module_of,
+    put_in_train_mode,
+)
 from .._owned import RANDOM, owned, used_by
 from ..ensembles._ensemble import Vectorize
 from ..ensembles._equivalence import obstacle, unprofitable
@@ -179,7 +188,7 @@ def race(
         plan = Plan(rates, by_position, marks, stay, chosen, eval_batches, callback, rising, progress)
         recipe, passes = _recipe(bare, make_optimizer, loss_fn, optimizer, extra), Passes(batches, marks[-1])
         with torch.enable_grad(), modes_kept(bare):
-            _in_train_mode(bare)
+            put_in_train_mode(bare)
             heats, why_not = _prepared(recipe, plan, passes, vectorize, most, saved)
             losses = heats.run()
         saved.check_frozen()
@@ -257,15 +266,9 @@ def _why_not_stacked(recipe: Recipe, vectorize: Vectorize, count: int, passes: P
     rewind = recipe.random_state()
     reason = obstacle(recipe.model, recipe.make_optimizer, recipe.loss_fn, first)
     saved.restore(random=False)
-    _in_train_mode(recipe.model)
+    put_in_train_mode(recipe.model)
     rewind()
     return reason or ""
-
-
-def _in_train_mode(model: nn.Module) -> None:
-    """Put a model that is in eval mode as a whole, as validation or from_pretrained() leave it, in train mode."""
-    if not model.training:
-        model.train()
 
 
 def _on_cpu(model: nn.Module) -> bool:

@@ -16,7 +16,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 
 from .._check import flag, integer
-from .._functions import Callback, LossFn, as_loss_fn, module_of
+from .._functions import Callback, LossFn, as_loss_fn, module_of, uncompiled
 from .._processes import Sync, agree
 from .._progress import progress_bar
 from ..schedulers._groups import write
@@ -257,7 +257,7 @@ def _reported(callback: Callback | None, advance: Callable[[str], None] | None) 
 def _agreement(model: nn.Module, sync: Sync | Literal["auto"] | None, group: Any) -> Callable[[float], float] | None:
     """Return how the processes agree on a number, or None if each uses its own."""
     if sync == "auto":
-        wrapped = getattr(model, "_orig_mod", model)  # of a compiled model
+        wrapped = uncompiled(model)
         if not isinstance(wrapped, DistributedDataParallel):
             return None
         sync, group = "mean", wrapped.process_group if group is None else group

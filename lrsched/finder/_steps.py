@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from .._check import real
-from .._functions import LossFn, attached_backward, modes_kept, scalar
+from .._functions import LossFn, attached_backward, modes_kept, put_in_train_mode, scalar
 from ..schedulers._tracking import watches_of
 from ._optimizers import Updates, listed
 
@@ -67,8 +67,7 @@ class TrainingSteps:
                 optimizer.train()
             if self.train_step is None and hasattr(optimizer, "gradient_state"):
                 optimizer.gradient_state.sync_gradients = True  # Accelerate's wrapper skips steps without it
-        if not self.model.training:
-            self.model.train()
+        put_in_train_mode(self.model)
 
     def points(self) -> Iterator[float]:
         """Take `batches_per_lr` steps and give a loss, again and again until batches run out.

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from .._check import first_line
-from .._functions import Callback, LossFn, MakeOptimizer, modes_kept
+from .._functions import Callback, LossFn, MakeOptimizer, modes_kept, put_in_train_mode
 from .._progress import Advance, progress_bar
 from ..ensembles._ensemble import Ensemble, Vectorize
 from ..ensembles._equivalence import obstacle, unprofitable
@@ -122,8 +122,7 @@ class Trials:
     def _start(self) -> None:
         """Go back to the state that every trial starts from, in train mode."""
         self.saved.restore()
-        if not self.model.training:
-            self.model.train()
+        put_in_train_mode(self.model)
 
     def _side_by_side(self, rates: list[float]) -> Array:
         """Return the losses of an Ensemble with one member per learning rate; members that diverge are dropped."""

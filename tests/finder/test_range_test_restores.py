@@ -151,7 +151,7 @@ def test_a_model_in_eval_mode_is_tested_in_train_mode_and_put_back(wrap):
     range_test(model, optimizer, loss_fn, loader, steps=5)
     record.verify()
     assert modes == {True}
-    assert not model.training
+    assert not inner.training
 
 
 def test_sparse_gradients_are_removed():

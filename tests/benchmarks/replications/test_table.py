@@ -118,7 +118,7 @@ def test_ctrl_c_keeps_the_finished_runs_and_a_rerun_resumes(tmp_path):
             assert time.monotonic() < deadline, "no run finished"
             time.sleep(0.02)
         process.send_signal(signal.SIGINT)
-        printed, _ = process.communicate(timeout=60)
+        printed, _ = process.communicate(timeout=300)
     finally:
         process.kill()
     assert process.returncode == 130
