@@ -311,6 +311,13 @@ def test_race_on_larger_tasks():
     assert f"it ends with {' and '.join(charged)}, or {' and '.join(free)} if its extra steps are not charged" in PAGE
 
 
+def test_race_on_text():
+    (records,) = race_records("race_quality-large-text").values()
+    losses = race_losses(records)[1]
+    charged, free = (f"{losses[name] / losses[COSINE]:.2f} ×" for name in ("race", "race *"))
+    assert f"on a character transformer (2 seeds), with {charged} or {free}" in PAGE
+
+
 def test_the_best_peaks_of_the_tiny_tasks():
     best = {task: race_losses(records)[2][COSINE] for task, records in race_records("race_quality").items()}
     adam = [factor for task, factor in best.items() if "adam" in task]
