@@ -32,7 +32,9 @@ def test_an_invalid_record_of_range_tests_is_named(tmp_path, content):
         collect(tmp_path)
 
 
-@pytest.mark.parametrize("name", ["race_quality", "race_quality-large", "race_quality-large-text", "range_test_quality"])
+@pytest.mark.parametrize(
+    "name", ["race_quality", "race_quality-large", "race_quality-large-text", "range_test_quality"]
+)
 def test_measurements_of_this_package_answer_no_claim(tmp_path, name):
     (tmp_path / name).mkdir()
     (tmp_path / name / "runs.jsonl").write_text('{"task": "text", "config": {}}\n')
