@@ -126,7 +126,8 @@ class CountedSampler(RandomSampler):
 
 def counted_loader(**options):
     data = Counted()
-    return DataLoader(data, 8, sampler=CountedSampler(data), **options)
+    start = "fork" if options else None  # that of the counter; Python 3.14 has another default
+    return DataLoader(data, 8, sampler=CountedSampler(data), multiprocessing_context=start, **options)
 
 
 @pytest.mark.parametrize("workers", [{}, {"num_workers": 2}], ids=["no workers", "workers"])

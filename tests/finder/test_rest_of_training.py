@@ -69,7 +69,8 @@ class Case:
             prepare(self.model)
         trained = [p for p in self.model.parameters() if p.requires_grad]
         self.optimizers = optimizers(self.model) if optimizers else [torch.optim.Adam(trained, lr=0.01)]
-        self.loader = DataLoader(dataset(), 16, shuffle=True, num_workers=workers)
+        start = "fork" if workers else None  # Python 3.14 would pickle the dataset
+        self.loader = DataLoader(dataset(), 16, shuffle=True, num_workers=workers, multiprocessing_context=start)
         self.options = {"loss_fn": loss_of, **options}
 
     def train(self, epochs):
