@@ -86,7 +86,7 @@ class Case:
                 optimizer.zero_grad()
             loss = loss_of(self.model, batch)
             loss.backward()
-            return loss
+            return loss.detach()  # LBFGS of torch 2.8 warns of a float with a gradient
 
         loss = closure().item()
         for optimizer in self.optimizers:
