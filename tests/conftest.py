@@ -1,4 +1,4 @@
-"""A fixture for tests of CUDA graphs."""
+"""Fixtures: a stand-in for CUDA graphs, and one for tqdm's bar."""
 
 import pytest
 import torch
@@ -23,3 +23,35 @@ def device(request, monkeypatch):
 
     monkeypatch.setattr(_cuda_graphs, "record", counted)
     return torch.device("cuda")
+
+
+class Bar:
+    """Stands for tqdm's bar."""
+
+    made: list["Bar"]
+
+    def __init__(self, total, desc, leave):
+        self.total, self.desc, self.n, self.open, self.texts = total, desc, 0, True, []
+        assert (type(desc), leave) == (str, False)
+        self.made.append(self)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.open = False
+
+    def set_postfix_str(self, text, refresh):
+        self.texts.append(text)
+
+    def update(self, steps=1):
+        assert steps >= 0
+        self.n += steps
+
+
+@pytest.fixture
+def bars(monkeypatch):
+    """Replace tqdm's bar, and return the bars that are made."""
+    monkeypatch.setattr(Bar, "made", [], raising=False)
+    monkeypatch.setattr("tqdm.tqdm", Bar)
+    return Bar.made

@@ -4,7 +4,6 @@ import math
 import re
 import sys
 from functools import partial
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -49,37 +48,6 @@ CALLS = {
     "race side by side": partial(raced, vectorize=True),
 }
 by_call = pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
-
-
-class Bar:
-    """Stands for tqdm's bar."""
-
-    made: list["Bar"]
-
-    def __init__(self, total, desc, leave):
-        self.total, self.n, self.open, self.texts = total, 0, True, []
-        assert (type(desc), leave) == (str, False)
-        self.made.append(self)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.open = False
-
-    def set_postfix_str(self, text, refresh):
-        self.texts.append(text)
-
-    def update(self, steps=1):
-        assert steps >= 0
-        self.n += steps
-
-
-@pytest.fixture
-def bars(monkeypatch):
-    monkeypatch.setattr(Bar, "made", [], raising=False)
-    monkeypatch.setitem(sys.modules, "tqdm", SimpleNamespace(tqdm=Bar))
-    return Bar.made
 
 
 @pytest.fixture

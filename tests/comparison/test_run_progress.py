@@ -10,36 +10,6 @@ from lrsched.comparison._run_progress import RunProgress
 from tests.comparison.helpers import CALL, DATA, OPTIONS, hidden, mse, sgd, worst
 
 
-class Bar:
-    """Stands for tqdm's bar."""
-
-    made: list["Bar"]
-
-    def __init__(self, total, desc, **_):
-        self.total, self.desc, self.n, self.open, self.texts = total, desc, 0, True, []
-        self.made.append(self)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.open = False
-
-    def set_postfix_str(self, text, **_):
-        self.texts.append(text)
-
-    def update(self, steps=1):
-        assert steps >= 0
-        self.n += steps
-
-
-@pytest.fixture
-def bars(monkeypatch):
-    monkeypatch.setattr(Bar, "made", [], raising=False)
-    monkeypatch.setattr("tqdm.tqdm", Bar)
-    return Bar.made
-
-
 def run(setting, seed, *losses, finished=False, **fields):
     return Run(setting, seed, val_loss=list(losses), finished=finished, **fields)
 
