@@ -130,7 +130,7 @@ def _fit(ax: Axes) -> None:
     (first, last), (low, high) = ax.dataLim.intervalx, ax.dataLim.intervaly
     if first == last:
         ax.set_xlim(first - 0.5, last + 0.5)
-    if 0 < high - low <= 1e-9 * high:  # equal but for rounding
+    if 0 < high - low <= 1e-9 * high:  # equal except for rounding
         ax.set_ylim(low / 2, high * 2)
 
 

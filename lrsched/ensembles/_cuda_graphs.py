@@ -99,7 +99,7 @@ class Recordings:
             return function(*inputs)
         call = _Call(function, recorded or function, inputs, leaves, tree)
         shapes = ((leaf.shape, leaf.dtype) for leaf in leaves)
-        entry = self._entry((*key, _hashable(owner), _structure(tree), *shapes), owner)
+        entry = self._entry((*key, _hashable(owner, id), _structure(tree), *shapes), owner)
         since_warm_up = entry.calls - WARM_UP - 1
         if since_warm_up < 0:
             return self._ordinary(call)
@@ -231,21 +231,17 @@ class _Entry:
         self.replay: Replay | None = None
 
 
-def _hashable(owner: object) -> Hashable:
-    try:
-        hash(owner)
-    except TypeError:
-        return id(owner)
-    return owner
-
-
 def _structure(tree: TreeSpec) -> Hashable:
     """Return the structure of a call's inputs for a key: torch ≤ 2.6 cannot hash that of a dict."""
+    return _hashable(tree, str)
+
+
+def _hashable(value: object, otherwise: Callable[[object], Hashable]) -> Hashable:
     try:
-        hash(tree)
+        hash(value)
     except TypeError:
-        return str(tree)
-    return tree
+        return otherwise(value)
+    return value
 
 
 def _pairs(found: Any, expected: Any) -> list[tuple[Tensor | None, Tensor | None]]:
