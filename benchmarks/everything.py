@@ -40,22 +40,14 @@ def main(argv: list[str]) -> int:
     trial = options.limit or options.epochs
     options.results = options.results or (Path("out", "all") if trial else RESULTS)
     prepare(options.results)
+    pieces.join(options.results)
     parts = Parts(options, chosen_lengths(options.results))
     names = chosen("part", options.parts, parts.makers)
-    if options.list:
-        tell(parts, names, deadline, commands=True)
-        return 0
-    pieces.join(options.results)
-    codes: dict[str, int] = {}
     try:
-        for name in names:
-            codes[name] = run_part(name, parts, deadline)
-    except KeyboardInterrupt:
-        codes["all"] = STOPPED
-        print("\nInterrupted: run the same command again to resume.")
+        codes = {} if options.list else run_parts(names, parts, deadline)
+        tell(parts, names, deadline, commands=options.list)
     finally:
         pieces.split(options.results)
-    tell(parts, names, deadline)
     failed = [name for name, code in codes.items() if code not in (0, STOPPED)]
     if failed:
         print(f"Failed, see above: {', '.join(failed)}.")
@@ -82,6 +74,18 @@ def chosen_lengths(results: Path) -> dict[str, int]:
         return dict(json.loads(path.read_text())) if path.exists() else {}
     except ValueError as error:
         raise BenchmarkError(f"{path} is not valid: {error}; remove it") from error
+
+
+def run_parts(names: list[str], parts: Parts, deadline: Deadline) -> dict[str, int]:
+    """Run parts until Ctrl-C; return their exit codes, and `STOPPED` for "all" if they were interrupted."""
+    codes: dict[str, int] = {}
+    try:
+        for name in names:
+            codes[name] = run_part(name, parts, deadline)
+    except KeyboardInterrupt:
+        codes["all"] = STOPPED
+        print("\nInterrupted: run the same command again to resume.")
+    return codes
 
 
 def run_part(name: str, parts: Parts, deadline: Deadline) -> int:

@@ -10,7 +10,7 @@ from typing import Any
 
 from lrsched.comparison._json_lines import append_lines, plain, read_lines
 
-from . import machine
+from . import machine, pieces
 from .commands import BenchmarkError
 
 
@@ -56,6 +56,7 @@ class Records:
         self.config = plain(config)
         self.found: dict[tuple[Any, ...], dict[str, Any]] = {}
         prepare(folder)
+        pieces.join(folder)
         try:
             lines = read_lines(self.path)
         except OSError as error:

@@ -7,6 +7,7 @@ import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 
+from .. import pieces
 from ..commands import BenchmarkError, option_parser
 from ..files import write
 from ..text_tables import markdown
@@ -162,6 +163,7 @@ def main(argv: list[str]) -> int:
     options = parser.parse_args(argv)
     if not options.results.is_dir():
         raise BenchmarkError(f"there is no folder {options.results}")
+    pieces.join(options.results)
     collected = collect(options.results)
     print(as_text(collected))
     title = (

@@ -16,7 +16,7 @@ import torch
 import lrsched
 from lrsched import Run
 
-from .. import machine
+from .. import machine, pieces
 from ..commands import (
     BenchmarkError,
     add_arithmetic,
@@ -67,6 +67,8 @@ def execute(benchmark: Benchmark, options: argparse.Namespace, argv: list[str]) 
         check_arithmetic(options.arithmetic, device)
         stack.enter_context(in_arithmetic(options.arithmetic, device))
         prepare(options.out)
+        if rank == 0:
+            pieces.join(options.out)
         data = benchmark.data(options.data).few(options.limit)
         benchmark = replace(benchmark, title=f"{size(data.title)}: {benchmark.title}{spoken(options.arithmetic)}")
         progress = Progress(len(settings) * options.seeds)

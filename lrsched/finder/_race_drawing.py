@@ -26,25 +26,25 @@ def draw_race(
     """Draw the losses of a race over its learning rates, one line per rung; return the axes. `Race.plot` calls this.
 
     `losses` has shape (members, rungs), NaN once a member is out; `labels` are the rungs' steps, such as "16". A cross
-    marks a member at the rung after which it left. The vertical axis leaves out losses far above the others, unless
-    they are those of the lowest rate, which are about the untrained model's.
+    marks a member at the rung after which it was dropped. The vertical axis leaves out losses far above the others,
+    unless they are those of the lowest rate, which are about the untrained model's.
     """
     order = np.argsort(np.asarray(lrs, dtype=float))
     rates, heights = np.asarray(lrs, dtype=float)[order], np.asarray(losses, dtype=float)[order]
     ax = plot.frame(ax, title=title, xlabel="learning rate", ylabel="loss")
     ax.set_xscale("log")
     last = heights.shape[1] - 1
-    leavers: list[tuple[float, float]] = []
+    dropped: list[tuple[float, float]] = []
     for i, (label, line) in enumerate(zip(labels, heights.T, strict=True)):
         shade = 0.35 + 0.65 * (i + 1) / len(labels)  # later rungs are darker
         here = np.isfinite(line)
         name = f"after {label} steps"
         ax.plot(rates[here], line[here], ".-", linewidth=1.3, color=plot.COLOURS[0], alpha=shade, label=name)
-        left = here & ~np.isfinite(heights[:, i + 1]) if i < last else here & (rates != winner)
-        leavers += zip(rates[left].tolist(), line[left].tolist(), strict=True)
-    if leavers:
-        style: dict[str, Any] = {"color": plot.COLOURS[1], "markersize": 7, "markeredgewidth": 1.6, "label": "left"}
-        ax.plot(*zip(*leavers, strict=True), "x", **style)
+        out = here & ~np.isfinite(heights[:, i + 1]) if i < last else here & (rates != winner)
+        dropped += zip(rates[out].tolist(), line[out].tolist(), strict=True)
+    if dropped:
+        style: dict[str, Any] = {"color": plot.COLOURS[1], "markersize": 7, "markeredgewidth": 1.6, "label": "dropped"}
+        ax.plot(*zip(*dropped, strict=True), "x", **style)
     finite = heights[np.isfinite(heights)]
     if finite.size:
         low, high = finite.min(), _highest_shown(finite, heights[0])

@@ -123,8 +123,8 @@ class Race:
     def plot(self, ax: Any = None) -> Any:
         """Draw the losses over the learning rates, one line per mark, and return the matplotlib axes.
 
-        Crosses mark the members that left, a vertical line the winner. `ax` is the axes to draw into; None makes new
-        ones.
+        Crosses mark the members that were dropped, a vertical line the winner. `ax` is the axes to draw into; None
+        makes new ones.
         """
         return draw_race(self.lrs, self.losses, [f"{mark}" for mark in self.marks], self.lr, ax=ax)
 

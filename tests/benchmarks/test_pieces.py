@@ -1,40 +1,87 @@
+import fcntl
+import os
+import re
+
 import pytest
 
 from benchmarks import pieces
+from benchmarks.commands import BenchmarkError
+from benchmarks.files import Records
 
 
 def names(folder):
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
 
 
-def test_large_checkpoints_are_split_and_joined_again(tmp_path):
-    small, large = tmp_path / "a" / "runs.jsonl.checkpoint", tmp_path / "b" / "runs.jsonl.checkpoint1"
-    small.parent.mkdir()
-    large.parent.mkdir()
-    small.write_bytes(bytes(range(10)))
-    large.write_bytes(bytes(range(25)))
-    (tmp_path / "b" / "runs.jsonl").write_bytes(bytes(100))
+def held(path, content):
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(content)
+    return path
+
+
+def test_large_files_are_split_and_joined_again(tmp_path):
+    held(tmp_path / "a" / "runs.jsonl.checkpoint", bytes(range(10)))
+    records = held(tmp_path / "a" / "runs.jsonl", bytes(range(11)))
+    checkpoint = held(tmp_path / "b" / "runs.jsonl.checkpoint1", bytes(range(25)))
+    held(tmp_path / "b" / "curves.png", bytes(100))
     pieces.split(tmp_path, size=10)
     parts = [f"b/runs.jsonl.checkpoint1.piece{i}of3" for i in (1, 2, 3)]
-    assert names(tmp_path) == ["a/runs.jsonl.checkpoint", "b/runs.jsonl", *parts]
+    assert names(tmp_path) == [
+        "a/runs.jsonl.checkpoint",
+        "a/runs.jsonl.piece1of2",
+        "a/runs.jsonl.piece2of2",
+        "b/curves.png",
+        *parts,
+    ]
     assert [len((tmp_path / part).read_bytes()) for part in parts] == [10, 10, 5]
     pieces.split(tmp_path, size=4)  # pieces are not split again
     assert set(parts) < set(names(tmp_path))
     pieces.join(tmp_path)
-    assert "b/runs.jsonl.checkpoint1" in names(tmp_path)
-    assert large.read_bytes() == bytes(range(25))
+    assert checkpoint.read_bytes() == bytes(range(25))
+    assert records.read_bytes() == bytes(range(11))
     assert not [name for name in names(tmp_path) if "piece" in name]
 
 
-@pytest.mark.parametrize("left", ["the checkpoint is there", "a piece is missing"])
-def test_pieces_of_an_interrupted_call_are_dropped(tmp_path, left):
-    path = tmp_path / "runs.jsonl.checkpoint"
-    path.write_bytes(bytes(range(25)))
-    pieces.split(tmp_path, size=10)
-    if left == "a piece is missing":
-        (tmp_path / "runs.jsonl.checkpoint.piece3of3").unlink()
-    else:
-        path.write_bytes(b"whole")
+def test_more_than_nine_pieces_are_joined_in_order(tmp_path):
+    path = held(tmp_path / "runs.jsonl", bytes(range(25)))
+    pieces.split(tmp_path, size=2)
+    assert len(names(tmp_path)) == 13
     pieces.join(tmp_path)
-    assert names(tmp_path) == ([path.name] if path.exists() else [])
-    assert not path.exists() or path.read_bytes() == b"whole"
+    assert path.read_bytes() == bytes(range(25))
+
+
+def test_pieces_that_an_interrupted_call_has_left_are_dropped(tmp_path):
+    path = held(tmp_path / "runs.jsonl.checkpoint", bytes(range(25)))
+    pieces.split(tmp_path, size=10)
+    path.write_bytes(b"whole")
+    pieces.join(tmp_path)
+    assert names(tmp_path) == [path.name]
+    assert path.read_bytes() == b"whole"
+
+
+def test_a_missing_piece_is_an_error_that_changes_nothing(tmp_path):
+    held(tmp_path / "a" / "runs.jsonl", bytes(range(25)))
+    pieces.split(tmp_path, size=10)
+    (tmp_path / "a" / "runs.jsonl.piece2of3").unlink()
+    before = names(tmp_path)
+    with pytest.raises(BenchmarkError, match=re.escape(f"{tmp_path}/a lacks runs.jsonl.piece2of3; copy the folder")):
+        pieces.join(tmp_path)
+    assert names(tmp_path) == before
+
+
+def test_a_folder_in_use_is_left_alone(tmp_path):
+    path = held(tmp_path / "a" / "runs.jsonl", bytes(25))
+    held(tmp_path / "a" / "runs.jsonl.checkpoint", bytes(25))
+    with path.open("ab") as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        pieces.split(tmp_path, size=10)
+        assert names(tmp_path) == ["a/runs.jsonl", "a/runs.jsonl.checkpoint"]
+    pieces.split(tmp_path, size=10)
+    assert len(names(tmp_path)) == 6
+
+
+def test_records_in_pieces_are_found(tmp_path):
+    Records(tmp_path, ("seed",), {"rates": 4}).add({"seed": 1, "loss": 0.5})
+    pieces.split(tmp_path, size=os.path.getsize(tmp_path / "runs.jsonl") - 5)
+    assert len(names(tmp_path)) == 2
+    assert Records(tmp_path, ("seed",), {"rates": 4}).found == {(1,): {"seed": 1, "loss": 0.5}}

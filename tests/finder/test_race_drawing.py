@@ -22,7 +22,7 @@ def test_a_line_per_rung_goes_through_the_members_that_were_in():
     assert lines["after 16 steps"] == [[0.1, 0.5], [1.0, 0.4]]
 
 
-def test_crosses_mark_the_leavers_and_a_line_the_winner():
+def test_crosses_mark_the_dropped_and_a_line_the_winner():
     ax = draw_race(LRS, LOSSES, ["4", "8", "16"], 1.0, title="race")
     crosses = [line.get_xydata().tolist() for line in ax.lines if line.get_marker() == "x"]
     assert crosses == [[[0.01, 0.9], [10.0, 0.9], [0.1, 0.5]]]
