@@ -25,7 +25,6 @@ from .parts import Part, Parts
 from .text_tables import show
 
 STOPPING = 30.0  # seconds that a stopped part has to write its report; a sixth of all the time if that is less
-LEAST = 10.0  # seconds that must be left to start a part that may be stopped at any time
 LENGTHS = "lengths.json"  # the lengths that were chosen, in the folder of results
 RESULTS = Path("benchmarks", "results")
 STOPPED = 130
@@ -40,10 +39,10 @@ def main(argv: list[str]) -> int:
     trial = options.limit or options.epochs
     options.results = options.results or (Path("out", "all") if trial else RESULTS)
     prepare(options.results)
-    pieces.join(options.results)
     parts = Parts(options, chosen_lengths(options.results))
     names = chosen("part", options.parts, parts.makers)
     try:
+        pieces.join(options.results)
         codes = {} if options.list else run_parts(names, parts, deadline)
         tell(parts, names, deadline, commands=options.list)
     finally:
@@ -69,11 +68,18 @@ class Deadline:
 
 
 def chosen_lengths(results: Path) -> dict[str, int]:
+    """Return the lengths chosen so far, by folder, of those parts that have begun to train."""
     path = results / LENGTHS
     try:
-        return dict(json.loads(path.read_text())) if path.exists() else {}
+        lengths = dict(json.loads(path.read_text())) if path.exists() else {}
     except ValueError as error:
         raise BenchmarkError(f"{path} is not valid: {error}; remove it") from error
+    return {name: length for name, length in lengths.items() if has_begun(results / name)}
+
+
+def has_begun(folder: Path) -> bool:
+    """Return whether a folder has records or a checkpoint, whole or in pieces."""
+    return any(path.stat().st_size for path in folder.glob("runs.jsonl*"))
 
 
 def run_parts(names: list[str], parts: Parts, deadline: Deadline) -> dict[str, int]:
@@ -91,11 +97,10 @@ def run_parts(names: list[str], parts: Parts, deadline: Deadline) -> dict[str, i
 def run_part(name: str, parts: Parts, deadline: Deadline) -> int:
     """Run a part if something is missing and time allows; return its exit code, or `STOPPED` when time is up."""
     part = expected(name, parts, deadline.left)
-    needed = LEAST if part.in_pieces else part.estimate
-    if not part.left or deadline.left < needed:
+    if not part.left or deadline.left < max(part.needed, parts.part(name).needed):
         return 0
     if part.length is not None:
-        parts.lengths[name] = part.length
+        parts.lengths[part.folder.name] = part.length
         write(parts.options.results / LENGTHS, dict(parts.lengths))
     prepare(part.folder)
     print(f"\n{name}: {part.left} of {part.units} to do, about {duration(part.estimate)}.", flush=True)
@@ -106,8 +111,10 @@ def run_part(name: str, parts: Parts, deadline: Deadline) -> int:
         except subprocess.TimeoutExpired:
             print(f"\n{name}: time is up.", flush=True)
             return STOPPED
-    if part.text is not None:
+    if part.text is not None and code == 0:
         unfinished(part.text).replace(part.text)
+    elif part.text is not None:
+        print(f"{name}: what it printed is in {unfinished(part.text)}.")
     return code
 
 
@@ -165,7 +172,7 @@ def expected(name: str, parts: Parts, left: float) -> Part:
     part = parts.part(name)
     if not part.left or part.fit is None:
         return part
-    return Parts(parts.options, {**parts.lengths, name: part.fit.length(left)}).part(name)
+    return Parts(parts.options, {**parts.lengths, part.folder.name: part.fit.length(left)}).part(name)
 
 
 def duration(seconds: float) -> str:

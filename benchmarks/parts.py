@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import Any, Literal
 
 from . import machine
-from .replications import cifar10, images, lr_scan, mnist
+from .replications import cifar10, datasets, images, lr_scan, mnist
 from .replications.benchmark import Benchmark
 from .replications.collected import records
 from .replications.settings import ADDED, FOURTEEN
@@ -28,11 +27,17 @@ RESNET = "plain loop, in bfloat16, CUDA graphs"  # in the figures of compare_cos
 PREPARED, VALIDATED = 5e-4, 1.1  # seconds that a batch's preparation takes; epochs with validation are longer by this
 COMPARE_COST, GPU_TESTS = 90.0, 60.0  # seconds on a GPU
 TRIAL = ("baseline", "falling")  # the rows of `images` in a trial
+SCAN_ON_CPU = (lr_scan.REDUCED["cifar10"][0], lr_scan.MARKS[:6])  # C6 needs more than 16 batches ahead
+LEAST = 10.0  # seconds that must be left to start a part that loses little if it is stopped
+DAY = 86_400.0  # unlimited time counts as this
 
 
 @dataclass(frozen=True)
 class Fit:
-    """A length that is chosen when its part starts: what fits into a share of the time left."""
+    """A length that is chosen when its part starts: what fits into a share of the time left.
+
+    Until there is time for a quarter of the shortest length, the part does not start: later there may be time for more.
+    """
 
     seconds: float  # that a length of 1 takes
     share: float
@@ -40,8 +45,12 @@ class Fit:
     longest: int
 
     def length(self, left: float) -> int:
-        fitting = self.longest if math.isinf(left) else int(self.share * left / self.seconds)
+        fitting = int(self.share * min(left, DAY) / self.seconds)
         return max(self.shortest, min(self.longest, fitting))
+
+    @property
+    def needed(self) -> float:
+        return self.shortest * self.seconds / 4
 
 
 @dataclass(frozen=True)
@@ -52,7 +61,7 @@ class Part:
     folder: of its results.
     words: what follows `python -m`.
     units, done: its runs or scans, and how many are finished. `seconds`: that a unit takes, estimated.
-    in_pieces: whether it loses little if it is stopped.
+    loses: what is lost if it is stopped.
     fit, length: how to choose its length, and the one chosen; None if there is no choice, or no length yet.
     text: the file that takes what it prints, if that is its result.
     """
@@ -64,7 +73,7 @@ class Part:
     units: int
     done: int
     seconds: float
-    in_pieces: bool = True
+    loses: Literal["an epoch", "a unit", "all"] = "an epoch"
     fit: Fit | None = None
     length: int | None = None
     text: Path | None = None
@@ -78,9 +87,16 @@ class Part:
         """The seconds that the missing units take."""
         return START + self.left * self.seconds if self.left else 0.0
 
+    @property
+    def needed(self) -> float:
+        """The seconds that must be left to start it."""
+        if self.fit is not None:
+            return self.fit.needed
+        return {"an epoch": LEAST, "a unit": START + self.seconds, "all": self.estimate}[self.loses]
+
 
 class Parts:
-    """The parts for a device, its data and results; `lengths` holds the lengths chosen so far, by part."""
+    """The parts for a device, its data and results; `lengths` holds the lengths chosen so far, by folder."""
 
     def __init__(self, options: argparse.Namespace, lengths: dict[str, int]) -> None:
         self.options, self.lengths = options, lengths
@@ -123,7 +139,8 @@ class Parts:
         self, name: str, purpose: str, table: Benchmark, settings: Collection[str], chosen: Iterable[str] = ()
     ) -> Part:
         epochs, seeds = self.options.epochs or table.epochs, 1 if self.trial else table.seeds
-        folder = self._folder("cifar10" if table.name == "cifar10" and self.on_gpu else self._named(table.name))
+        cpu, gpu = ("cifar10-cpu", "cifar10") if table.name == "cifar10" else (table.name, f"{table.name}-gpu")
+        folder = self._folder(gpu if self.on_gpu else cpu)
         found = self._runs(folder, table.name, settings, seeds, epochs)
         words = ["--seeds", seeds, "--epochs", epochs, *self._data(table.name), *chosen]
         return Part(
@@ -134,18 +151,18 @@ class Parts:
             units=len(settings) * seeds,
             done=len(found),
             seconds=epochs * self._per_epoch(table.name, found),
-            in_pieces=not self.on_gpu,  # a GPU trains all runs side by side
+            loses="all" if self.on_gpu else "an epoch",  # a GPU trains all runs side by side
         )
 
     def lr_scan(self) -> Part:
         after, seeds = self.options.epochs or 64, 1 if self.trial else 3
-        rates, marks = (lr_scan.RATES, lr_scan.MARKS) if self.on_gpu else lr_scan.REDUCED["cifar10"]
+        rates, marks = (lr_scan.RATES, lr_scan.MARKS) if self.on_gpu else SCAN_ON_CPU
         rates, marks = (4, lr_scan.MARKS[:3]) if self.trial else (rates, marks)
         folder = self._folder(self._named("lr_scan-cifar10"))
         scans = {(seed, epochs) for seed in range(seeds) for epochs in (0, after)}
         for record in self._records(folder):
             config = record["config"]
-            if (config["rates"], config["marks"]) == (rates, list(marks)) and self._fits(config["data"]):
+            if (config["rates"], config["marks"]) == (rates, list(marks)) and config["data"] == self._title("cifar10"):
                 scans.discard((record["seed"], record["after_epochs"]))
         words = ["--after-epochs", after, "--seeds", seeds, "--rates", rates, "--marks", ",".join(map(str, marks))]
         words += ["--arithmetic", "tf32"] if self.on_gpu else []
@@ -157,13 +174,14 @@ class Parts:
             units=2 * seeds,
             done=2 * seeds - len(scans),
             seconds=self._share("cifar10") * self.seconds["lr_scan"],
+            loses="a unit",
         )
 
     def compare_cost(self) -> Part:
         folder = self._folder(self._named("compare_cost"))
         words = self._command("compare_cost", folder, ["--steps", 300, "--turns", 5])
         done = (folder / "compare_cost.json").exists()
-        return Part("compare_cost", "recorded or not", folder, words, 1, int(done), COMPARE_COST, in_pieces=False)
+        return Part("compare_cost", "recorded or not", folder, words, 1, int(done), COMPARE_COST, loses="all")
 
     def gpu_tests(self) -> Part:
         """Return the part that runs the tests that use a GPU, of the files that mention CUDA."""
@@ -174,7 +192,7 @@ class Parts:
         done = text.exists() and (machine.commit() or "unknown") in text.read_text().partition("\n")[0]
         chosen = "cuda or gpu or captured or recorded or side_by_side"
         words = ["pytest", "-q", "-rfE", "-p", "no:cacheprovider", "-k", chosen, *tests]
-        return Part("gpu_tests", "tests on a GPU", folder, words, 1, int(done), GPU_TESTS, in_pieces=False, text=text)
+        return Part("gpu_tests", "tests on a GPU", folder, words, 1, int(done), GPU_TESTS, loses="all", text=text)
 
     def images(self) -> Part:
         words = ["--plain", "--arithmetic", "bfloat16"] if self.on_gpu else []  # alone, each recorded as CUDA graphs
@@ -187,7 +205,7 @@ class Parts:
     def _images(self, name: str, purpose: str, table: Benchmark, words: list[Any], share: float) -> Part:
         rows, seeds = list(TRIAL if self.trial else table.settings), 1 if self.trial else 3
         folder = self._folder(self._named("images-cifar10" if name == "images" else name))
-        chosen = self.lengths.get(name)
+        chosen = self.lengths.get(folder.name)
         epochs = self.options.epochs or chosen
         found = self._runs(folder, name, rows, seeds, epochs)
         units, seconds = len(rows) * seeds, self._per_epoch(name, found)
@@ -201,7 +219,7 @@ class Parts:
             units=units,
             done=len(found),
             seconds=(epochs or images.FULL) * seconds,
-            in_pieces="--plain" in words or not self.on_gpu,
+            loses="an epoch" if "--plain" in words or not self.on_gpu else "all",
             fit=None if epochs else Fit(units * seconds, share, 10, images.FULL),
             length=chosen,
         )
@@ -209,10 +227,10 @@ class Parts:
     def race(self) -> Part:
         tasks = ["finetune-mnist"] if self.trial else ["cifar10", "finetune-mnist", *["text"] * self.on_gpu]
         seeds = 1 if self.trial else 3
-        chosen = self.lengths.get("race_quality")
+        folder = self._folder(self._named("race_quality-large"))
+        chosen = self.lengths.get(folder.name)
         steps = 64 if self.trial else chosen or (None if self.on_gpu else 500)
         seconds = self.seconds["race"] * seeds * len(tasks)
-        folder = self._folder(self._named("race_quality-large"))
         words = ["--size", "large", "--tasks", ",".join(tasks), "--seeds", seeds, "--steps", steps or 2000]
         info = folder / "info.json"
         done = info.exists() and json.loads(info.read_text())["configuration"]["steps"] == steps
@@ -241,11 +259,15 @@ class Parts:
 
     def _data(self, dataset: str | None) -> list[Any]:
         """Return the options that name the data and limit them."""
-        if self.options.data is None:
-            return self._limit(dataset)
+        folder = self._data_folder(dataset)
+        return [*([] if folder is None else ["--data", folder]), *self._limit(dataset)]
+
+    def _data_folder(self, dataset: str | None) -> Path | None:
+        data: Path | None = self.options.data
+        if data is None:
+            return None
         names = {"mnist": ["mnist"], "cifar10": ["cifar10-jpeg", "cifar10"], None: []}[dataset]
-        found = [self.options.data / name for name in names if (self.options.data / name).is_dir()]
-        return ["--data", found[0] if found else self.options.data, *self._limit(dataset)]
+        return next((data / name for name in names if (data / name).is_dir()), data)
 
     def _limit(self, dataset: str | None) -> list[Any]:
         return ["--limit", self.options.limit] if self.trial and dataset else []
@@ -254,9 +276,10 @@ class Parts:
         """Return the share of a dataset's images that is used."""
         return min(1.0, (self.options.limit or FULL[name]) / FULL[name])
 
-    def _fits(self, data: str) -> bool:
-        """Return whether a dataset's title tells of the wanted number of images."""
-        return data.partition(", ")[2] == (f"{self.options.limit} images" if self.trial else "")
+    def _title(self, dataset: str) -> str:
+        """Return the title of a dataset in the records of the commands."""
+        title = "MNIST" if dataset == "mnist" else datasets.cifar10_title(self._data_folder(dataset))
+        return f"{title}, {self.options.limit} images" if self.trial else title
 
     def _records(self, folder: Path) -> list[dict[str, Any]]:
         path = folder / "runs.jsonl"
@@ -267,10 +290,11 @@ class Parts:
     ) -> list[dict[str, Any]]:
         """Return the finished runs of a table, one for each setting and seed."""
         found = {}
+        title = self._title("mnist" if name in ("mnist", "images-mnist") else "cifar10")
         for run in self._records(folder):
             config = run["config"]
             same = (config["key"]["benchmark"], config["epochs"], config["device"]) == (name, epochs, self.device)
-            if same and self._fits(config["key"]["data"]) and run["setting"] in settings and run["seed"] < seeds:
+            if same and config["key"]["data"] == title and run["setting"] in settings and run["seed"] < seeds:
                 found[run["setting"], run["seed"]] = run
         return list(found.values())
 

@@ -31,31 +31,49 @@ def split(folder: Path, size: int = SIZE) -> None:
             path.unlink()
 
 
-def join(folder: Path) -> None:
-    """Put the pieces of each file together again, and delete them; also those that an interrupted call has left.
+def join(folder: Path, size: int = SIZE) -> None:
+    """Put the pieces of each file together again, and delete them.
 
-    Raises BenchmarkError if a piece is missing.
+    Beside the whole file, pieces are deleted if it contains them, as after an interrupted call. Raises BenchmarkError
+    if a piece is missing, and if there are two versions of a file.
     """
-    pieces = {path: whole for path in _found(folder, "*.piece*") if (whole := _whole(path)) is not None}
-    for whole in sorted(set(pieces.values())):
-        found = {path.name: path for path in pieces if pieces[path] == whole}
-        if not whole.exists():
-            _write(whole, found)
-        for path in found.values():
+    pieces: dict[Path, dict[int, list[Path]]] = {}
+    for path in _found(folder, "*.piece*"):
+        if found := re.fullmatch(rf"({SPLIT})\.piece\d+of(\d+)", path.name):
+            pieces.setdefault(path.with_name(found[1]), {}).setdefault(int(found[2]), []).append(path)
+    for whole, versions in sorted(pieces.items()):
+        for count, found in sorted(versions.items()):
+            if len(versions) > 1 or (whole.exists() and not _contains(whole, found, size)):
+                raise BenchmarkError(
+                    f"{whole.parent} has two versions of {whole.name}: remove the older one, whole or in pieces"
+                )
+            if not whole.exists():
+                _join(whole, found, count)
+        for path in (path for found in versions.values() for path in found):
             path.unlink()
 
 
-def _write(whole: Path, pieces: dict[str, Path]) -> None:
-    count = int(next(iter(pieces)).rpartition("of")[2])
-    names = [f"{whole.name}.piece{i + 1}of{count}" for i in range(count)]
-    missing = [name for name in names if name not in pieces]
+def _join(whole: Path, pieces: list[Path], count: int) -> None:
+    paths = [whole.with_name(f"{whole.name}.piece{i + 1}of{count}") for i in range(count)]
+    missing = [path.name for path in paths if path not in pieces]
     if missing:
         raise BenchmarkError(f"{whole.parent} lacks {', '.join(missing)}; copy the folder again, or remove the others")
     part = whole.with_name(f"{whole.name}.part")
     with part.open("wb") as file:
-        for name in names:
-            file.write(pieces[name].read_bytes())
+        for path in paths:
+            file.write(path.read_bytes())
     os.replace(part, whole)
+
+
+def _contains(whole: Path, pieces: list[Path], size: int) -> bool:
+    """Return whether each piece, which may be incomplete, has the same bytes as the whole file at its place."""
+    with whole.open("rb") as file:
+        for path in pieces:
+            content = path.read_bytes()
+            file.seek(size * (int(path.name.rpartition(".piece")[2].partition("of")[0]) - 1))
+            if file.read(len(content)) != content:
+                return False
+    return True
 
 
 def _found(folder: Path, pattern: str) -> list[Path]:
@@ -75,9 +93,3 @@ def _in_use(folder: Path) -> bool:
         except OSError:  # the file system has no locks
             pass
     return False
-
-
-def _whole(path: Path) -> Path | None:
-    """Return the file that a path is a piece of, or None if it is not a piece."""
-    found = re.fullmatch(rf"({SPLIT})\.piece\d+of\d+", path.name)
-    return path.with_name(found[1]) if found else None

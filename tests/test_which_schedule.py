@@ -108,7 +108,7 @@ def test_the_loss_of_cifar10_rises_early_and_accuracy_does_not_follow_it():
             lost.append(fmean(drops))
     assert len(lost) == 8
     assert f"lowest validation loss after {min(lowest)} to {max(lowest)} of 25 epochs" in PAGE
-    assert f"is {min(lost):.3f} to {max(lost):.3f} lower than at the end" in PAGE
+    assert f"the mean accuracy there is {min(lost):.3f} to {max(lost):.3f} lower than at the end" in PAGE
     assert f"the loss rises after {min(lowest)} to {max(lowest)} epochs" in PAGE
 
 
@@ -132,11 +132,15 @@ def test_by_cutoff_alone_half_of_the_runs_on_cifar10_end_stuck():
 def test_rules_are_ahead_of_every_epoch_on_mnist_and_digits(folder):
     found = accuracies(folder)
     rules = [rule for rule in ("cutoff", "oscillate", "either") if f"seq1-{rule}" in found]
+    beyond_noise = []
     for rule in rules:
-        gains = [fmean(paired(found, f"{row}-{rule}", f"{row}-epoch")) for row in ROWS]
+        differences = [paired(found, f"{row}-{rule}", f"{row}-epoch") for row in ROWS]
+        gains = [fmean(difference) for difference in differences]
         assert min(gains) > 0
         assert max(gains) == gains[0]
-    assert "rules are ahead of every epoch for all four sequences. `Inverse()` gains most" in PAGE
+        beyond_noise += [fmean(difference) > half(difference) for difference in differences]
+    assert sum(beyond_noise) > len(beyond_noise) / 2
+    assert "all four sequences have higher means than every epoch, in most cases beyond noise. `Inverse()` gain" in PAGE
     sequences = [name for name in found if name not in ("sgd", "adam")]
     assert max(sequences, key=lambda name: fmean(found[name].values())) == "seq4-cutoff"
     assert "The sawtooth has the highest mean of the sequences on MNIST and digits, by cutoff" in PAGE
@@ -145,7 +149,9 @@ def test_rules_are_ahead_of_every_epoch_on_mnist_and_digits(folder):
 def test_sequences_by_oscillate_on_cifar10():
     found = accuracies("cifar10")
     means = [fmean(found[f"{row}-oscillate"].values()) for row in ROWS]
-    assert f"By oscillate, the four have {min(means):.4f} to {max(means):.4f} on CIFAR-10" in PAGE
+    assert (
+        f"except by cutoff on CIFAR-10. By oscillate, the four have {min(means):.4f} to {max(means):.4f} there" in PAGE
+    )
 
 
 def test_what_either_gives():
@@ -291,6 +297,8 @@ def test_the_table_of_methods_for_a_known_length():
     default, constant = (geometric(ratios[name]) for name in ("default rate, constant", "constant"))
     assert f"a constant rate ended with {default:.2f} × the loss of a tuned cosine if it was" in PAGE
     assert f"and with {constant:.2f} × if it was tuned" in PAGE
+    sawtooth = geometric(ratios["PlateauSequence(Sawtooth())"])
+    assert f"tiny tasks only: {sawtooth:.2f} ×, against {constant:.2f} × for the same tuned rate held constant" in PAGE
     members = [
         record["runs"]["race *"]["runs"]
         for task in race_records("race_quality").values()
@@ -316,6 +324,9 @@ def test_race_on_text():
     losses = race_losses(records)[1]
     charged, free = (f"{losses[name] / losses[COSINE]:.2f} ×" for name in ("race", "race *"))
     assert f"on a character transformer (2 seeds), with {charged} or {free}" in PAGE
+    constant = losses["default rate, constant"]
+    assert constant == min(losses.values())
+    assert f"default rate, held constant, ends lower than all of these, with {constant / losses[COSINE]:.2f} ×" in PAGE
 
 
 def test_the_best_peaks_of_the_tiny_tasks():

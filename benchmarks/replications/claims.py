@@ -163,14 +163,23 @@ def main(argv: list[str]) -> int:
     options = parser.parse_args(argv)
     if not options.results.is_dir():
         raise BenchmarkError(f"there is no folder {options.results}")
-    pieces.join(options.results)
-    collected = collect(options.results)
+    try:
+        pieces.join(options.results)
+        report(options.results)
+    finally:
+        pieces.split(options.results)
+    return 0
+
+
+def report(folder: Path) -> None:
+    """Print the verdicts, and write the pages beside the folder of results."""
+    collected = collect(folder)
     print(as_text(collected))
     title = (
         "# Verdicts on the published claims\n\n[How a verdict is reached](../README.md#how-a-verdict-is-reached)\n\n"
     )
-    write(options.results / "claims.md", title + claims(collected))
-    results = options.results.resolve()
+    write(folder / "claims.md", title + claims(collected))
+    results = folder.resolve()
     blocks = {"summary": summary(collected), "tables": tables(collected), "claims": claims(collected)}
     rewrite(results.parent / "README.md", blocks)
     advice = results.parents[1] / "docs" / "which_schedule.md"
@@ -178,4 +187,3 @@ def main(argv: list[str]) -> int:
     if advice.exists() and tables_drawn:
         rewrite(advice, schedule_page.blocks(collected, results))
         write(advice.with_suffix(".png"), schedule_page.picture(tables_drawn))
-    return 0

@@ -16,7 +16,8 @@ from torch import Tensor
 from ..commands import BenchmarkError
 from . import dataset_files as files
 
-TRAINING_IMAGES = {"MNIST": 60_000, "CIFAR-10": 50_000, "CIFAR-10 (JPEG)": 50_000, "Digits (8x8)": 1_437}
+CIFAR10, CIFAR10_JPEG = "CIFAR-10", "CIFAR-10 (JPEG)"
+TRAINING_IMAGES = {"MNIST": 60_000, CIFAR10: 50_000, CIFAR10_JPEG: 50_000, "Digits (8x8)": 1_437}
 
 
 class Split(NamedTuple):
@@ -98,15 +99,27 @@ def cifar10(folder: Path | None = None, *, verify: bool = True) -> Dataset:
     Raises BenchmarkError naming a file that is missing, truncated, altered or in another format.
     """
     folder = files.download_cifar10() if folder is None else folder
-    for place in (folder, folder / files.CIFAR_FOLDER):
-        if any((place / name).exists() for name in files.CIFAR_SHA256):
-            return _binary_cifar10({name: files.read_bytes(place / name) for name in files.CIFAR_SHA256}, place, verify)
     archive, jpegs = folder / files.CIFAR_ARCHIVE, folder / files.CIFAR_JPEG
+    if place := _binary_folder(folder):
+        return _binary_cifar10({name: files.read_bytes(place / name) for name in files.CIFAR_SHA256}, place, verify)
     if archive.exists():
         return _binary_cifar10(files.read_archive(archive), archive, verify)
     if jpegs.exists():
         return _jpeg_cifar10(jpegs, verify)
     raise BenchmarkError(f"none of {files.CIFAR_FOLDER}, {files.CIFAR_ARCHIVE} and {files.CIFAR_JPEG} is in {folder}")
+
+
+def cifar10_title(folder: Path | None) -> str:
+    """Return the title of what `cifar10(folder)` reads, without reading it."""
+    if folder is None or _binary_folder(folder) or (folder / files.CIFAR_ARCHIVE).exists():
+        return CIFAR10
+    return CIFAR10_JPEG if (folder / files.CIFAR_JPEG).exists() else CIFAR10
+
+
+def _binary_folder(folder: Path) -> Path | None:
+    """Return the folder with files of CIFAR-10's binary version: this one or the archive's; None if neither has any."""
+    places = (folder, folder / files.CIFAR_FOLDER)
+    return next((place for place in places if any((place / name).exists() for name in files.CIFAR_SHA256)), None)
 
 
 def _mnist_part(folder: Path, part: str, verify: bool) -> Split:
@@ -124,14 +137,14 @@ def _binary_cifar10(contents: dict[str, bytes], place: Path, verify: bool) -> Da
         if verify:
             files.check(content, files.CIFAR_SHA256[name], place / name)
     *train, valid = splits
-    return Dataset(Split(*map(torch.cat, zip(*train, strict=True))), valid, "CIFAR-10")
+    return Dataset(Split(*map(torch.cat, zip(*train, strict=True))), valid, CIFAR10)
 
 
 def _jpeg_cifar10(path: Path, verify: bool) -> Dataset:
     jpeg, offsets, labels, is_test = files.read_jpegs(path, verify=verify)
     images = files.decode(jpeg, offsets.tolist(), path)
     train, valid = (_labelled(images[part], labels[part], path) for part in (~is_test, is_test))
-    return Dataset(train, valid, "CIFAR-10 (JPEG)")
+    return Dataset(train, valid, CIFAR10_JPEG)
 
 
 def _labelled(images: np.ndarray, labels: np.ndarray, path: Path) -> Split:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from ..devices import spoken
 from . import range_noise, sweep_claims
 from .collected import Answer, Collected, Found
 from .function_tasks import FUNCTIONS
@@ -61,9 +62,10 @@ def c6(records: Records) -> Judgement:
 
 def scanned(records: Records) -> str:
     """Return the dataset, the number of rates and the training, which must accompany every number from a scan."""
-    data, after = records[0]["config"]["data"], max(record["after_epochs"] for record in records)
-    stand_in = "" if data.startswith("CIFAR-10") else ", stand-in for CIFAR-10"
-    return f"{data}{stand_in}, {len(records[0]['lrs'])} rates, trained {after} epochs"
+    config, after = records[0]["config"], max(record["after_epochs"] for record in records)
+    stand_in = "" if config["data"].startswith("CIFAR-10") else ", stand-in for CIFAR-10"
+    trained = f"trained {after} epochs{spoken(config.get('arithmetic', 'float32'))}"
+    return f"{config['data']}{stand_in}, {len(records[0]['lrs'])} rates, {trained}"
 
 
 def study(name: str, data: str | Callable[[Any], str], judge: Callable[[Any], Judgement]) -> Answer:

@@ -63,13 +63,13 @@ class Checkpoint:
             torch.save(state, part)
             os.replace(part, self.path)
         except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
-            part.unlink(missing_ok=True)
             reason = f"cannot write the checkpoint {self.path}: {first_line(error)}; finished runs are kept"
             raise OSError(reason) from error
         except (AttributeError, TypeError, pickle.PicklingError):  # for example, a scheduler that holds a function
-            part.unlink(missing_ok=True)
             self.drop()
             self.path = None  # these runs are trained without checkpoints
+        finally:
+            part.unlink(missing_ok=True)
         now = time.monotonic()
         self.due = now + max(PAUSE, SHARE * (now - started))
 

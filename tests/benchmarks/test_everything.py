@@ -15,6 +15,7 @@ import pytest
 import torch
 
 from benchmarks import everything, machine
+from benchmarks import parts as parts_module
 from benchmarks.__main__ import main
 from benchmarks.everything import Deadline
 from benchmarks.parts import Fit, Part, Parts
@@ -60,7 +61,7 @@ def workers(tmp_path, monkeypatch):
     """Replace the parts by workers of these kinds."""
     (tmp_path / "worker.py").write_text(WORKER)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), str(ROOT)]))
-    monkeypatch.setattr(everything, "LEAST", 2.0)
+    monkeypatch.setattr(parts_module, "LEAST", 2.0)
 
     def use(*kinds, **changes):
         monkeypatch.setattr(everything, "Parts", type("Used", (Workers,), {"kinds": kinds, "changes": changes}))
@@ -123,7 +124,7 @@ def test_a_part_that_does_not_stop_is_killed(workers):
 
 
 def test_a_part_that_cannot_be_stopped_starts_only_if_it_fits(workers):
-    results = workers("ends", in_pieces=False, seconds=3600.0)
+    results = workers("ends", loses="all", seconds=3600.0)
     assert run(results, "--minutes", "2") == 0
     assert not (results / "ends").exists()
     assert run(results) == 0
@@ -148,7 +149,17 @@ def test_what_a_part_prints_is_kept_if_that_is_its_result(workers, tmp_path):
     assert not text.exists()  # it was stopped
 
 
-def test_a_length_is_chosen_once(workers):
+def test_what_a_part_prints_is_no_result_if_it_fails(workers, tmp_path, capfd):
+    text = tmp_path / "results" / "fails" / "printed.txt"
+    results = workers("fails", text=text)
+    assert run(results) == 1
+    assert not text.exists()
+    kept = text.with_name("printed.txt.part")
+    assert kept.read_text().splitlines()[1:] == ["at work"]
+    assert f"fails: what it printed is in {kept}." in capfd.readouterr().out
+
+
+def test_a_length_is_chosen_once_training_has_begun(workers):
     fit = Fit(seconds=1.0, share=0.5, shortest=1, longest=1000)
 
     class Fitted(Workers):
@@ -161,11 +172,28 @@ def test_a_length_is_chosen_once(workers):
     results = workers("ends")
     everything.Parts = Fitted  # the fixture puts it back
     assert run(results, "--minutes", "2") == 0
-    lengths = json.loads((results / "lengths.json").read_text())
-    assert 40 < lengths["ends"] <= 50  # half of 100 seconds
-    (results / "ends" / "done").unlink()
-    assert run(results, "--minutes", "9") == 0
-    assert json.loads((results / "lengths.json").read_text()) == lengths
+
+    def length_for(minutes):
+        (results / "ends" / "done").unlink()
+        assert run(results, "--minutes", minutes) == 0
+        return json.loads((results / "lengths.json").read_text())["ends"]
+
+    assert 40 < json.loads((results / "lengths.json").read_text())["ends"] <= 50  # half of 100 seconds
+    assert 100 < length_for("4") <= 105  # nothing was trained at the other length
+    (results / "ends" / "runs.jsonl").touch()
+    longer = length_for("5")
+    assert 130 < longer <= 135
+    (results / "ends" / "runs.jsonl.checkpoint").write_bytes(b"begun")
+    assert length_for("2") == longer
+
+
+def test_a_part_waits_for_time_for_a_quarter_of_its_shortest_length(workers):
+    fit = Fit(seconds=10.0, share=0.5, shortest=100, longest=1000)
+    results = workers("ends", fit=fit)
+    assert run(results, "--minutes", "4") == 0  # without the 30 s to stop in, less than 250 s
+    assert not (results / "ends" / "started").exists()
+    assert run(results, "--minutes", "6") == 0
+    assert (results / "ends" / "started").exists()
 
 
 def test_large_checkpoints_are_in_pieces_only_between_calls(workers):

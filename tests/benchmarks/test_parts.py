@@ -34,6 +34,13 @@ def put(folder, benchmark, settings, seeds, epochs=50, device="cpu", data="MNIST
                 file.write(json.dumps(record) + "\n")
 
 
+def jpegs(folder):
+    """Return a folder with the file of CIFAR-10's images as JPEGs, empty."""
+    folder.mkdir()
+    (folder / "cifar10-jpeg.npz").touch()
+    return folder
+
+
 def test_without_results_everything_is_missing(tmp_path):
     found = {name: parts(tmp_path).part(name) for name in parts(tmp_path).makers}
     assert [(name, part.left, part.units) for name, part in found.items()] == [
@@ -60,8 +67,8 @@ def test_finished_runs_of_the_same_kind_count(tmp_path):
     assert seeds.estimate == pytest.approx(START + 28 * 5.0)  # as the finished ones took
     assert (either.done, either.units) == (5, 20)
     assert parts(tmp_path).part("mnist").done == 0  # the CPU has another folder
-    assert not seeds.in_pieces
-    assert parts(tmp_path).part("mnist").in_pieces
+    assert seeds.loses == "all"
+    assert parts(tmp_path).part("mnist").loses == "an epoch"
 
 
 def test_an_incomplete_last_line_does_not_count(tmp_path):
@@ -82,15 +89,15 @@ def test_estimates_scale_with_epochs_and_images(tmp_path):
 
 
 def test_what_a_step_of_resnet32_cost_tells_how_long_an_epoch_takes(tmp_path):
-    before = parts(tmp_path, {"images": 10}, device="cuda").part("images").seconds
+    before = parts(tmp_path, {"images-cifar10-gpu": 10}, device="cuda").part("images").seconds
     folder = tmp_path / "compare_cost-gpu"
     folder.mkdir()
     names = ("plain loop", "plain loop, in bfloat16, CUDA graphs")
     costs = [{"table": "images", "contestant": name, "seconds": 0.0035} for name in names]
     (folder / "compare_cost.json").write_text(json.dumps({"costs": costs[:1]}))
-    assert parts(tmp_path, {"images": 10}, device="cuda").part("images").seconds == before
+    assert parts(tmp_path, {"images-cifar10-gpu": 10}, device="cuda").part("images").seconds == before
     (folder / "compare_cost.json").write_text(json.dumps({"costs": costs}))
-    seconds = parts(tmp_path, {"images": 10}, device="cuda").part("images").seconds
+    seconds = parts(tmp_path, {"images-cifar10-gpu": 10}, device="cuda").part("images").seconds
     assert seconds == pytest.approx(10 * 391 * 0.004 * 1.1)  # 0.5 ms more for the batch, 10 % for validation
 
 
@@ -110,8 +117,8 @@ def test_commands_name_data_limit_and_folder(tmp_path):
 def test_resnet32_trains_on_a_gpu_in_bfloat16_run_by_run(tmp_path):
     on_gpu = parts(tmp_path, device="cuda")
     assert {"--plain", "--arithmetic", "bfloat16"} <= set(on_gpu.part("images").words)
-    assert on_gpu.part("images").in_pieces
-    assert not on_gpu.part("images-mnist").in_pieces
+    assert on_gpu.part("images").loses == "an epoch"
+    assert on_gpu.part("images-mnist").loses == "all"
     assert "--arithmetic" not in parts(tmp_path).part("images").words
 
 
@@ -123,19 +130,19 @@ def test_a_length_fits_into_its_share_of_the_time(left, length):
 
 
 def test_a_chosen_length_is_kept(tmp_path):
-    unknown, chosen = (parts(tmp_path, lengths).part("images") for lengths in ({}, {"images": 12}))
+    unknown, chosen = (parts(tmp_path, lengths).part("images") for lengths in ({}, {"images-cifar10": 12}))
     assert unknown.fit is not None
     assert unknown.words[unknown.words.index("--epochs") + 1] == "250"
     assert (chosen.fit, chosen.length) == (None, 12)
     assert chosen.words[chosen.words.index("--epochs") + 1] == "12"
-    given = parts(tmp_path, {"images": 12}, epochs=3).part("images")
+    given = parts(tmp_path, {"images-cifar10": 12}, epochs=3).part("images")
     assert given.words[given.words.index("--epochs") + 1] == "3"
 
 
 def test_scans_of_the_same_rates_and_marks_count(tmp_path):
-    folder = tmp_path / "lr_scan-cifar10"
+    folder, data = tmp_path / "lr_scan-cifar10", jpegs(tmp_path / "data")
     folder.mkdir()
-    config = {"data": "CIFAR-10 (JPEG)", "rates": 20, "marks": [1, 2, 4, 8, 16]}
+    config = {"data": "CIFAR-10 (JPEG)", "rates": 20, "marks": [1, 2, 4, 8, 16, 32]}
     lines = [
         {"seed": 0, "after_epochs": 0, "config": config},
         {"seed": 0, "after_epochs": 64, "config": {**config, "rates": 30}},
@@ -143,7 +150,27 @@ def test_scans_of_the_same_rates_and_marks_count(tmp_path):
         {"seed": 2, "after_epochs": 64, "config": {**config, "data": "CIFAR-10 (JPEG), 500 images"}},
     ]
     (folder / "runs.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    assert (parts(tmp_path).part("lr_scan").done, parts(tmp_path).part("lr_scan").units) == (1, 6)
+    part = parts(tmp_path, data=data).part("lr_scan")
+    assert (part.done, part.units) == (1, 6)
+    assert part.needed == START + part.seconds  # a scan that is stopped starts again
+    assert parts(tmp_path).part("lr_scan").done == 0  # without the folder it would use the original images
+
+
+def test_runs_on_jpegs_and_on_the_original_images_are_told_apart(tmp_path):
+    put(tmp_path / "cifar10", "cifar10", ["sgd"], range(5), epochs=25, device="cuda", data="CIFAR-10 (JPEG)")
+    data = jpegs(tmp_path / "data")
+    assert parts(tmp_path, device="cuda", data=data).part("cifar10").done == 5
+    assert parts(tmp_path, device="cuda").part("cifar10").done == 0
+    (data / "cifar-10-binary.tar.gz").touch()  # would be used instead
+    assert parts(tmp_path, device="cuda", data=data).part("cifar10").done == 0
+
+
+def test_a_cpu_does_not_write_into_the_folders_of_a_gpu(tmp_path):
+    kinds = [parts(tmp_path, device=device) for device in ("cpu", "cuda")]
+    on_cpu, on_gpu = ({kind.part(name).folder.name for name in kind.makers} for kind in kinds)
+    assert {"mnist", "cifar10-cpu"} < on_cpu
+    assert {"mnist-gpu", "cifar10"} < on_gpu
+    assert not on_cpu & on_gpu
 
 
 def test_a_race_is_done_when_its_table_is_written(tmp_path):

@@ -36,7 +36,7 @@ def test_large_files_are_split_and_joined_again(tmp_path):
     assert [len((tmp_path / part).read_bytes()) for part in parts] == [10, 10, 5]
     pieces.split(tmp_path, size=4)  # pieces are not split again
     assert set(parts) < set(names(tmp_path))
-    pieces.join(tmp_path)
+    pieces.join(tmp_path, size=10)
     assert checkpoint.read_bytes() == bytes(range(25))
     assert records.read_bytes() == bytes(range(11))
     assert not [name for name in names(tmp_path) if "piece" in name]
@@ -50,13 +50,33 @@ def test_more_than_nine_pieces_are_joined_in_order(tmp_path):
     assert path.read_bytes() == bytes(range(25))
 
 
-def test_pieces_that_an_interrupted_call_has_left_are_dropped(tmp_path):
+@pytest.mark.parametrize("left", [(1,), (2, 3), (1, 2, 3)])
+def test_pieces_that_an_interrupted_call_has_left_are_dropped(tmp_path, left):
     path = held(tmp_path / "runs.jsonl.checkpoint", bytes(range(25)))
     pieces.split(tmp_path, size=10)
-    path.write_bytes(b"whole")
-    pieces.join(tmp_path)
+    for i in {1, 2, 3} - set(left):
+        (tmp_path / f"{path.name}.piece{i}of3").unlink()
+    path.write_bytes(bytes(range(25)))
+    last = tmp_path / f"{path.name}.piece{left[-1]}of3"
+    last.write_bytes(last.read_bytes()[:3])  # it was being written
+    pieces.join(tmp_path, size=10)
     assert names(tmp_path) == [path.name]
-    assert path.read_bytes() == b"whole"
+    assert path.read_bytes() == bytes(range(25))
+
+
+@pytest.mark.parametrize("older", ["whole", "in two pieces"])
+def test_two_versions_are_an_error_that_changes_nothing(tmp_path, older):
+    path = held(tmp_path / "a" / "runs.jsonl", bytes(range(15)))
+    if older == "in two pieces":
+        pieces.split(tmp_path, size=10)
+    held(path, bytes(range(100, 125)))
+    pieces.split(tmp_path, size=10)
+    if older == "whole":
+        held(path, bytes(range(15)))
+    before = names(tmp_path)
+    with pytest.raises(BenchmarkError, match=re.escape(f"{tmp_path}/a has two versions of runs.jsonl: remove the old")):
+        pieces.join(tmp_path, size=10)
+    assert names(tmp_path) == before
 
 
 def test_a_missing_piece_is_an_error_that_changes_nothing(tmp_path):
