@@ -29,7 +29,8 @@ BENCHMARKS = {benchmark.name: benchmark for benchmark in TABLES}
 STAND_IN = "digits"  # for MNIST
 STUDIES = ("functions", "lr_scan", "rules")  # folders whose names begin with these answer no claim about a table
 MEASURED = ("race_quality", "range_test_quality")  # folders of this package's own measurements answer no claim
-OWN = ("optimizer", "scheduler", "per")  # the entries of a configuration that belong to its setting alone
+OWN = ("optimizer", "groups", "scheduler", "lr_lambdas", "per")  # entries of a configuration that are its setting's
+LATER = ("functions", "parameters")  # entries that older records lack
 
 
 @dataclass(frozen=True)
@@ -182,7 +183,7 @@ def _tables(path: Path) -> list[Table]:
     """Return a table for each configuration in a file of runs. If a run appears twice, the first counts."""
     runs: dict[str, dict[str, dict[int, Run]]] = {}
     for record in records(path):
-        shared = {name: value for name, value in record["config"].items() if name not in OWN}
+        shared = {name: value for name, value in record["config"].items() if name not in OWN + LATER}
         run = _run(path, record)
         runs.setdefault(json.dumps(shared), {}).setdefault(run.setting, {}).setdefault(run.seed, run)
     return [

@@ -13,6 +13,7 @@ import torch
 
 from .._check import first_line
 from ._cohort import Cohort
+from ._configuration import agrees
 from ._runs import Pair
 from ._scheduler_text import comparable
 
@@ -37,7 +38,7 @@ class Checkpoint:
 
     def _fits(self, name: str, configs: Mapping[str, Any]) -> bool:
         assert self.held is not None
-        return name in configs and comparable(self.held["configs"][name]) == comparable(configs[name])
+        return name in configs and agrees(self.held["configs"][name], comparable(configs[name]))
 
     def resume(self, cohort: Cohort) -> None:
         """Restore the cohort's state if the checkpoint holds it. Only the first cohort can be resumed."""

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from .._check import flag, integer
 from .._functions import LossFn, as_loss_fn
@@ -98,7 +99,8 @@ def compare(
     How runs are trained:
         device: the device to train on; None for the device of the model that `model_fn` returns.
         vectorize: True trains runs side by side as one ensemble, False trains them one after another, "auto" side by
-            side if that is faster. `Run.method` and `Run.reason` say which, and why.
+            side if that is faster. `Run.method` and `Run.reason` say which, and why. Settings that an ensemble cannot
+            train are trained alone: those with hooks, or whose schedulers change more than learning rates.
         record: whether forward and backward passes on a GPU are recorded as CUDA graphs, if that gives the same
             numbers; `Run.reason` says whether they were. Pass False if `loss_fn` or `metric_fn` depends on anything
             besides the model and the batch. Checks at the start and once in 1,000 steps find most such functions.
@@ -106,8 +108,9 @@ def compare(
     What is kept:
         out: a JSON-lines file for finished runs. Runs in it that have the same configuration are not trained again.
             Runs in training are saved beside it, at most every 10 seconds, and resumed, unless their scheduler's state
-            holds anything but plain values. The configuration identifies functions by name only, and datasets by class
-            and length, unless they are tensors in memory: if you change what one of them does, pass a new `key`.
+            holds anything but plain values. The configuration identifies functions by name and by what a partial has
+            bound, and datasets by class and length, unless they are tensors in memory: if you change what one of them
+            does, pass a new `key`.
         key: an addition to the configuration, any value that JSON can hold.
         note: a text stored with each run, such as the name of the machine.
         callback: callback(run), called after each epoch of a run, and when a run is finished or was read from `out`.
@@ -167,9 +170,10 @@ def _run(
     callback: RunCallback,
 ) -> RunFile:
     """Examine the settings, train the runs that the file lacks, and return the file. `model` is only for trials."""
-    common = task.configuration(model, key)  # before the first batch, which changes the text of lazy modules
+    common = task.configuration(model, key)  # before the first batch, which initialises lazy modules
+    lazy = any(is_lazy(parameter) for parameter in model.parameters())
     task.check_functions(model)
-    profiles = examine(settings, task, model, vectorize)
+    profiles = examine(settings, task, model, vectorize, lazy)
     configs = {name: {**common, **profile.description} for name, profile in profiles.items()}
     with ExitStack() as stack:
         together(lambda: stack.enter_context(sole_use(path if rank() == 0 else None)))

@@ -10,7 +10,7 @@ from ._cohort import Cohort
 from ._one_by_one import OneByOne
 from ._profile import Profile
 from ._runs import Pair, RunFile
-from ._side_by_side import SideBySide
+from ._side_by_side import SideBySide, option_reason
 from ._task import Task
 
 
@@ -37,21 +37,21 @@ class Plan:
     def split(self, pairs: list[Pair]) -> list[list[Pair]]:
         """Return the runs in groups that can train together; in each, runs with the same signature are adjacent."""
         signatures = [profile.signature for profile in self.profiles.values()]
-        groups: dict[tuple[int | str, int | None], list[Pair]] = {}
+        groups: dict[object, list[Pair]] = {}
         for name, seed in pairs:
             if self._reasons[name] is not None:
                 groups[name, seed] = [(name, seed)]
             else:
-                place = self.profiles[name].group_count, seed if self._by_seed else None
+                place = self.profiles[name].common, seed if self._by_seed else None
                 groups.setdefault(place, []).append((name, seed))
         return [
             sorted(group, key=lambda pair: signatures.index(self.profiles[pair[0]].signature))
             for group in groups.values()
         ]
 
-    def replan(self, pairs: list[Pair], setting: str, option: str) -> list[list[Pair]]:
-        """Split a group anew, after the setting's scheduler has turned out to change an option other than lr."""
-        self._reasons[setting] = _option_reason(option)
+    def replan(self, pairs: list[Pair], setting: str, reason: str) -> list[list[Pair]]:
+        """Split a group anew, after a reason has turned up why the setting must be trained alone."""
+        self._reasons[setting] = reason
         return self.split(pairs)
 
     def split_by_seed(self, groups: list[list[Pair]]) -> list[list[Pair]]:
@@ -75,12 +75,8 @@ class Plan:
 def _reason(profile: Profile) -> str | None:
     """Return why a setting's runs are trained one after another, or None."""
     if profile.obstacle is None and profile.starting_option is not None:
-        return _option_reason(profile.starting_option)
+        return option_reason(profile.starting_option)
     return profile.obstacle
-
-
-def _option_reason(option: str) -> str:
-    return f"its scheduler changes {option} as well as lr"
 
 
 def _disjoint(shares: list[list[Pair]]) -> list[list[Pair]]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -15,6 +16,7 @@ from .._check import first_line
 from ..ensembles._ensemble import Ensemble, Vectorize
 from ..ensembles._equivalence import obstacle, unprofitable
 from ..ensembles._optimizers import kind, options, transplant, unfit
+from ._configuration import groups_text, lr_lambdas
 from ._nests import on_tensors
 from ._scheduler_text import scheduler_text
 from ._setting import Scheduler, Setting
@@ -28,8 +30,9 @@ class Profile:
     """What examining a setting has shown.
 
     signature: everything about the optimizer except its learning rates; members with one signature share an optimizer.
+    trainable: for each parameter, whether it is trained; a setting may freeze some.
     options: the options of the param groups before the scheduler is made.
-    description: the new optimizer and scheduler as text, for the configuration of the runs.
+    description: the new optimizer and scheduler, for the configuration of the runs.
     obstacle: why the setting's runs cannot be trained side by side, or None.
     starting_option: the option other than lr that the scheduler changes when it is made, or None.
     optimizer: the optimizer, of `parameters`, as it was before the scheduler; None if there is an obstacle.
@@ -37,17 +40,18 @@ class Profile:
 
     setting: Setting
     signature: str
+    trainable: tuple[bool, ...]
     options: Options
-    description: dict[str, str]
+    description: dict[str, Any]
     obstacle: str | None
     starting_option: str | None
     optimizer: Optimizer | None
     parameters: list[nn.Parameter]
 
     @property
-    def group_count(self) -> int:
-        """The number of param groups, which all members of an ensemble share."""
-        return len(self.options)
+    def common(self) -> tuple[object, ...]:
+        """What all members of an ensemble must share: the number of param groups, and which parameters are trained."""
+        return len(self.options), self.trainable
 
     def new_optimizer(self, parameters: list[nn.Parameter]) -> Optimizer:
         """Return the optimizer that the setting would make for the parameters of another model."""
@@ -59,14 +63,18 @@ class Profile:
         return _changed(self.options, optimizer)
 
 
-def examine(settings: Mapping[str, Setting], task: Task, model: nn.Module, vectorize: Vectorize) -> dict[str, Profile]:
+def examine(
+    settings: Mapping[str, Setting], task: Task, model: nn.Module, vectorize: Vectorize, lazy: bool = False
+) -> dict[str, Profile]:
     """Return the profile of each setting, after calling each of its functions once.
 
+    `model` is for trials; `lazy` says whether it had lazy parameters, as the models of the runs have.
     Raises ValueError if vectorize is True and a setting cannot be trained side by side.
     """
-    trials, profiles = _Trials(task, model, vectorize), {}
+    trials, profiles = _Trials(task, model, vectorize, lazy), {}
     for name, setting in settings.items():
-        profile = _profile(setting, model, trials)
+        with _restored([*model.parameters()]):
+            profile = _profile(setting, model, trials)
         if vectorize is True and profile.obstacle is not None:
             raise ValueError(
                 f"vectorize=True, but setting {name!r} cannot be trained side by side: {profile.obstacle}; "
@@ -79,15 +87,19 @@ def examine(settings: Mapping[str, Setting], task: Task, model: nn.Module, vecto
 def _profile(setting: Setting, model: nn.Module, trials: _Trials) -> Profile:
     optimizer, parameters = setting.make_optimizer(model), [*model.parameters()]
     signature = kind(optimizer, model)
+    trainable = tuple(parameter.requires_grad for parameter in parameters)
     before = _copied(options(optimizer))
-    reason = trials.obstacle(signature, optimizer)
+    reason = trials.obstacle(signature, trainable, optimizer)
     untouched = _remade(optimizer, parameters, parameters) if reason is None else None
     scheduler = setting.make_scheduler(optimizer)  # from here on, the scheduler may change the optimizer
+    if reason is None and getattr(scheduler, "on_advance", None) is not None:
+        reason = "its scheduler has an on_advance function, which may change the weights"
     return Profile(
         setting=setting,
         signature=signature,
+        trainable=trainable,
         options=before,
-        description=_description(setting, optimizer, scheduler),
+        description=_description(setting, optimizer, parameters, scheduler),
         obstacle=reason,
         starting_option=_changed(before, optimizer),
         optimizer=untouched,
@@ -95,29 +107,47 @@ def _profile(setting: Setting, model: nn.Module, trials: _Trials) -> Profile:
     )
 
 
+@contextmanager
+def _restored(parameters: list[nn.Parameter]) -> Iterator[None]:
+    """When the block ends, undo what a setting has done to the parameters: frozen them, or registered hooks."""
+    hooks = "_backward_hooks", "_post_accumulate_grad_hooks"
+    before = [(each, each.requires_grad, [dict(getattr(each, name) or {}) for name in hooks]) for each in parameters]
+    yield
+    for parameter, trainable, held in before:
+        parameter.requires_grad_(trainable)
+        for name, earlier in zip(hooks, held, strict=True):
+            present = getattr(parameter, name)
+            if present:
+                present.clear()
+                present.update(earlier)
+
+
 class _Trials:
     """Tries out on the model whether settings can be trained side by side, once per signature."""
 
-    def __init__(self, task: Task, model: nn.Module, vectorize: Vectorize) -> None:
-        self._task, self._model, self._vectorize = task, model, vectorize
-        self._found: dict[str, str | None] = {}
+    def __init__(self, task: Task, model: nn.Module, vectorize: Vectorize, lazy: bool) -> None:
+        self._task, self._model, self._vectorize, self._lazy = task, model, vectorize, lazy
+        self._found: dict[object, str | None] = {}
 
-    def obstacle(self, signature: str, optimizer: Optimizer) -> str | None:
+    def obstacle(self, signature: str, trainable: tuple[bool, ...], optimizer: Optimizer) -> str | None:
         """Return why runs with such an optimizer are trained one after another, or None."""
-        if signature not in self._found:
-            self._found[signature] = self._common_obstacle or self._trial(optimizer)
-        return self._found[signature]
+        if reason := self._common_obstacle or unfit(optimizer, self._model):
+            return reason
+        key = signature, trainable
+        if key not in self._found:
+            self._found[key] = self._trial(optimizer)
+        return self._found[key]
 
     @cached_property
     def _common_obstacle(self) -> str | None:
         """The obstacle that needs no trial and is the same for all settings, or None."""
         if self._vectorize is False:
             return "vectorize=False"
+        if self._lazy:
+            return "the model has lazy parameters"
         return unprofitable(self._model) if self._vectorize == "auto" else None
 
     def _trial(self, optimizer: Optimizer) -> str | None:
-        if reason := unfit(optimizer, self._model):
-            return reason
         model, parameters = self._model.train(), [*self._model.parameters()]
         loss_fn, batch = on_tensors(self._task.loss_fn, self._task.train.first(self._task.first_seed))
         reason = obstacle(model, lambda others: _remade(optimizer, parameters, others), loss_fn, batch)
@@ -140,11 +170,16 @@ def _remade(optimizer: Optimizer, parameters: list[nn.Parameter], others: list[n
     return transplant(optimizer, dict(zip(parameters, others, strict=True)), lambda tensor: tensor)
 
 
-def _description(setting: Setting, optimizer: Optimizer, scheduler: Scheduler | None) -> dict[str, str]:
+def _description(
+    setting: Setting, optimizer: Optimizer, parameters: list[nn.Parameter], scheduler: Scheduler | None
+) -> dict[str, Any]:
     """Return what identifies a setting. Finished runs are found by it, so its format must not change."""
+    functions = lr_lambdas(scheduler)
     return {
         "optimizer": " ".join(repr(optimizer).split()),
+        "groups": groups_text(optimizer, parameters),
         "scheduler": scheduler_text(scheduler),
+        **({"lr_lambdas": functions} if functions else {}),
         "per": setting.per,
     }
 

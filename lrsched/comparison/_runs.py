@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO, Any, Literal
 
 from ..ensembles._ensemble import Method
+from ._configuration import agrees
 from ._json_lines import append_lines, plain, read_lines
 from ._scheduler_text import comparable
 
@@ -161,7 +162,7 @@ class RunFile:
     def _take(self, number: int, line: bytes) -> None:
         try:
             record = json.loads(line)
-            if comparable(record["config"]) == self._wanted.get(record["setting"]):
+            if agrees(record["config"], self._wanted.get(record["setting"])):
                 run = Run(**record, finished=True)
                 self.runs[run.setting, run.seed] = run
         except (ValueError, KeyError, TypeError, AttributeError) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, get_args
@@ -40,7 +41,8 @@ class Setting:
         per: "epoch" steps the scheduler after each epoch, and passes the validation loss if it takes a metric;
             "batch" steps it after each optimizer step.
 
-    Raises TypeError or ValueError if an argument is invalid.
+    Raises TypeError or ValueError if an argument is invalid. `compare` raises ValueError if the optimizer has other
+    parameters than `params`, or a `step` that needs a closure, as that of LBFGS.
 
     >>> import torch
     >>> from lrsched import InverseLR, Setting
@@ -67,9 +69,16 @@ class Setting:
 
     def make_optimizer(self, model: nn.Module) -> Optimizer:
         """Return an optimizer of the model's parameters."""
-        optimizer = self.optimizer([*model.parameters()])
+        params = [*model.parameters()]
+        optimizer = self.optimizer(list(params))
         if not isinstance(optimizer, Optimizer):
             raise TypeError(f"optimizer must return a torch.optim.Optimizer, got {described(optimizer)}")
+        if _needs_closure(optimizer):
+            name = type(optimizer).__name__
+            raise ValueError(f"optimizer must return an optimizer whose step() needs no closure, got {name}")
+        given = {id(parameter) for parameter in params}
+        if any(id(parameter) not in given for group in optimizer.param_groups for parameter in group["params"]):
+            raise ValueError("optimizer must return an optimizer of the params that it is given, got one of others")
         return optimizer
 
     def make_scheduler(self, optimizer: Optimizer) -> Scheduler | None:
@@ -84,3 +93,9 @@ class Setting:
                 f'per must be "epoch" for {type(scheduler).__name__}, which follows the validation loss, got "batch"'
             )
         return scheduler
+
+
+def _needs_closure(optimizer: Optimizer) -> bool:
+    """Return whether `optimizer.step` must be given a closure that computes the loss, as that of LBFGS."""
+    parameter = inspect.signature(optimizer.step).parameters.get("closure")
+    return parameter is not None and parameter.default is inspect.Parameter.empty

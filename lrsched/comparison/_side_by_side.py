@@ -18,18 +18,23 @@ from ._runs import Pair
 from ._task import Task, average
 
 
-class OtherOptionsError(Exception):
-    """A scheduler has changed an option other than lr, so its setting can no longer share an ensemble."""
+class AloneError(Exception):
+    """A setting's scheduler has done what the members of an ensemble cannot do, so its runs must be trained alone."""
 
-    def __init__(self, setting: str, option: str) -> None:
+    def __init__(self, setting: str, reason: str) -> None:
         super().__init__(setting)
-        self.setting, self.option = setting, option
+        self.setting, self.reason = setting, reason
+
+
+def option_reason(option: str) -> str:
+    return f"its scheduler changes {option} as well as lr"
 
 
 class SideBySide(Cohort):
     """Trains its members as one ensemble, each at the learning rates that its own scheduler writes.
 
-    Raises OtherOptionsError as soon as a scheduler changes another option of its param groups.
+    Raises AloneError as soon as a scheduler changes the weights or another option of its param groups, or writes a rate
+    that is negative or not finite.
     """
 
     method = "side by side"
@@ -38,7 +43,9 @@ class SideBySide(Cohort):
         super().__init__(task, profiles, pairs, reason)
         self._profiles = profiles
         self._ensemble = self._new_ensemble()
-        self._check_options(self.members)
+        self._versions: dict[int, list[int]] = {}  # of the weights of each member's own model
+        self._remember(self.members)
+        self._check(self.members)
         torch.manual_seed(pairs[0][1])
 
     def _new_ensemble(self) -> Ensemble:
@@ -49,20 +56,20 @@ class SideBySide(Cohort):
     def train(self, members: list[Member]) -> list[float]:
         """Train each member on all batches once, in its own order; return the mean training loss of each."""
         self._ensemble.model.train()
-        per_batch = [member for member in members if member.per_batch]
-        losses, rates = [], _rates(members)
+        each_batch = [member for member in members if member.per_batch or _has_step_hooks(member)]
+        losses, rates = [], self._rates(members)
         seeds = [member.run.seed for member in members]
         for shared, batch_dim in self.task.train.shared([member.generator for member in members], seeds):
             loss_fn, batch = on_tensors(self.task.loss_fn, shared)
             losses.append(self._ensemble.step(loss_fn, batch, rates, batch_dim))
-            for member in per_batch:
+            for member in each_batch:
                 member.optimizer.step()  # it has no gradients: this runs hooks and satisfies torch's order check
                 member.end_batch()
-            if per_batch:
-                self._check_options(per_batch)
-                rates = _rates(members)
+            if each_batch:
+                self._check(each_batch)
+                rates = self._rates(members)
         for member in members:
-            if not member.per_batch:
+            if member not in each_batch:
                 member.optimizer.step()
         return average(losses, [1] * len(losses))
 
@@ -80,7 +87,7 @@ class SideBySide(Cohort):
 
     def end_epoch(self, members: list[Member]) -> None:
         """If members are done, copy the weights back into the models and drop these members from the ensemble."""
-        self._check_options(members)
+        self._check(members)
         done = [member.done for member in members]
         if any(done):
             self._write_back(members)
@@ -93,22 +100,49 @@ class SideBySide(Cohort):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         super().load_state_dict(state)
+        self._remember(self.members)
         if self.active:
             self._ensemble = self._new_ensemble()
             for optimizer, held in zip(self._ensemble.optimizers, state["optimizers"], strict=True):
                 optimizer.load_state_dict(held)
 
+    @torch.no_grad()
     def _write_back(self, members: list[Member]) -> None:
-        """Copy the weights of the members from the ensemble into their models."""
+        """Copy the weights and buffers of the members from the ensemble into their models."""
         for i, member in enumerate(members):
             member.model.load_state_dict(self._ensemble.state(i))
+            held = self._ensemble.tensors(i)
+            for name, buffer in member.model.named_buffers():  # those outside state_dict() included
+                buffer.copy_(held[name])
+        self._remember(members)
 
-    def _check_options(self, members: list[Member]) -> None:
+    def _remember(self, members: list[Member]) -> None:
+        """Remember the versions of the weights, which count the changes in place."""
         for member in members:
-            if changed := self._profiles[member.run.setting].changed_option(member.optimizer):
-                raise OtherOptionsError(member.run.setting, changed)
+            self._versions[id(member)] = _versions(member)
+
+    def _check(self, members: list[Member]) -> None:
+        for member in members:
+            setting = member.run.setting
+            if changed := self._profiles[setting].changed_option(member.optimizer):
+                raise AloneError(setting, option_reason(changed))
+            if _versions(member) != self._versions[id(member)]:
+                raise AloneError(setting, "its scheduler changes the weights")
+
+    def _rates(self, members: list[Member]) -> np.ndarray:
+        """Return the present learning rates, shape (members, param groups)."""
+        rates = np.array([read(member.optimizer) for member in members])
+        legal = (np.isfinite(rates) & (rates >= 0)).all(axis=1)
+        if not legal.all():
+            i = int(np.argmin(legal))
+            raise AloneError(members[i].run.setting, f"its scheduler writes the learning rate {rates[i].min():g}")
+        return rates
 
 
-def _rates(members: list[Member]) -> np.ndarray:
-    """Return the present learning rates, shape (members, param groups)."""
-    return np.array([read(member.optimizer) for member in members])
+def _has_step_hooks(member: Member) -> bool:
+    """Return whether something waits for each step of the optimizer, such as the warm-up of a `PlateauSequence`."""
+    return bool(member.optimizer._optimizer_step_pre_hooks or member.optimizer._optimizer_step_post_hooks)
+
+
+def _versions(member: Member) -> list[int]:
+    return [parameter._version for parameter in member.model.parameters()]

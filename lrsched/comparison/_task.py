@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from .._functions import LossFn, described, scalar
 from ._batches import Batches
+from ._configuration import function_text, name_of, parameters_text
 from ._json_lines import plain
 from ._series import LOSSES
 
@@ -59,7 +60,9 @@ class Task:
             "model": " ".join(repr(model).split()),
             "train": self.train.description(),
             "valid": self.valid.description(),
-            **{name: _name(function) for name, function in functions.items()},
+            **{name: None if function is None else name_of(function) for name, function in functions.items()},
+            "functions": {name: function_text(each) for name, each in {"model_fn": self.model_fn, **functions}.items()},
+            "parameters": parameters_text(model),
             "metric_average": self.metric_average,
             "epochs": self.epochs,
             "batch_size": self.batch_size,
@@ -138,10 +141,3 @@ def _one_number(name: object, value: Any) -> Tensor:
         rule = "loss_fn must return a scalar tensor" if name == "loss" else f"metric_fn: {name} must be one real number"
         raise TypeError(f"{rule}, got {described(value)}")
     return found
-
-
-def _name(function: object) -> str | None:
-    if function is None:
-        return None
-    given = getattr(function, "__wrapped__", function)  # not the wrapper of `as_loss_fn`
-    return getattr(given, "__qualname__", type(given).__qualname__)

@@ -13,7 +13,7 @@ from ._checkpoint import Checkpoint
 from ._cohort import Cohort
 from ._plan import Plan
 from ._runs import Pair, Run, RunFile
-from ._side_by_side import OtherOptionsError
+from ._side_by_side import AloneError
 
 RunCallback = Callable[[Run], object]  # callback(run)
 T = TypeVar("T")
@@ -47,8 +47,8 @@ def _train_first(
     first, *left = groups
     try:
         return _trained(plan.cohort(first), file, checkpoint, callback), left
-    except OtherOptionsError as error:
-        return [], [*plan.replan(first, error.setting, error.option), *left]
+    except AloneError as error:
+        return [], [*plan.replan(first, error.setting, error.reason), *left]
     except UnequalBatchesError:
         return [], plan.split_by_seed(groups)
 

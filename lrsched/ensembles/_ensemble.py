@@ -311,12 +311,15 @@ def _models(model: nn.Module | Sequence[nn.Module], members: int) -> list[nn.Mod
         raise ValueError(f"model must be one module or a list of {members}, one per member, got {got}")
     first, *others = [_shapes(each) for each in models]
     if any(other != first for other in others):
-        raise ValueError("model: all modules of the list must have the same architecture, got other names or shapes")
+        raise ValueError(
+            "model: all modules of the list must have the same architecture, got other names, shapes or frozen weights"
+        )
     return models
 
 
-def _shapes(model: nn.Module) -> dict[str, torch.Size]:
-    return {name: value.shape for name, value in [*model.named_parameters(), *model.named_buffers()]}
+def _shapes(model: nn.Module) -> dict[str, tuple[torch.Size, bool]]:
+    tensors = [*model.named_parameters(), *model.named_buffers()]
+    return {name: (value.shape, value.requires_grad) for name, value in tensors}
 
 
 def _optimizers(make_optimizer: Any, model: nn.Module, members: int) -> list[Optimizer]:

@@ -16,7 +16,7 @@ PAIRS = [(name, seed) for seed in (0, 1) for name in ("sgd", "adam", "odd", "mor
 
 
 def profile(signature, groups=1, starting_option=None):
-    return Profile(None, signature, [{}] * groups, {}, None, starting_option, None, [])
+    return Profile(None, signature, (), [{}] * groups, {}, None, starting_option, None, [])
 
 
 PROFILES = {
@@ -77,7 +77,11 @@ def test_runs_of_an_ignored_checkpoint_are_trained_by_some_process(monkeypatch):
 def test_a_setting_found_to_change_another_option_is_planned_alone_from_then_on():
     plan = Plan(None, PROFILES, PAIRS)
     first = [("sgd", 0), ("sgd", 1), ("adam", 0), ("adam", 1)]
-    assert plan.replan(first, "sgd", "momentum") == [[("sgd", 0)], [("sgd", 1)], [("adam", 0), ("adam", 1)]]
+    assert plan.replan(first, "sgd", "its scheduler changes momentum") == [
+        [("sgd", 0)],
+        [("sgd", 1)],
+        [("adam", 0), ("adam", 1)],
+    ]
     assert plan.split([("adam", 0), ("sgd", 0)]) == [[("adam", 0)], [("sgd", 0)]]
 
 

@@ -55,7 +55,7 @@ def test_signatures_differ_in_everything_but_the_lr():
     settings = [sgd(), sgd(momentum=0.9), adam(), lambda params: SGD([{"params": [each]} for each in params], lr=0.1)]
     assert len({profile(Setting(optimizer)).signature for optimizer in settings}) == len(settings)
     assert profile(Setting(sgd(0.1), InverseLR)).signature == profile(Setting(sgd(0.2))).signature
-    assert [profile(Setting(optimizer)).group_count for optimizer in settings] == [1, 1, 1, 4]
+    assert [profile(Setting(optimizer)).common[0] for optimizer in settings] == [1, 1, 1, 4]
 
 
 def test_descriptions_of_different_settings_differ():
@@ -80,13 +80,14 @@ def test_descriptions_of_different_settings_differ():
 def test_a_description_is_what_committed_runs_have():
     """Finished runs are found by it, so a change of one character trains all of them again."""
     found = profile(Setting(sgd(), lambda opt: ExponentialLR(opt, 0.5), "batch")).description
-    assert [*found] == ["optimizer", "scheduler", "per"]
+    assert [*found] == ["optimizer", "groups", "scheduler", "per"]
     assert found["optimizer"].startswith("SGD ( Parameter Group 0 dampening: 0 differentiable: False ")
     assert found["optimizer"].endswith(
         " initial_lr: 0.1 lr: 0.1 maximize: False momentum: 0 nesterov: False weight_decay: 0 )"
     )
     assert found["scheduler"].startswith('ExponentialLR {"gamma": 0.5, "base_lrs": [0.1], "last_epoch": 0, ')
     assert found["per"] == "batch"
+    assert found["groups"] == "0-3"
     assert profile(Setting(sgd())).description["scheduler"] == "None"
 
 

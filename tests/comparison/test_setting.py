@@ -27,6 +27,16 @@ def test_invalid_arguments_are_refused(arguments, error, message):
     ("setting", "error", "message"),
     [
         (Setting(lambda params: None), TypeError, "optimizer must return a torch.optim.Optimizer, got NoneType"),
+        (
+            Setting(torch.optim.LBFGS),
+            ValueError,
+            r"optimizer must return an optimizer whose step\(\) needs no closure, got LBFGS",
+        ),
+        (
+            Setting(lambda params: torch.optim.SGD([*params, *linear().parameters()], lr=0.1)),
+            ValueError,
+            "optimizer must return an optimizer of the params that it is given, got one of others",
+        ),
         (Setting(sgd(), lambda opt: 3), TypeError, "scheduler must return a learning-rate scheduler, got int"),
         (
             Setting(sgd(), lambda opt: PlateauSequence(opt, Inverse()), per="batch"),
@@ -35,7 +45,7 @@ def test_invalid_arguments_are_refused(arguments, error, message):
         ),
         (Setting(sgd(), ReduceLROnPlateau, per="batch"), ValueError, 'per must be "epoch" for ReduceLROnPlateau'),
     ],
-    ids=["no optimizer", "no scheduler", "ours per batch", "torch's per batch"],
+    ids=["no optimizer", "closure", "other params", "no scheduler", "ours per batch", "torch's per batch"],
 )
 def test_invalid_results_are_refused(setting, error, message):
     with pytest.raises(error, match=message):

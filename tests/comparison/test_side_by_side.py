@@ -3,9 +3,9 @@
 import pytest
 import torch
 from torch import nn
-from torch.optim.lr_scheduler import CyclicLR, ExponentialLR, OneCycleLR, ReduceLROnPlateau
+from torch.optim.lr_scheduler import CyclicLR, ExponentialLR, LinearLR, OneCycleLR, ReduceLROnPlateau
 
-from lrsched import Cutoff, PlateauSequence, Sawtooth, SequenceLR, Setting, Warmup, compare
+from lrsched import Cutoff, Inverse, PlateauSequence, Sawtooth, SequenceLR, Setting, Warmup, compare
 from tests.comparison.helpers import DATA, FIXED, adam, hidden, mse, sgd, worst
 
 SETTINGS = {
@@ -127,3 +127,134 @@ def test_validation_batches_may_come_from_a_function():
     alone, beside = both({"a": Setting(sgd(0.05)), "b": Setting(sgd(0.1))}, valid=lambda: [DATA])
     assert {run.method for run in beside} == {"side by side"}
     assert_alike(alone, beside, rel=1e-4, abs=1e-6)
+
+
+def test_a_warm_up_counts_batches():
+    warm = Setting(sgd(0.1), lambda opt: PlateauSequence(opt, Inverse(), on="oscillate", warmup=10))
+    alone, beside = both({"warm": warm, "fixed": Setting(sgd(0.1))}, batch_size=8)
+    # 5 batches an epoch: the factor rises from 0.1 by 0.9 · 5/10
+    assert [rates[0] for rates in alone[0].lrs[:3]] == pytest.approx([0.01, 0.055, 0.1])
+    assert [run.method for run in beside] == ["side by side"] * 6
+    assert_alike(alone, beside, rel=1e-4, abs=1e-6)
+
+
+def head(params):
+    """An optimizer that freezes the first layer."""
+    for parameter in params[:2]:
+        parameter.requires_grad_(False)
+    return torch.optim.SGD(params[2:], lr=0.1)
+
+
+def whole_with_frozen_body(params):
+    for parameter in params[:2]:
+        parameter.requires_grad_(False)
+    return torch.optim.SGD(params, lr=0.1)
+
+
+@pytest.mark.parametrize("frozen", [head, whole_with_frozen_body])
+@pytest.mark.parametrize("first", ["frozen", "full"])
+def test_a_setting_that_freezes_parameters_does_not_freeze_those_of_others(frozen, first):
+    settings = {"frozen": Setting(frozen), "full": Setting(sgd(0.1))}
+    settings = {first: settings.pop(first), **settings}
+    alone, beside = both(settings)
+    assert_alike(alone, beside, rel=1e-4, abs=1e-6)
+    assert {run.method for run in beside} == {"side by side"}
+    by_name = {run.setting: run.val_loss[-1] for run in beside if run.seed == 0}
+    assert by_name["full"] < by_name["frozen"]
+
+
+def clipped_before_the_step(params):
+    optimizer = torch.optim.SGD(params, lr=0.1)
+    optimizer.register_step_pre_hook(lambda *_: nn.utils.clip_grad_norm_(params, 1e-3) and None)
+    return optimizer
+
+
+def clamped_gradients(params):
+    for parameter in params:
+        parameter.register_hook(lambda gradient: gradient.clamp(-1e-3, 1e-3))
+    return torch.optim.SGD(params, lr=0.1)
+
+
+@pytest.mark.parametrize("hooked", [clipped_before_the_step, clamped_gradients])
+@pytest.mark.parametrize("first", ["hooked", "plain"])
+def test_a_setting_with_hooks_is_trained_alone_and_leaves_no_hooks(hooked, first):
+    settings = {"hooked": Setting(hooked), "plain": Setting(sgd(0.1))}
+    settings = {first: settings.pop(first), **settings}
+    alone = compare(settings, hidden, mse, DATA, DATA, epochs=2, batch_size=11, seeds=2, vectorize=False).runs
+    mixed = compare(settings, hidden, mse, DATA, DATA, epochs=2, batch_size=11, seeds=2).runs
+    assert_alike(alone, mixed, rel=1e-4, abs=1e-6)
+    assert {run.setting: run.method for run in mixed} == {"hooked": "one after another", "plain": "side by side"}
+
+
+def test_a_setting_whose_scheduler_may_change_the_weights_is_trained_alone():
+    def forgetting(optimizer):
+        def on_advance(event):
+            optimizer.state.clear()
+
+        return PlateauSequence(optimizer, Inverse(), on="oscillate", on_advance=on_advance)
+
+    settings = {"forgets": Setting(sgd(0.1, momentum=0.9), forgetting), "fixed": Setting(sgd(0.1, momentum=0.9))}
+    mixed = compare(settings, hidden, mse, DATA, DATA, epochs=2, batch_size=11, seeds=2).runs
+    assert [run.method for run in mixed] == ["one after another"] * 2 + ["side by side"] * 2
+    assert mixed[0].reason == "its scheduler has an on_advance function, which may change the weights"
+
+
+def test_a_scheduler_that_changes_the_weights_is_noticed():
+    class Shrinks(ExponentialLR):
+        def step(self):
+            super().step()
+            if self.last_epoch == 2:
+                with torch.no_grad():
+                    for parameter in self.optimizer.param_groups[0]["params"]:
+                        parameter.mul_(0.5)
+
+    alone, beside = both({"shrinks": Setting(sgd(0.1), lambda opt: Shrinks(opt, 0.9)), "fixed": Setting(sgd(0.1))})
+    assert_alike(alone, beside, rel=1e-4, abs=1e-6)
+    assert [run.method for run in beside] == ["one after another"] * 3 + ["side by side"] * 3
+    assert beside[0].reason == "its scheduler changes the weights"
+
+
+def test_a_rate_below_0_is_trained_alone():
+    def falling(optimizer):  # by rounding, its last rate is −1.5e-18
+        return LinearLR(optimizer, end_factor=0.0, total_iters=5)
+
+    settings = {"falls": Setting(sgd(0.1), falling), "fixed": Setting(sgd(0.1))}
+    alone, beside = both(settings, epochs=7)
+    assert alone[0].lrs[-1][0] < 0
+    assert_alike(alone, beside, rel=1e-4, abs=1e-6)
+    assert [run.method for run in beside] == ["one after another"] * 3 + ["side by side"] * 3
+    assert beside[0].reason == f"its scheduler writes the learning rate {alone[0].lrs[-1][0]:g}"
+
+
+def test_lazy_models_are_trained_alone():
+    def lazy():
+        return nn.Sequential(nn.LazyLinear(4), nn.Tanh(), nn.Linear(4, 1))
+
+    settings = {"a": Setting(sgd(0.05)), "b": Setting(sgd(0.1))}
+    runs = compare(settings, lazy, mse, DATA, DATA, epochs=2, batch_size=16, seeds=2).runs
+    assert {run.reason for run in runs} == {"the model has lazy parameters"}
+    with pytest.raises(ValueError, match="setting 'a' cannot be trained side by side: the model has lazy parameters"):
+        compare(settings, lazy, mse, DATA, DATA, epochs=2, batch_size=16, seeds=2, vectorize=True)
+
+
+class Counting(nn.Linear):
+    """Counts its training batches in a buffer that no state dict has."""
+
+    def __init__(self):
+        super().__init__(DATA[0].shape[1], 1)
+        self.register_buffer("batches", torch.zeros(()), persistent=False)
+
+    def forward(self, x):
+        if self.training:
+            self.batches = self.batches + 1
+        return super().forward(x)
+
+
+def test_buffers_outside_state_dict_reach_final_fn():
+    alone, beside = both(
+        {"a": Setting(sgd(0.05)), "b": Setting(sgd(0.1))},
+        Counting,
+        final_fn=lambda model: {"batches": model.batches.item()},
+    )
+    count = 4 * -(-len(DATA[0]) // 11)
+    assert [run.final["batches"] for run in alone] == [run.final["batches"] for run in beside] == [count] * 6

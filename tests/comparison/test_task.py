@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from lrsched import Setting, compare
+from lrsched.comparison._configuration import parameters_text
 from lrsched.comparison._task import average
 from tests.comparison.helpers import ARGUMENTS, CALL, DATA, FIXED, OPTIONS, hidden, linear, mse, sgd, task, worst
 
@@ -134,6 +135,7 @@ def test_the_configuration_is_what_committed_runs_have():
     found = task(metric_fn=worst).configuration(linear(), {"a": 1})
     assert found.pop("train").startswith(data)
     assert found.pop("valid").startswith(data)
+    later = {name: found.pop(name) for name in ("functions", "parameters")}  # which older records lack
     assert found == {
         "model": "Linear(in_features=3, out_features=1, bias=True)",
         "loss_fn": "mse",
@@ -148,3 +150,5 @@ def test_the_configuration_is_what_committed_runs_have():
         "deterministic": deterministic,
         "key": {"a": 1},
     }
+    assert later["functions"]["model_fn"] == "hidden"
+    assert later["parameters"] == parameters_text(linear())
