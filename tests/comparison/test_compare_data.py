@@ -53,6 +53,20 @@ class Batches:
         return iter([(DOUBLE[0][rows], DOUBLE[1][rows]) for rows in order.split(11)])
 
 
+GLOBAL = torch.Generator().manual_seed(7)
+
+
+class NoisyByGlobal(Noisy):
+    """Draws its noise from a generator that it does not own."""
+
+    def __getitem__(self, i):
+        return DOUBLE[0][i] + 0.1 * torch.randn(3, generator=GLOBAL), DOUBLE[1][i]
+
+
+def over(loader):
+    return lambda: (batch for batch in loader)
+
+
 def from_function():
     for rows in torch.randperm(40).split(11):
         yield DOUBLE[0][rows], DOUBLE[1][rows]
@@ -66,6 +80,10 @@ TRAIN = {
     ),
     "loader of noisy samples": lambda: DataLoader(Noisy(), 11, shuffle=True),
     "loader with workers": lambda: DataLoader(Noisy(), 11, shuffle=True, num_workers=1, persistent_workers=True),
+    "loader of samples with a global generator": lambda: DataLoader(NoisyByGlobal(), 11, shuffle=True),
+    "function over a loader with workers": lambda: over(
+        DataLoader(Noisy(), 11, shuffle=True, num_workers=1, persistent_workers=True)
+    ),
     "list of batches": lambda: [(DOUBLE[0][:20], DOUBLE[1][:20]), (DOUBLE[0][20:33], DOUBLE[1][20:33])],
     "class": Batches,
     "function": lambda: from_function,
@@ -163,7 +181,17 @@ def test_a_function_is_called_once_a_seed_and_epoch():
 # ---------------------------------------------------------------- paired
 
 
-@pytest.mark.parametrize("kind", ["loader of noisy samples", "loader with workers", "class", "function"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "loader of noisy samples",
+        "loader of samples with a global generator",
+        "loader with workers",
+        "function over a loader with workers",
+        "class",
+        "function",
+    ],
+)
 def test_all_settings_of_a_seed_see_the_same_batches(kind):
     seen = {}
 
@@ -243,6 +271,24 @@ def test_batches_may_be_any_nest(kind):
     )
     assert {run.method for run in beside} == {"side by side"}
     assert_alike(alone, beside, rel=1e-9, abs=1e-12)
+
+
+@pytest.mark.parametrize("vectorize", [False, "auto"])
+def test_a_loss_may_take_the_labels_out_of_its_batch(vectorize):
+    """As is common with the dicts of transformers."""
+
+    def train():
+        return ({"x": x, "labels": y} for x, y in from_function())
+
+    def loss_fn(model, batch):
+        labels = batch.pop("labels")
+        return nn.functional.mse_loss(model(batch["x"]), labels)
+
+    runs = compare(TWO_SETTINGS, model_fn, loss_fn, train, train, epochs=2, seeds=2, vectorize=vectorize).runs
+    assert [len(run.val_loss) for run in runs] == [2] * 4
+    expected = compare(TWO_SETTINGS, model_fn, LOSS, from_function, from_function, epochs=2, seeds=2, vectorize=False)
+    for run, other in zip(runs, expected.runs, strict=True):
+        assert run.val_loss == pytest.approx(other.val_loss, rel=1e-9)
 
 
 def bucketed():
