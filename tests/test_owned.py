@@ -233,7 +233,7 @@ def test_what_objects_own_comes_before_what_their_code_uses():
 
 
 def uses_global_state(model=None, batch=None):
-    return shuffle, torch.default_generator, np.random.rand, normal  # noqa: NPY002
+    return shuffle, torch.default_generator, np.random.rand, normal
 
 
 shuffle, normal = random.shuffle, torch.default_generator

@@ -16,7 +16,7 @@ from torch.utils.data import Dataset, DistributedSampler
 from .._functions import described
 from .._owned import owned
 from ._data_text import source_text, tensors_text
-from ._loaders import epoch_set, new_workers, samplers, same_pass
+from ._loaders import epoch_set, new_workers, same_pass, samplers
 from ._nests import copied, moved, stacked, structure
 from ._random_state import Apart
 

@@ -19,11 +19,10 @@ def test_samplers_of_a_loader():
 def test_a_pass_has_workers_of_its_own_and_the_users_are_kept():
     loader = DataLoader(range(4), num_workers=1, persistent_workers=True)
     used = iter(loader)
-    with pytest.raises(KeyError), new_workers([[1], loader, loader]):
+    with new_workers([[1], loader, loader]):
         own = iter(loader)
         assert own is not used
         assert iter(loader) is not own
-        raise KeyError
     assert loader.persistent_workers
     assert loader._iterator is used
     assert iter(loader) is used
@@ -40,10 +39,17 @@ def test_loaders_whose_workers_do_not_persist_are_left_alone():
 def test_an_epoch_is_set_and_restored():
     sampler = DistributedSampler(range(4), num_replicas=1, rank=0)
     sampler.set_epoch(5)
-    with pytest.raises(KeyError), epoch_set(DataLoader(range(4), sampler=sampler), 2**31 + 3):
+    with epoch_set(DataLoader(range(4), sampler=sampler), 2**31 + 3):
         assert sampler.epoch == 3
-        raise KeyError
     assert sampler.epoch == 5
+
+
+def test_loaders_are_restored_after_an_error():
+    loader = DataLoader(range(4), sampler=DistributedSampler(range(4), 1, 0), num_workers=1, persistent_workers=True)
+    with pytest.raises(KeyError), new_workers([loader]), epoch_set(loader, 3):
+        raise KeyError
+    assert loader.persistent_workers
+    assert loader.sampler.epoch == 0
 
 
 class Stream(IterableDataset):
