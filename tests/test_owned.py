@@ -2,6 +2,7 @@
 
 import functools
 import random
+import types
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from torch import nn
 from torch.utils.data import ConcatDataset, DataLoader, Dataset, RandomSampler, Subset
 
 from lrsched import snapshot
-from lrsched._owned import owned, undo_random, used_by
+from lrsched._owned import owned, undo_random
 from tests.finder.helpers import line
 
 KINDS = {
@@ -126,13 +127,140 @@ def test_system_random_has_no_state_to_restore():
 _GLOBAL = random.Random(3)
 
 
-def uses_a_global(model, batch):
+def uses_a_global(model=None, batch=None):
     return _GLOBAL.random()
 
 
-def test_the_global_generators_that_a_function_names_are_found():
-    assert owned(used_by(uses_a_global)).generators == [_GLOBAL]
-    assert owned([uses_a_global]).generators == []
+def calls_another():
+    return uses_a_global()
+
+
+def calls_itself():
+    return calls_itself() + uses_a_global()
+
+
+def uses_it_inside():
+    def inner():
+        return [_GLOBAL.random() for _ in range(2)]
+
+    return inner()
+
+
+class Uses:
+    """Has a generator for all instances in a class attribute, and uses another one in its methods."""
+
+    own = np.random.default_rng(0)
+
+    def __getitem__(self, index):
+        return uses_a_global()
+
+
+class Inherits(Uses):
+    def __init__(self):
+        self.others = [Uses() for _ in range(3)]
+
+
+class InProperty:
+    @property
+    def value(self):
+        return _GLOBAL.random()
+
+
+class InStatic:
+    @staticmethod
+    def value():
+        return _GLOBAL.random()
+
+
+class InClassMethod:
+    @classmethod
+    def value(cls):
+        return _GLOBAL.random()
+
+
+_HOLDER = Holder(_GLOBAL)
+_MODULE = types.ModuleType("helpers_of_a_user")
+_MODULE.inner = types.ModuleType("helpers_of_a_user.inner")
+_MODULE.inner.outer, _MODULE.inner.draws = _MODULE, uses_a_global
+
+
+class Proxy:
+    """Like a proxy without an object: it refuses everything."""
+
+    def __getattribute__(self, name):
+        raise RuntimeError("no object")
+
+
+_PROXY = None
+
+USERS = {
+    "function": uses_a_global,
+    "called function": calls_another,
+    "recursion": calls_itself,
+    "nested function": uses_it_inside,
+    "generator expression": lambda: (_GLOBAL.random() for _ in range(2)),
+    "held function": Holder([calls_another]),
+    "decorated function": torch.no_grad()(uses_a_global),
+    "object": lambda: _HOLDER.value,
+    "module": lambda: _MODULE.inner.draws(),
+    "class": lambda: Uses()[0],
+    "dataset": DataLoader(Data(InProperty())),
+    "property": InProperty(),
+    "static method": InStatic(),
+    "class method": InClassMethod(),
+}
+
+
+@pytest.mark.parametrize("name", USERS)
+def test_a_global_generator_that_code_uses_is_found(name):
+    found = owned([USERS[name]]).generators
+    assert [each for each in found if each is not Uses.own] == [_GLOBAL]
+
+
+def test_a_proxy_without_an_object_is_skipped(monkeypatch):
+    monkeypatch.setitem(globals(), "_PROXY", Proxy())
+    assert owned([lambda: (_PROXY, _GLOBAL)]).generators == [_GLOBAL]
+
+
+@pytest.mark.parametrize("value", [Uses(), Inherits()], ids=["class", "base class"])
+def test_the_generators_of_a_class_and_its_methods_are_found(value):
+    assert owned([value]).generators == [Uses.own, _GLOBAL]
+
+
+def test_what_objects_own_comes_before_what_their_code_uses():
+    deep = Holder([[[random.Random(0)]]])
+    assert owned([Uses(), deep]).generators == [deep.value[0][0][0], Uses.own, _GLOBAL]
+
+
+def uses_global_state(model=None, batch=None):
+    return shuffle, torch.default_generator, np.random.rand, normal
+
+
+shuffle, normal = random.shuffle, torch.default_generator
+
+
+def test_the_global_generators_of_torch_numpy_and_python_do_not_count():
+    assert owned([uses_global_state]).generators == []
+
+
+def test_code_with_many_globals_ends_the_search():
+    namespace = {"__name__": "many"}
+    lines = [f"def f{k}(): return f{(k + 1) % 30_000}, f{k // 2}" for k in range(30_000)]
+    exec("\n".join(lines), namespace)
+    assert owned([namespace["f0"]]).generators == []
+
+
+def test_loaders_are_found():
+    loader = DataLoader(Data(None))
+    assert owned([lambda: (batch for batch in loader)]).loaders == [loader]
+    assert owned([Holder({"train": loader})]).loaders == [loader]
+
+
+def test_a_snapshot_restores_a_generator_that_a_dataset_uses():
+    model, optimizer = line()
+    with snapshot(model, optimizer, extra=[Data(InProperty())]):
+        first = _GLOBAL.random()
+    assert _GLOBAL.random() == first
 
 
 @pytest.mark.parametrize("kind", KINDS)

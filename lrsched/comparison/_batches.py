@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing
 from itertools import zip_longest
 from typing import Any, TypeGuard
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, DistributedSampler
+from torch.utils.data import Dataset, DistributedSampler
 
 from .._functions import described
-from .._owned import owned, used_by
+from .._owned import owned
 from ._data_text import source_text, tensors_text
-from ._nests import moved, stacked, structure
+from ._loaders import epoch_set, new_workers, same_pass, samplers
+from ._nests import copied, moved, stacked, structure
 from ._random_state import Apart
 
 Pass = Generator[Any, None, None]
@@ -54,10 +55,12 @@ class TensorBatches:
             yield tuple(tensor[rows] for tensor in self.tensors), None if one_seed else 0
 
     def first_in_order(self) -> tuple[Tensor, ...]:
-        return next(iter(self.in_order()))
+        return next(self.in_order())
 
-    def in_order(self) -> Iterable[tuple[Tensor, ...]]:
-        return zip(*(torch.split(tensor, self.batch_size) for tensor in self.tensors), strict=True)
+    def in_order(self) -> Iterator[tuple[Tensor, ...]]:
+        """Yield the batches, copied, so that a function that changes one does not change the user's tensors."""
+        for rows in zip(*(torch.split(tensor, self.batch_size) for tensor in self.tensors), strict=True):
+            yield copied(rows)
 
     def description(self) -> str:
         return tensors_text(self.tensors)
@@ -73,7 +76,8 @@ class SourceBatches:
 
     def __init__(self, name: str, source: Source, device: torch.device | None = None) -> None:
         self._name, self._source, self._device = name, source, device
-        self._generators = owned(used_by(source) if is_function(source) else [source]).generators
+        found = owned([source])
+        self._generators, self._loaders = found.generators, found.loaders
         self._started: tuple[int, Any, Pass] | None = None  # a pass that a trial has begun
         self._iterators: list[Iterator[Any]] = []  # of the passes under way
         self._had_batches = False
@@ -82,7 +86,10 @@ class SourceBatches:
         return SourceBatches(self._name, self._source, device)
 
     def first(self, seed: int) -> Any:
-        """Return the first training batch of a seed, for trials. It is not made again if that epoch comes next."""
+        """Return a copy of the first training batch of a seed, for trials.
+
+        The batch is not made again if that epoch comes next.
+        """
         return self._first(_number(torch.Generator().manual_seed(seed)))
 
     def shuffled(self, generator: torch.Generator) -> Iterator[Any]:
@@ -122,7 +129,7 @@ class SourceBatches:
         if self._started is None or self._started[0] != number:
             batches = self._pass(number)
             self._started = number, next(batches), batches
-        return self._started[1]
+        return copied(self._started[1])
 
     def _pass(self, number: int) -> Pass:
         return self._passes([number])[number]
@@ -141,21 +148,21 @@ class SourceBatches:
 
     def _batches(self, number: int) -> Pass:
         apart = Apart(number, self._generators, self._device)
-        with apart:
+        with apart, new_workers(self._loaders):
             found = self._iterable()
-            with _new_workers(found), _epoch_set(found, number):
+            with new_workers([found]), epoch_set(found, number):
                 iterator = iter(found)
                 batch = next(iterator, _END)
         if batch is _END:
             raise ValueError(self._empty())
-        if any(each is iterator for each in self._iterators):
+        if any(same_pass(each, iterator) for each in self._iterators):
             raise UnequalBatchesError  # two passes would take each other's batches
         self._had_batches = True
         self._iterators.append(iterator)
         try:
             while batch is not _END:
                 yield moved(batch, self._device)
-                with apart:
+                with apart, new_workers(self._loaders):  # a function may start one loader after another
                     batch = next(iterator, _END)
         finally:
             self._iterators.remove(iterator)
@@ -231,20 +238,12 @@ def _checked_tensors(name: str, data: tuple[Any, ...], batch_size: int | None) -
 
 
 def _check_sampler(name: str, data: object) -> None:
-    for sampler in _samplers(data):
+    for sampler in samplers(data):
         if isinstance(sampler, DistributedSampler) and sampler.num_replicas > 1:
             raise ValueError(
                 f"{name} must have all batches in every process, got a loader with a DistributedSampler for "
                 f"{sampler.num_replicas} processes: processes divide the runs, not the data"
             )
-
-
-def _samplers(loader: object) -> list[Any]:
-    """Return the samplers of a loader, the one inside a batch sampler included; None for those that it lacks."""
-    batch_sampler = getattr(loader, "batch_sampler", None)
-    inside = getattr(batch_sampler, "sampler", None)
-    own = getattr(loader, "sampler", None)
-    return [own, batch_sampler] if inside is own else [own, batch_sampler, inside]
 
 
 def _number(generator: torch.Generator) -> int:
@@ -257,35 +256,3 @@ def _with_first(first: Any, others: Pass) -> Pass:
         yield first
         del first  # so that it is not held for the whole pass
         yield from others
-
-
-@contextmanager
-def _new_workers(found: Iterable[Any]) -> Iterator[None]:
-    """Let a pass that starts in the block have workers of its own, even if the loader's workers persist.
-
-    Persistent workers would continue from the random state of the last pass, and can serve only one pass at a time.
-    """
-    if not (isinstance(found, DataLoader) and found.persistent_workers):
-        yield
-        return
-    running = found._iterator
-    vars(found).update(persistent_workers=False, _iterator=None)  # not by setattr, which a loader refuses
-    try:
-        yield
-    finally:
-        vars(found).update(persistent_workers=True, _iterator=running)
-
-
-@contextmanager
-def _epoch_set(found: Iterable[Any], number: int) -> Iterator[None]:
-    """Within the block, give the number of a pass to whatever shuffles by `set_epoch`, such as a DistributedSampler."""
-    parts = [found, *_samplers(found), getattr(found, "dataset", None)]
-    counting: list[Any] = [part for part in parts if hasattr(part, "set_epoch") and hasattr(part, "epoch")]
-    epochs = [part.epoch for part in counting]
-    for part in counting:
-        part.set_epoch(number % 2**31)
-    try:
-        yield
-    finally:
-        for part, epoch in zip(counting, epochs, strict=True):
-            part.set_epoch(epoch)

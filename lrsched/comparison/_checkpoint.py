@@ -27,6 +27,7 @@ class Checkpoint:
 
     def __init__(self, path: Path | None) -> None:
         self.path = path
+        self._possible = True  # whether the state of the cohort in training can be saved
         self.due = time.monotonic() + PAUSE
         self.held = self._read()
 
@@ -41,7 +42,8 @@ class Checkpoint:
         return name in configs and agrees(self.held["configs"][name], comparable(configs[name]))
 
     def resume(self, cohort: Cohort) -> None:
-        """Restore the cohort's state if the checkpoint holds it. Only the first cohort can be resumed."""
+        """Begin the training of a cohort: restore its state if the checkpoint holds it, as it can for the first one."""
+        self._possible = True
         held, self.held = self.held, None
         if not held or held["pairs"] != cohort.pairs or held["method"] != cohort.method:
             return
@@ -56,7 +58,7 @@ class Checkpoint:
     def save(self, cohort: Cohort, configs: Mapping[str, Any]) -> None:
         """Replace the checkpoint if the last one is old enough. An interrupted call leaves the old one intact."""
         started = time.monotonic()
-        if self.path is None or started < self.due:
+        if self.path is None or not self._possible or started < self.due:
             return
         state = _state(cohort, configs)
         part = self.path.with_name(f"{self.path.name}.part")
@@ -68,7 +70,7 @@ class Checkpoint:
             raise OSError(reason) from error
         except (AttributeError, TypeError, pickle.PicklingError):  # for example, a scheduler that holds a function
             self.drop()
-            self.path = None  # these runs are trained without checkpoints
+            self._possible = False  # this cohort is trained without checkpoints
         finally:
             part.unlink(missing_ok=True)
         now = time.monotonic()

@@ -79,9 +79,9 @@ def compare(
 
     Everything random in `train` depends only on the run's seed and the epoch: the order, and whatever a dataset, its
     workers or a function draw from the global random generators of torch, numpy and Python, or from generators that
-    they own. The states of these generators are restored. Runs that are trained side by side share the batches of
-    their seed, which are made once; a loader with workers starts them anew for each seed and epoch. If the batches of
-    different seeds differ in shape or number, only the settings of a seed are trained side by side.
+    they own or use. The states of these generators are restored. Runs that are trained side by side share the batches
+    of their seed, which are made once; a loader with workers starts them anew for each seed and epoch. If the batches
+    of different seeds differ in shape or number, only the settings of a seed are trained side by side.
 
     How long, and how often:
         epochs: the number of epochs, an integer ≥ 1.

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
+from torch import Tensor, nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from ..schedulers._groups import read
@@ -67,6 +69,7 @@ class Member:
     def state_dict(self) -> dict[str, Any]:
         return {
             "model": self.model.state_dict(),
+            "buffers": dict(self.model.named_buffers()),  # state_dict() lacks those that are not persistent
             "optimizer": self.optimizer.state_dict(),
             "scheduler": None if self.scheduler is None else self.scheduler.state_dict(),
             "generator": self.generator.get_state(),
@@ -76,6 +79,8 @@ class Member:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.model.load_state_dict(state["model"])
+        buffers = state.get("buffers", {})  # older checkpoints have none
+        write_buffers(self.model, {name: value.to(self.task.device) for name, value in buffers.items()})
         self.optimizer.load_state_dict(state["optimizer"])
         if self.scheduler is not None:
             self.scheduler.load_state_dict(state["scheduler"])
@@ -83,3 +88,16 @@ class Member:
         self.run = Run(**state["run"])
         self.losses = state["losses"]
         self.run.resumed.append(len(self.losses))
+
+
+@torch.no_grad()
+def write_buffers(model: nn.Module, values: Mapping[str, Tensor]) -> None:
+    """Write values into the buffers of a model by name, in place where the shape and the dtype are the same."""
+    for name, value in values.items():
+        owner, _, own_name = name.rpartition(".")
+        held = model.get_submodule(owner)._buffers
+        present = held[own_name]
+        if present is None or (present.shape, present.dtype) != (value.shape, value.dtype):  # replaced in training
+            held[own_name] = value.clone()
+        elif not torch.equal(present, value):  # an expanded one cannot be written
+            present.copy_(value)

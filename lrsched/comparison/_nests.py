@@ -1,4 +1,4 @@
-"""Batches as nests of tensors: moved to a device, stacked, and taken apart into their tensors.
+"""Batches as nests of tensors: moved to a device, copied, stacked, and taken apart into their tensors.
 
 A nest is a tensor, or a tuple, list, mapping or dataclass of nests. Anything else in it is passed on as it is.
 """
@@ -27,6 +27,22 @@ def _moved_leaf(device: torch.device, leaf: Any) -> Any:
     if isinstance(leaf, Tensor):
         return leaf.to(device, non_blocking=device.type == "cuda")  # it makes a difference for pinned memory only
     return leaf.to(device) if callable(getattr(leaf, "to", None)) else leaf  # a packed sequence, for example
+
+
+def rebuilt(batch: Any) -> Any:
+    """Return a batch with new containers and the same tensors, for a function that may take entries out of it."""
+    return mapped(lambda leaf: leaf, batch)
+
+
+def copied(batch: Any) -> Any:
+    """Return a batch with new containers and copies of its tensors."""
+    return mapped(_copied_leaf, batch)
+
+
+def _copied_leaf(leaf: Any) -> Any:
+    if isinstance(leaf, Tensor):
+        return leaf.detach().clone().requires_grad_(leaf.requires_grad)
+    return leaf.clone() if callable(getattr(leaf, "clone", None)) else leaf  # a batch of graphs, for example
 
 
 def mapped(function: Callable[..., Any], *nests: Any) -> Any:

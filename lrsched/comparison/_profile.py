@@ -17,7 +17,7 @@ from ..ensembles._ensemble import Ensemble, Vectorize
 from ..ensembles._equivalence import obstacle, unprofitable
 from ..ensembles._optimizers import kind, options, transplant, unfit
 from ._configuration import groups_text, lr_lambdas
-from ._nests import on_tensors
+from ._nests import on_tensors, rebuilt
 from ._scheduler_text import scheduler_text
 from ._setting import Scheduler, Setting
 from ._task import Task
@@ -150,7 +150,11 @@ class _Trials:
     def _trial(self, optimizer: Optimizer) -> str | None:
         model, parameters = self._model.train(), [*self._model.parameters()]
         loss_fn, batch = on_tensors(self._task.loss_fn, self._task.train.first(self._task.first_seed))
-        reason = obstacle(model, lambda others: _remade(optimizer, parameters, others), loss_fn, batch)
+
+        def on_its_own(model: Any, batch: Any) -> Any:  # each call of the trial gets whole containers
+            return loss_fn(model, rebuilt(batch))
+
+        reason = obstacle(model, lambda others: _remade(optimizer, parameters, others), on_its_own, batch)
         return reason or self._metric_obstacle
 
     @cached_property

@@ -11,7 +11,7 @@ import torch
 from ..ensembles._ensemble import Ensemble
 from ..schedulers._groups import read
 from ._cohort import Cohort
-from ._member import Member
+from ._member import Member, write_buffers
 from ._nests import on_tensors, sample_count
 from ._profile import Profile
 from ._runs import Pair
@@ -106,14 +106,13 @@ class SideBySide(Cohort):
             for optimizer, held in zip(self._ensemble.optimizers, state["optimizers"], strict=True):
                 optimizer.load_state_dict(held)
 
-    @torch.no_grad()
     def _write_back(self, members: list[Member]) -> None:
         """Copy the weights and buffers of the members from the ensemble into their models."""
         for i, member in enumerate(members):
             member.model.load_state_dict(self._ensemble.state(i))
+            buffers = {name for name, _ in member.model.named_buffers()}  # those outside state_dict() included
             held = self._ensemble.tensors(i)
-            for name, buffer in member.model.named_buffers():  # those outside state_dict() included
-                buffer.copy_(held[name])
+            write_buffers(member.model, {name: value for name, value in held.items() if name in buffers})
         self._remember(members)
 
     def _remember(self, members: list[Member]) -> None:

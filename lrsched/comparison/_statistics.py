@@ -144,4 +144,4 @@ def p_value(values: Sequence[float]) -> float:
     mean, error = fmean(values), stdev(values) / math.sqrt(n)
     if error == 0:
         return 1.0 if mean == 0 else 0.0
-    return 1 - within(abs(mean) / error, n - 1)
+    return max(0.0, 1 - within(abs(mean) / error, n - 1))  # rounding may put `within` above 1

@@ -14,6 +14,7 @@ from .._functions import LossFn, described, scalar
 from ._batches import Batches
 from ._configuration import function_text, name_of, parameters_text
 from ._json_lines import plain
+from ._nests import rebuilt
 from ._series import LOSSES
 
 FinalFn = Callable[[Any], Mapping[str, Any]]  # final_fn(model) -> values to record about the trained model
@@ -75,7 +76,8 @@ class Task:
     @torch.no_grad()
     def check_functions(self, model: nn.Module) -> None:
         """Call `loss_fn` and `metric_fn` once and check what they return."""
-        scalar(self.loss_fn(model, self.train.first(self.first_seed)))
+        with torch.enable_grad():  # a training loss may need gradients itself, as a gradient penalty does
+            scalar(self.loss_fn(model, self.train.first(self.first_seed)))
         for name in self.measure(model.eval(), self.valid.first_in_order()):
             if name in LOSSES:
                 raise ValueError(
@@ -85,10 +87,10 @@ class Task:
 
     def measure(self, model: Any, batch: Any) -> dict[str, Tensor]:
         """Return the loss of a validation batch, named "loss", and its metrics."""
-        found = {} if self.metric_fn is None else self.metric_fn(model, batch)
+        found = {} if self.metric_fn is None else self.metric_fn(model, rebuilt(batch))
         found = found if isinstance(found, dict) else {"metric": found}
         if "loss" not in found:
-            found = {"loss": self.loss_fn(model, batch), **found}
+            found = {"loss": self.loss_fn(model, rebuilt(batch)), **found}
         return {str(name): _one_number(name, value) for name, value in found.items()}
 
     def averages(self, measured: list[tuple[dict[str, Tensor], int]], members: int) -> list[dict[str, float]]:
@@ -127,17 +129,21 @@ class Task:
 
 def average(values: Iterable[Tensor], weights: list[int]) -> list[float]:
     """Return the weighted mean over batches. A value is a batch's number, or a row of numbers, one per member."""
-    columns = torch.stack([value.detach() for value in values]).reshape(len(weights), -1).T.tolist()
+    numbers = [value.detach() for value in values]
+    if len({(number.dtype, number.device) for number in numbers}) > 1:  # Python floats for some batches only
+        numbers = [number.cpu().double() for number in numbers]
+    columns = torch.stack(numbers).reshape(len(weights), -1).T.tolist()
     total = sum(weights)
     return [sum(value * weight for value, weight in zip(column, weights, strict=True)) / total for column in columns]
 
 
 def _one_number(name: object, value: Any) -> Tensor:
+    dtype = torch.float64 if isinstance(value, (float, int)) else None  # what a Python float holds
     try:
-        found = torch.as_tensor(value)
-    except (TypeError, ValueError, RuntimeError):
+        found = torch.as_tensor(value, dtype=dtype)
+    except (TypeError, ValueError, RuntimeError, OverflowError):
         found = torch.empty(0)
     if found.numel() != 1 or found.is_complex():
         rule = "loss_fn must return a scalar tensor" if name == "loss" else f"metric_fn: {name} must be one real number"
         raise TypeError(f"{rule}, got {described(value)}")
-    return found
+    return found.reshape(())

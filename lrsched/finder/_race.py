@@ -23,7 +23,7 @@ from .._functions import (
     module_of,
     put_in_train_mode,
 )
-from .._owned import RANDOM, owned, used_by
+from .._owned import RANDOM, owned
 from ..ensembles._ensemble import Vectorize
 from ..ensembles._equivalence import obstacle, unprofitable
 from ..schedulers._groups import read
@@ -228,7 +228,7 @@ def _recipe(
 ) -> Recipe:
     """Return what members have in common."""
     generators = [value for value in extra if isinstance(value, RANDOM)]
-    used = owned([model, *used_by(getattr(loss_fn, "__wrapped__", loss_fn))]).generators
+    used = owned([model, loss_fn]).generators
     places = Places([model, *module_of(loss_fn)], optimizer)
     return Recipe(model, make_optimizer, loss_fn, places, [*generators, *used])
 

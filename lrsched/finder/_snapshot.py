@@ -16,7 +16,7 @@ from torch.nn.parameter import is_lazy
 from torch.optim import Optimizer
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from .._owned import RANDOM, attributes, owned, undo_random, used_by
+from .._owned import RANDOM, attributes, owned, undo_random
 from ..schedulers._tracking import StepWatch, unwrapped
 from ._frozen import FrozenWeights
 from ._optimizers import as_one, listed
@@ -143,7 +143,7 @@ class Saved:
         for source in sources:
             self._add_source(source)
         self._add_owned(self._holders)
-        self._add_owned(value for function in functions for value in used_by(function))
+        self._add_owned(functions)
         self._random += undo_global_random()
 
     def restore(self, *, random: bool = True) -> None:

@@ -78,6 +78,43 @@ class Augmented(Dataset):
         return (torch.tensor([i, torch.rand(()).item(), np.random.rand(), random.random(), *own]),)  # noqa: NPY002
 
 
+GLOBAL = np.random.default_rng(0)
+
+
+class AugmentedByGlobal(Dataset):
+    """Draws from a generator that it does not own."""
+
+    def __len__(self):
+        return 10
+
+    def __getitem__(self, i):
+        return (torch.tensor([i, GLOBAL.random()]),)
+
+
+def generated_by_global():
+    def noise():
+        return torch.tensor([GLOBAL.random()])
+
+    for _ in range(3):
+        yield (noise(),)
+
+
+def function_over(loader):
+    return lambda: (batch for batch in loader)
+
+
+def function_over_several(*loaders):
+    def train():
+        for loader in loaders:
+            yield from loader
+
+    return train
+
+
+def persistent_loader():
+    return DataLoader(Augmented(), 4, shuffle=True, num_workers=1, persistent_workers=True)
+
+
 def generated():
     yield (torch.rand(2),)
     yield (torch.rand(2),)
@@ -96,6 +133,10 @@ SOURCES = {
     "sampler that shuffles by epoch": lambda: DataLoader(
         TensorDataset(*rows()), 4, sampler=DistributedSampler(TensorDataset(*rows()), num_replicas=1, rank=0)
     ),
+    "augmented by a global generator": lambda: DataLoader(AugmentedByGlobal(), 4, shuffle=True),
+    "function with a nested function": lambda: generated_by_global,
+    "function over a loader": lambda: function_over(persistent_loader()),
+    "function over loaders": lambda: function_over_several(persistent_loader(), persistent_loader()),
     "stream": lambda: DataLoader(Stream(), 4),
     "iterable": Reversed,
 }
@@ -140,6 +181,23 @@ def test_the_users_random_state_and_generators_are_as_before(name):
         assert torch.equal(torch.get_rng_state(), states[0])
         assert (random.getstate(), str(np.random.get_state())) == states[1:]  # noqa: NPY002
         assert own is None or torch.equal(own.get_state(), held)
+
+
+@pytest.mark.parametrize("name", ["augmented by a global generator", "function with a nested function"])
+def test_a_global_generator_is_as_before(name):
+    state = GLOBAL.bit_generator.state
+    for _ in as_batches("train", SOURCES[name](), None).shared([generator(0), generator(1)], [0, 1]):
+        assert GLOBAL.bit_generator.state == state
+    assert GLOBAL.bit_generator.state == state
+
+
+def test_a_loader_inside_a_function_is_restored():
+    loader = persistent_loader()
+    used = iter(loader)
+    data = as_batches("train", function_over(loader), None)
+    assert len([*data.shared([generator(0), generator(1)], [0, 1])]) == 3
+    assert loader.persistent_workers
+    assert loader._iterator is used
 
 
 def test_a_loader_is_used_as_it_is_and_restored():
@@ -199,13 +257,39 @@ def test_the_batch_that_a_trial_takes_is_not_made_again():
 
     data = as_batches("train", train, None)
     first = data.first(0)
-    assert data.first(0) is first
+    assert plain([data.first(0)]) == plain([first])
     assert made == [0]
     epoch = [*data.shuffled(generator(0))]
-    assert epoch[0] is first
+    assert plain(epoch[:1]) == plain([first])
     assert made == [0, 1, 2]
     fresh = as_batches("train", train, None)
     assert plain(epoch) == plain(fresh.shuffled(generator(0)))
+
+
+@pytest.mark.parametrize("first", ["training", "validation"])
+def test_trials_that_change_a_batch_do_not_change_that_of_others(first):
+    def train():
+        return [{"x": torch.ones(2), "labels": [torch.zeros(1)]}]
+
+    data = as_batches("train", train, None)
+    begun = (lambda: data.first(0)) if first == "training" else data.first_in_order
+    for _ in range(3):
+        batch = begun()
+        assert batch["labels"][0] == 0
+        batch["x"].sub_(1.0)
+        batch.pop("labels")[0].add_(1.0)
+    batches = data.shuffled(generator(0)) if first == "training" else data.in_order()
+    assert [(batch["x"].tolist(), batch["labels"]) for batch in batches] == [([1.0, 1.0], [torch.zeros(1)])]
+
+
+def test_functions_that_change_their_batch_do_not_change_the_users_tensors():
+    mine, expected = rows(), rows()
+    data = as_batches("valid", mine, 4)
+    for batch in [data.first(0), data.first_in_order(), *data.in_order(), *data.shuffled(generator(0))]:
+        for part in batch:
+            part.add_(1)
+    for part, original in zip(mine, expected, strict=True):
+        assert torch.equal(part, original)
 
 
 def test_the_pass_that_a_trial_began_ends_if_another_one_is_needed():
@@ -283,6 +367,29 @@ def test_passes_that_would_share_an_iterator_are_not_mixed():
     with pytest.raises(UnequalBatchesError):
         [*data.shared([generator(0), generator(1)], [0, 1])]
     assert plain(data.shuffled(generator(0))) == [[[2.0]], [[1.0]], [[0.0]]]
+
+
+class Itself(IterableDataset):
+    """Is its own iterator, so a pass that starts takes the samples of the one under way."""
+
+    def __iter__(self):
+        self.left = 10
+        return self
+
+    def __next__(self):
+        if not self.left:
+            raise StopIteration
+        self.left -= 1
+        return torch.tensor(float(self.left))
+
+
+def test_passes_over_a_dataset_that_is_its_own_iterator_are_not_mixed():
+    data = as_batches("train", DataLoader(Itself(), 2), None)
+    with pytest.raises(UnequalBatchesError):
+        [*data.shared([generator(0), generator(1)], [0, 1])]
+    assert len([*data.shuffled(generator(0))]) == 5
+    in_workers = as_batches("train", DataLoader(Itself(), 2, num_workers=1), None)
+    assert len([*in_workers.shared([generator(0), generator(1)], [0, 1])]) == 5
 
 
 # ---------------------------------------------------------------- errors

@@ -190,6 +190,27 @@ def test_a_scheduler_whose_state_cannot_be_saved_is_trained_without_checkpoints(
     assert [path.name for path in tmp_path.iterdir()] == ["runs.jsonl"]
 
 
+def test_later_runs_have_checkpoints_even_if_the_state_of_one_cannot_be_saved(tmp_path, monkeypatch):
+    class Local(ExponentialLR):
+        def __init__(self, optimizer):
+            self.function = lambda k: 0.9**k
+            super().__init__(optimizer, 0.9)
+
+    monkeypatch.setattr(_checkpoint, "PAUSE", 0.0)
+    monkeypatch.setattr(_checkpoint, "SHARE", 0)
+    out, found = tmp_path / "runs.jsonl", {}
+
+    def look(run):
+        if len(run.val_loss) == 1:
+            found[run.setting] = (tmp_path / "runs.jsonl.checkpoint").exists()
+
+    settings = {"first": FIXED["fixed"], "local": Setting(sgd(), Local), "last": FIXED["fixed"]}
+    options = {"epochs": 2, "batch_size": 16, "seeds": 1, "vectorize": False, "out": out, "callback": look}
+    compare(settings, hidden, mse, DATA, DATA, **options)
+    assert found == {"first": True, "local": False, "last": True}
+    assert [path.name for path in tmp_path.iterdir()] == ["runs.jsonl"]
+
+
 def test_a_damaged_state_is_an_error(tmp_path, monkeypatch):
     options, path = interrupted(tmp_path, monkeypatch)
     held = torch.load(path, weights_only=True)

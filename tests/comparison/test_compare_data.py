@@ -11,7 +11,7 @@ from torch.optim.lr_scheduler import CyclicLR, ExponentialLR
 from torch.utils.data import DataLoader, Dataset, RandomSampler, TensorDataset
 
 from lrsched import PlateauSequence, Sawtooth, SequenceLR, Setting, Warmup, compare, supervised
-from tests.comparison.helpers import DATA, TWO_SETTINGS, adam, sgd
+from tests.comparison.helpers import DATA, TWO_SETTINGS, adam, hidden, sgd
 from tests.comparison.test_side_by_side import assert_alike
 
 DOUBLE = tuple(part.double() for part in DATA)
@@ -53,6 +53,20 @@ class Batches:
         return iter([(DOUBLE[0][rows], DOUBLE[1][rows]) for rows in order.split(11)])
 
 
+GLOBAL = torch.Generator().manual_seed(7)
+
+
+class NoisyByGlobal(Noisy):
+    """Draws its noise from a generator that it does not own."""
+
+    def __getitem__(self, i):
+        return DOUBLE[0][i] + 0.1 * torch.randn(3, generator=GLOBAL), DOUBLE[1][i]
+
+
+def over(loader):
+    return lambda: (batch for batch in loader)
+
+
 def from_function():
     for rows in torch.randperm(40).split(11):
         yield DOUBLE[0][rows], DOUBLE[1][rows]
@@ -66,6 +80,10 @@ TRAIN = {
     ),
     "loader of noisy samples": lambda: DataLoader(Noisy(), 11, shuffle=True),
     "loader with workers": lambda: DataLoader(Noisy(), 11, shuffle=True, num_workers=1, persistent_workers=True),
+    "loader of samples with a global generator": lambda: DataLoader(NoisyByGlobal(), 11, shuffle=True),
+    "function over a loader with workers": lambda: over(
+        DataLoader(Noisy(), 11, shuffle=True, num_workers=1, persistent_workers=True)
+    ),
     "list of batches": lambda: [(DOUBLE[0][:20], DOUBLE[1][:20]), (DOUBLE[0][20:33], DOUBLE[1][20:33])],
     "class": Batches,
     "function": lambda: from_function,
@@ -163,7 +181,17 @@ def test_a_function_is_called_once_a_seed_and_epoch():
 # ---------------------------------------------------------------- paired
 
 
-@pytest.mark.parametrize("kind", ["loader of noisy samples", "loader with workers", "class", "function"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "loader of noisy samples",
+        "loader of samples with a global generator",
+        "loader with workers",
+        "function over a loader with workers",
+        "class",
+        "function",
+    ],
+)
 def test_all_settings_of_a_seed_see_the_same_batches(kind):
     seen = {}
 
@@ -245,6 +273,24 @@ def test_batches_may_be_any_nest(kind):
     assert_alike(alone, beside, rel=1e-9, abs=1e-12)
 
 
+@pytest.mark.parametrize("vectorize", [False, "auto"])
+def test_a_loss_may_take_the_labels_out_of_its_batch(vectorize):
+    """As is common with the dicts of transformers."""
+
+    def train():
+        return ({"x": x, "labels": y} for x, y in from_function())
+
+    def loss_fn(model, batch):
+        labels = batch.pop("labels")
+        return nn.functional.mse_loss(model(batch["x"]), labels)
+
+    runs = compare(TWO_SETTINGS, model_fn, loss_fn, train, train, epochs=2, seeds=2, vectorize=vectorize).runs
+    assert [len(run.val_loss) for run in runs] == [2] * 4
+    expected = compare(TWO_SETTINGS, model_fn, LOSS, from_function, from_function, epochs=2, seeds=2, vectorize=False)
+    for run, other in zip(runs, expected.runs, strict=True):
+        assert run.val_loss == pytest.approx(other.val_loss, rel=1e-9)
+
+
 def bucketed():
     """Return batches whose number and sizes are random."""
     for _ in range(int(torch.randint(2, 9, ()))):
@@ -296,3 +342,27 @@ def test_a_batch_size_is_needed_for_tensors_only():
         compare(TWO_SETTINGS, model_fn, LOSS, DOUBLE, [DOUBLE], epochs=1)
     with pytest.raises(ValueError, match="batch_size"):
         compare(TWO_SETTINGS, model_fn, LOSS, [DOUBLE], [DOUBLE], epochs=1, batch_size=0)
+
+
+def test_functions_may_take_entries_out_of_a_batch():
+    x, y = DATA
+
+    def batches():
+        return [{"x": x[i : i + 10], "y": y[i : i + 10]} for i in range(0, 40, 10)]
+
+    def popping(model, batch):
+        target = batch.pop("y")
+        return nn.functional.mse_loss(model(batch.pop("x")), target)
+
+    def reading(model, batch):
+        return nn.functional.mse_loss(model(batch["x"]), batch["y"])
+
+    settings = {"a": Setting(sgd(0.05)), "b": Setting(sgd(0.1))}
+    options = {"epochs": 2, "seeds": 2, "vectorize": True}
+    popped, read = (
+        compare(settings, hidden, loss_fn, batches(), batches(), metric_fn=loss_fn, **options).runs
+        for loss_fn in (popping, reading)
+    )
+    assert [(run.train_loss, run.val_loss, run.metric) for run in popped] == [
+        (run.train_loss, run.val_loss, run.metric) for run in read
+    ]

@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from torch import nn
 from torch.optim.lr_scheduler import ExponentialLR, ReduceLROnPlateau, StepLR
 
 from lrsched import Inverse, PlateauSequence, Setting
@@ -125,3 +126,41 @@ def test_a_restored_member_continues_bit_for_bit():
     assert found + [epoch(second) for _ in range(3)] == expected
     assert second.run.resumed == [3]
     assert second.run.val_loss == whole.run.val_loss
+
+
+class Remembering(nn.Module):
+    """Has buffers that are not persistent: one changes in place, one is replaced, and one is expanded."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner = nn.Module()
+        self.inner.register_buffer("steps", torch.zeros(()), persistent=False)
+        self.register_buffer("last", None, persistent=False)
+        self.register_buffer("positions", torch.arange(3).expand(2, 3), persistent=False)
+        self.weight = nn.Parameter(torch.ones(1))
+
+    def forward(self, x):
+        self.inner.steps += 1
+        self.last = x.detach()
+        return self.weight * x
+
+
+def test_buffers_that_are_not_persistent_are_restored():
+    first, second = (member(model_fn=Remembering) for _ in range(2))
+    first.model(torch.ones(4))
+    steps = second.model.inner.steps
+    second.load_state_dict(first.state_dict())
+    assert second.model.inner.steps is steps
+    assert steps == 1
+    assert torch.equal(second.model.last, torch.ones(4))
+    first.model(torch.zeros(4))
+    assert torch.equal(second.model.last, torch.ones(4))
+    assert torch.equal(second.model.positions, torch.arange(3).expand(2, 3))
+
+
+def test_a_state_from_before_buffers_were_saved_still_loads():
+    first, second = member(), member(seed=4)
+    state = first.state_dict()
+    del state["buffers"]
+    second.load_state_dict(state)
+    assert torch.equal(second.model[0].weight, first.model[0].weight)

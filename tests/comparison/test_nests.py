@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from lrsched.comparison._nests import mapped, moved, on_tensors, sample_count, stacked, structure, tensors
+from lrsched.comparison._nests import copied, mapped, moved, on_tensors, sample_count, stacked, structure, tensors
 
 X = torch.ones(3, 2)
 
@@ -192,3 +192,27 @@ def test_a_mapping_of_another_class_is_not_changed_by_mapping_over_it():
     assert type(stacked([batch, batch])) is Wrapper
     assert batch["x"] is x
     assert function(None, leaves) == 2
+
+
+class Graph:
+    """Not a nest, but it can copy itself, as batches of graphs can."""
+
+    def __init__(self, x):
+        self.x = x
+
+    def clone(self):
+        return Graph(self.x.clone())
+
+
+def test_a_copy_shares_no_container_and_no_tensor():
+    parameter = torch.ones(2, requires_grad=True)
+    batch = {"x": [torch.ones(2)], "sample": Sample(torch.ones(2)), "graph": Graph(torch.ones(2)), "p": parameter}
+    other = copied(batch)
+    for part in (other["x"][0], other["sample"].x, other["graph"].x, other["p"].data):
+        part.zero_()
+    assert [part.sum() for part in (batch["x"][0], batch["sample"].x, batch["graph"].x, parameter)] == [2, 2, 2, 2]
+    assert other["p"].is_leaf
+    assert other["p"].requires_grad
+    assert other["sample"].length == 3
+    other["x"].clear()
+    assert len(batch["x"]) == 1

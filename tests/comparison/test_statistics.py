@@ -38,6 +38,14 @@ def test_one_value_has_no_interval_and_no_p():
     assert math.isnan(p_value([0.25]))
 
 
+def test_p_is_never_below_0():
+    for t in (150.0, 199.5, 250.0, 1e3, 1e6):
+        for n in range(3, 40):
+            spread = [-1.0, 1.0] * (n // 2) + [0.0] * (n % 2)
+            error = np.std(spread, ddof=1) / math.sqrt(n)
+            assert 0 <= p_value([value + t * error for value in spread]) < 1e-2
+
+
 def test_values_without_spread():
     assert interval([0.5, 0.5]) == (0.5, 0.0)
     assert p_value([0.0, 0.0, 0.0]) == 1.0

@@ -23,6 +23,27 @@ def test_average_by_hand():
     assert math.isnan(second)
 
 
+def test_numbers_of_different_types_are_averaged_in_float64():
+    assert average([torch.tensor(0.1, dtype=torch.float64), torch.tensor(0.5)], [1, 1]) == [(0.1 + 0.5) / 2]
+    assert average([torch.tensor(3), torch.tensor(0.1, dtype=torch.float64)], [1, 1]) == [(3 + 0.1) / 2]
+
+
+@pytest.mark.parametrize("vectorize", [False, True])
+@pytest.mark.parametrize("number", [0.9, 1e39, 2**60, 10**30, np.float64(0.9), True])
+def test_a_python_number_is_recorded_without_rounding(number, vectorize):
+    options = {**OPTIONS, "batch_size": 20, "epochs": 1, "vectorize": vectorize}
+    for run in compare(*CALL, **options, metric_fn=lambda model, batch: number).runs:
+        assert run.metric == [float(number)]
+
+
+def test_a_metric_may_be_a_python_number_for_some_batches_and_a_tensor_for_others():
+    def metric_fn(model, batch):
+        return 0.9 if len(batch[0]) == 16 else torch.ones(1)
+
+    options = {**OPTIONS, "metric_fn": metric_fn, "metric_average": "batches", "vectorize": False}
+    assert compare(*CALL, **options).runs[0].metric == [(0.9 + 0.9 + 1) / 3] * 2
+
+
 def largest_input(model, batch):
     return batch[0].max()
 
@@ -73,6 +94,20 @@ def test_a_metric_named_loss_replaces_the_validation_loss():
     assert run.val_loss == [0.25, 0.25]
     assert [*run.metrics] == ["rows"]
     assert set(calls) == {True}
+
+
+def test_a_training_loss_may_need_gradients_itself():
+    def loss_fn(model, batch):
+        x = batch[0].clone().requires_grad_()
+        (slope,) = torch.autograd.grad(model(x).sum(), x, create_graph=True)
+        return mse(model, batch) + slope.square().mean()
+
+    def metric_fn(model, batch):
+        assert not torch.is_grad_enabled()
+        return {"loss": mse(model, batch)}
+
+    runs = compare(FIXED, hidden, loss_fn, DATA, DATA, **OPTIONS, metric_fn=metric_fn).runs
+    assert [len(run.val_loss) for run in runs] == [2, 2]
 
 
 def test_validation_data_without_batches_are_refused():
