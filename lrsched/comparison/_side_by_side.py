@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from ..ensembles._ensemble import Ensemble
 from ..schedulers._groups import read
@@ -57,9 +58,11 @@ class SideBySide(Cohort):
         """Train each member on all batches once, in its own order; return the mean training loss of each."""
         self._ensemble.model.train()
         each_batch = [member for member in members if member.per_batch or _has_step_hooks(member)]
-        losses, rates = [], self._rates(members)
+        losses: list[Tensor] = []
+        rates: np.ndarray | None = None  # read when a batch needs them: what is written after the last one is not used
         seeds = [member.run.seed for member in members]
         for shared, batch_dim in self.task.train.shared([member.generator for member in members], seeds):
+            rates = self._rates(members) if rates is None else rates
             loss_fn, batch = on_tensors(self.task.loss_fn, shared)
             losses.append(self._ensemble.step(loss_fn, batch, rates, batch_dim))
             for member in each_batch:
@@ -67,7 +70,7 @@ class SideBySide(Cohort):
                 member.end_batch()
             if each_batch:
                 self._check(each_batch)
-                rates = self._rates(members)
+                rates = None
         for member in members:
             if member not in each_batch:
                 member.optimizer.step()
