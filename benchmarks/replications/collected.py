@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -64,9 +63,9 @@ class Table:
 
     @property
     def hardware(self) -> str:
-        """The accelerators that trained the runs, or the processors if there were none."""
+        """The accelerators that trained the runs, and "a CPU" for the runs without one."""
         found = {machine.hardware_of(run.note) for row in self.rows.values() for run in row.runs}
-        return " and ".join(sorted({re.split("[;,]", name)[0] for name in found}))
+        return " and ".join(sorted({name.partition(";")[0] if ";" in name else "a CPU" for name in found}))
 
     @property
     def runs(self) -> int:
