@@ -151,7 +151,9 @@ def test_the_sawtooth_has_the_highest_mean_on_mnist_and_digits():
         assert best.startswith("seq4-")
         rules.append(best.removeprefix("seq4-"))
     mnist, digits = rules
-    assert f"The sawtooth has the highest mean of the sequences on MNIST (by {mnist}) and on digits (by {digits})" in PAGE
+    assert (
+        f"The sawtooth has the highest mean of the sequences on MNIST (by {mnist}) and on digits (by {digits})" in PAGE
+    )
 
 
 def test_sequences_by_oscillate_on_cifar10():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import Any
 
@@ -17,14 +17,14 @@ LATER = ("functions", "parameters", "groups", "lr_lambdas")  # entries that reco
 _PLAIN = (bool, int, float, str, type(None))
 
 
-def agrees(recorded: Any, wanted: Mapping[str, Any] | None) -> bool:
+def agrees(recorded: Any, wanted: Any) -> bool:
     """Return whether a recorded configuration is the wanted one, as far as the version that recorded it tells.
 
-    `wanted` has passed through `comparable`; None agrees with nothing.
+    `wanted` has passed through `comparable`; None, as of an unknown setting, agrees with nothing.
     """
-    if wanted is None:
-        return False
     found = comparable(recorded)
+    if not (isinstance(found, dict) and isinstance(wanted, dict)):
+        return bool(found == wanted)
     unknown = {name: wanted[name] for name in LATER if name in wanted and name not in found}
     return bool({**found, **unknown} == wanted)
 

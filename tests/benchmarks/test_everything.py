@@ -293,6 +293,9 @@ class Digits(Parts):
         done = len(self._runs(folder, "digits", ["seq3-epoch"], 16, 3))
         return Part("digits", "all", folder, self._command("digits", folder, TRAINED[1:]), 16, done, seconds=0.1)
 
+    def _title(self, dataset):
+        return "Digits (8x8)"
+
 
 def wait_for(path, process, lines=0):
     """Wait until a file exists and has so many lines."""
