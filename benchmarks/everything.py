@@ -96,8 +96,9 @@ def run_parts(names: list[str], parts: Parts, deadline: Deadline) -> dict[str, i
 
 def run_part(name: str, parts: Parts, deadline: Deadline) -> int:
     """Run a part if something is missing and time allows; return its exit code, or `STOPPED` when time is up."""
-    part = expected(name, parts, deadline.left)
-    if not part.left or deadline.left < max(part.needed, parts.part(name).needed):
+    found = parts.part(name)
+    part = expected(found, parts, deadline.left)
+    if not part.left or deadline.left < max(part.needed, found.needed):
         return 0
     if part.length is not None:
         parts.lengths[part.folder.name] = part.length
@@ -157,7 +158,7 @@ def tell(parts: Parts, names: list[str], deadline: Deadline, commands: bool = Fa
     """Print how much of these parts is missing and how long it takes; with `commands`, also what would be run."""
     found, left = [], deadline.left
     for name in names:
-        found.append(expected(name, parts, left))
+        found.append(expected(parts.part(name), parts, left))
         left -= found[-1].estimate
     lines = [[part.name, part.purpose, str(part.left), str(part.units), duration(part.estimate)] for part in found]
     show([HEADER, *lines], f"Results in {parts.options.results}", right=HEADER[2:])
@@ -167,12 +168,11 @@ def tell(parts: Parts, names: list[str], deadline: Deadline, commands: bool = Fa
     print(f"Left: about {duration(total)}." if total else "Nothing is left.")
 
 
-def expected(name: str, parts: Parts, left: float) -> Part:
+def expected(part: Part, parts: Parts, left: float) -> Part:
     """Return a part; if its length is still to be chosen, with the one that fits into the seconds left."""
-    part = parts.part(name)
     if not part.left or part.fit is None:
         return part
-    return Parts(parts.options, {**parts.lengths, part.folder.name: part.fit.length(left)}).part(name)
+    return Parts(parts.options, {**parts.lengths, part.folder.name: part.fit.length(left)}).part(part.name)
 
 
 def duration(seconds: float) -> str:

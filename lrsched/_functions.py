@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.nn.modules.loss import _Loss
 from torch.optim import Optimizer
@@ -154,6 +156,19 @@ def scalar(loss: object) -> Tensor:
     if not isinstance(loss, Tensor) or loss.numel() != 1:
         raise TypeError(f"loss_fn must return a scalar tensor, got {described(loss)}")
     return loss.reshape(())
+
+
+def needs_closure(optimizer: Any) -> bool:
+    """Return whether `optimizer.step` must be given a closure that computes the loss, as that of LBFGS."""
+    if is_torchs(optimizer):
+        return isinstance(optimizer, torch.optim.LBFGS)
+    parameter = inspect.signature(optimizer.step).parameters.get("closure")
+    return parameter is not None and parameter.default is inspect.Parameter.empty
+
+
+def is_torchs(optimizer: object) -> bool:
+    """Return whether an optimizer is one of torch's own."""
+    return type(optimizer).__module__.startswith("torch.optim.")
 
 
 def put_in_train_mode(model: nn.Module) -> None:

@@ -55,7 +55,7 @@ def owned(roots: Iterable[object], seen: dict[int, object] | None = None) -> Own
     """
     search = _Search({} if seen is None else seen)
     search.visit(deque(roots), _MOST)
-    search.visited.update((id(generator), generator) for generator in _global_generators())
+    search.visited.update((id(generator), generator) for generator in (*global_generators(), np.random.mtrand._rand))
     search.visit(search.used, _MOST)
     return search.found
 
@@ -104,9 +104,10 @@ class _Search:
         self.used.extend(value for value in islice(values, _WIDTH) if not self._skips(value))
 
 
-def _global_generators() -> list[Any]:
+def global_generators() -> list[Any]:
+    """Return the global generators of torch, on the CPU, and of Python."""
     of_python: Any = random.random.__self__  # type: ignore[attr-defined]  # the instance behind the module
-    return [torch.default_generator, of_python, np.random.mtrand._rand]
+    return [torch.default_generator, of_python]
 
 
 def _of_code(function: FunctionType) -> Iterable[object]:

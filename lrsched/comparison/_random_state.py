@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from .._owned import bits_of, undo_random
+from .._owned import bits_of, global_generators, undo_random
 
 _numpy_random: Any = np.random  # its stubs lack get_bit_generator and set_bit_generator
 
@@ -28,8 +28,8 @@ class Apart:
     """
 
     def __init__(self, seed: int, generators: Iterable[Any] = (), device: torch.device | None = None) -> None:
-        of_python: Any = random.random.__self__  # type: ignore[attr-defined]  # the instance behind the module
-        self._sources: list[Any] = [torch.default_generator, *_of_gpu(device), of_python, *generators]
+        of_torch, of_python = global_generators()
+        self._sources: list[Any] = [of_torch, *_of_gpu(device), of_python, *generators]
         outside = [undo_random(source) for source in self._sources]
         numbers = random.Random(seed)
         for i, source in enumerate(self._sources):

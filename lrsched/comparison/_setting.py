@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, get_args
@@ -12,7 +11,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from .._check import choice
-from .._functions import MakeOptimizer, described
+from .._functions import MakeOptimizer, described, needs_closure
 
 Per = Literal["epoch", "batch"]  # how often a scheduler steps
 
@@ -73,7 +72,7 @@ class Setting:
         optimizer = self.optimizer(list(params))
         if not isinstance(optimizer, Optimizer):
             raise TypeError(f"optimizer must return a torch.optim.Optimizer, got {described(optimizer)}")
-        if _needs_closure(optimizer):
+        if needs_closure(optimizer):
             name = type(optimizer).__name__
             raise ValueError(f"optimizer must return an optimizer whose step() needs no closure, got {name}")
         given = {id(parameter) for parameter in params}
@@ -93,9 +92,3 @@ class Setting:
                 f'per must be "epoch" for {type(scheduler).__name__}, which follows the validation loss, got "batch"'
             )
         return scheduler
-
-
-def _needs_closure(optimizer: Optimizer) -> bool:
-    """Return whether `optimizer.step` must be given a closure that computes the loss, as that of LBFGS."""
-    parameter = inspect.signature(optimizer.step).parameters.get("closure")
-    return parameter is not None and parameter.default is inspect.Parameter.empty

@@ -113,9 +113,7 @@ class SideBySide(Cohort):
         """Copy the weights and buffers of the members from the ensemble into their models."""
         for i, member in enumerate(members):
             member.model.load_state_dict(self._ensemble.state(i))
-            buffers = {name for name, _ in member.model.named_buffers()}  # those outside state_dict() included
-            held = self._ensemble.tensors(i)
-            write_buffers(member.model, {name: value for name, value in held.items() if name in buffers})
+            write_buffers(member.model, self._ensemble.buffers(i))  # those outside state_dict() included
         self._remember(members)
 
     def _remember(self, members: list[Member]) -> None:

@@ -215,6 +215,10 @@ class Ensemble:
         """Return copies of all parameters and buffers of member i, by name, those outside `state_dict()` included."""
         return {name: each[i].detach().clone() for name, each in {**self._parameters, **self._buffers}.items()}
 
+    def buffers(self, i: int) -> dict[str, Tensor]:
+        """Return copies of the buffers of member i, by name, those outside `state_dict()` included."""
+        return {name: each[i].detach().clone() for name, each in self._buffers.items()}
+
     def optimizer_state(self, i: int) -> dict[str, Any]:
         """Return a copy of member i's optimizer state: what its own optimizer's `state_dict()` would hold.
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import torch
 from torch import Tensor
 from torch.optim import Optimizer
+
+from .._functions import is_torchs, needs_closure
 
 
 class OptimizerList:
@@ -49,9 +49,9 @@ class Updates:
 
     def __init__(self, optimizers: list[Any]) -> None:
         self._optimizers = optimizers
-        self._needs = [_needs_closure(optimizer) for optimizer in optimizers]
+        self._needs = [needs_closure(optimizer) for optimizer in optimizers]
         self.need_closure = any(self._needs)
-        self.plain = len(optimizers) == 1 and _is_torchs(optimizers[0]) and not self.need_closure
+        self.plain = len(optimizers) == 1 and is_torchs(optimizers[0]) and not self.need_closure
         self.by_closure_alone = len(optimizers) == 1 and self.need_closure  # no gradients needed before the step
         self._zero_grads = [_zero_grad_of(optimizer) for optimizer in optimizers]
 
@@ -79,14 +79,6 @@ def _checked(name: str, optimizer: Any) -> Any:
     return optimizer
 
 
-def _needs_closure(optimizer: Any) -> bool:
-    """Return whether `optimizer.step` must be given a closure that computes the loss."""
-    if _is_torchs(optimizer):
-        return isinstance(optimizer, torch.optim.LBFGS)
-    parameter = inspect.signature(optimizer.step).parameters.get("closure")
-    return parameter is not None and parameter.default is inspect.Parameter.empty
-
-
 def _zero_grad_of(optimizer: Any) -> Callable[[], None]:
     """Return the function that clears an optimizer's gradients: `_clear_gradients` if its `zero_grad` is torch's."""
     torchs = getattr(type(optimizer), "zero_grad", None) is Optimizer.zero_grad and "zero_grad" not in vars(optimizer)
@@ -98,10 +90,6 @@ def _clear_gradients(optimizer: Optimizer) -> None:
     for group in optimizer.param_groups:
         for parameter in group["params"]:
             parameter.grad = None
-
-
-def _is_torchs(optimizer: Any) -> bool:
-    return type(optimizer).__module__.startswith("torch.optim.")
 
 
 def _asks_for_closure(error: Exception) -> bool:

@@ -175,12 +175,15 @@ def test_a_full_disk_leaves_the_old_checkpoint_intact(tmp_path, monkeypatch):
     assert run.resumed == [1]
 
 
-def test_a_scheduler_whose_state_cannot_be_saved_is_trained_without_checkpoints(tmp_path, monkeypatch):
-    class Local(ExponentialLR):
-        def __init__(self, optimizer):
-            self.function = lambda k: 0.9**k
-            super().__init__(optimizer, 0.9)
+class Local(ExponentialLR):
+    """Its state cannot be saved, because it holds a function that has no name."""
 
+    def __init__(self, optimizer):
+        self.function = lambda k: 0.9**k
+        super().__init__(optimizer, 0.9)
+
+
+def test_a_scheduler_whose_state_cannot_be_saved_is_trained_without_checkpoints(tmp_path, monkeypatch):
     monkeypatch.setattr(_checkpoint, "PAUSE", 0.0)
     out = tmp_path / "runs.jsonl"
     (run,) = compare(
@@ -191,11 +194,6 @@ def test_a_scheduler_whose_state_cannot_be_saved_is_trained_without_checkpoints(
 
 
 def test_later_runs_have_checkpoints_even_if_the_state_of_one_cannot_be_saved(tmp_path, monkeypatch):
-    class Local(ExponentialLR):
-        def __init__(self, optimizer):
-            self.function = lambda k: 0.9**k
-            super().__init__(optimizer, 0.9)
-
     monkeypatch.setattr(_checkpoint, "PAUSE", 0.0)
     monkeypatch.setattr(_checkpoint, "SHARE", 0)
     out, found = tmp_path / "runs.jsonl", {}
