@@ -18,9 +18,9 @@ _PLAIN = (bool, int, float, str, type(None))
 
 
 def agrees(recorded: Any, wanted: Any) -> bool:
-    """Return whether a recorded configuration is the wanted one, as far as the version that recorded it tells.
+    """Return whether a recorded configuration is the wanted one. Entries that its version lacks are not compared.
 
-    `wanted` has passed through `comparable`; None, as of an unknown setting, agrees with nothing.
+    `wanted` is the result of `comparable`, or None, which no configuration agrees with.
     """
     found = comparable(recorded)
     if not (isinstance(found, dict) and isinstance(wanted, dict)):
